@@ -1,0 +1,9 @@
+"""The analytics application."""
+
+from django.apps import AppConfig
+
+
+class AnalyticsConfig(AppConfig):
+    """Registers the application."""
+
+    name = "analytics"

@@ -1,0 +1,60 @@
+"""Django's database settings: the same session settings and driver options for the embedded server and any other."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from config import postgres_installation as installation
+from config.embedded_postgres import DATABASE_NAME, SUPERUSER
+
+#: The oldest release whose behaviour the statements rely on, as PostgreSQL numbers it.
+MINIMUM_SERVER_VERSION: Final = 150000
+
+#: Every connection states these itself, so that no server default decides how long a lock is waited for or what "now" prints as.
+SESSION_SETTINGS: Final = {
+    "timezone": "UTC",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+_POSTGRES_ENGINES: Final = frozenset({"django.db.backends.postgresql"})
+
+
+def embedded_database(home: Path, *, pool_size: int) -> dict[str, Any]:
+    """Returns the settings that reach the embedded server under this directory."""
+    socket_directory = installation.socket_directory_for(installation.home_for(home))
+    address = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": DATABASE_NAME,
+        "USER": SUPERUSER,
+        "HOST": str(socket_directory),
+        "PORT": "5432",
+    }
+    return _with_options(address, pool_size=pool_size)
+
+
+def external_database(url: str, *, pool_size: int) -> dict[str, Any]:
+    """Returns the settings for a `postgresql://` URL; its query parameters become libpq options."""
+    address: dict[str, Any] = environ.Env.db_url_config(url)
+    if address.get("ENGINE") not in _POSTGRES_ENGINES:
+        raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// URL.")
+    return _with_options(address, pool_size=pool_size)
+
+
+def _with_options(address: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
+    flags = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
+    options = {
+        "application_name": "onecount",
+        "connect_timeout": 10,
+        "server_side_binding": True,
+        "prepare_threshold": 3,
+        **address.get("OPTIONS", {}),
+    }
+    options["options"] = f"{flags} {options.get('options', '')}".strip()
+    if pool_size:
+        options["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
+    # A pool keeps connections itself; without one they stay open between uses and are tested before the next.
+    life = {"CONN_MAX_AGE": 0} if pool_size else {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    return {**address, **life, "OPTIONS": options}

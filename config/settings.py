@@ -1,0 +1,131 @@
+"""Django's settings, read from the environment; `.env.example` documents every variable.
+
+Importing this module reads the environment and the keys generated in the data directory, and writes nothing.
+Combinations that make no sense are reported by the system checks in `config/checks.py`.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from config import environment as env
+from config import local_secrets
+from config.database import embedded_database, external_database
+
+BASE_DIR: Final = env.BASE_DIR
+DATA_DIR: Final = env.data_directory()
+
+DEBUG = env.boolean("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY") or local_secrets.read_secret_key(DATA_DIR)
+SECRET_KEY_FALLBACKS = env.strings("SECRET_KEY_FALLBACKS")
+#: Fernet keys for secrets at rest; the first encrypts, all decrypt. Apart from SECRET_KEY, so that either can be rotated alone.
+ONECOUNT_CREDENTIAL_KEYS = env.strings("ONECOUNT_CREDENTIAL_KEYS") or local_secrets.read_credential_keys(DATA_DIR)
+
+ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.strings("CSRF_TRUSTED_ORIGINS")
+#: Where platforms reach the webhooks, without a final slash.
+PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "simple_history",
+    "django_q",
+    "django_filters",
+    "rest_framework",
+    "config",
+    "inventory",
+    "channels",
+    "reconciliation",
+    "analytics",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database -------------------------------------------------------------------------------------------------------------
+
+DATABASE_URL = env.text("DATABASE_URL")
+#: Where the embedded server lives; None where DATABASE_URL names another server.
+EMBEDDED_POSTGRES_HOME: Path | None = None if DATABASE_URL else DATA_DIR / "postgres"
+#: Open a pool of this many connections a process. Only for processes that never fork afterwards: a pool opened before a fork shares its
+#: connections with the children, who then read each other's answers.
+DATABASE_POOL_SIZE = env.integer("ONECOUNT_DATABASE_POOL_SIZE", 0, minimum=0, maximum=100)
+
+if EMBEDDED_POSTGRES_HOME is None:
+    _database = external_database(DATABASE_URL, pool_size=DATABASE_POOL_SIZE)
+else:
+    _database = embedded_database(EMBEDDED_POSTGRES_HOME, pool_size=DATABASE_POOL_SIZE)
+DATABASES: dict[str, dict[str, Any]] = {"default": _database}
+#: A connection string that passes by a transaction pooler, for LISTEN; empty where the default connection will do.
+DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL")
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Time, language -------------------------------------------------------------------------------------------------------
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = True
+
+# Accounts -------------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+# Static files ---------------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+
+# Jobs -----------------------------------------------------------------------------------------------------------------
+
+Q_CLUSTER: dict[str, Any] = {
+    "name": "onecount",
+    "label": "Jobs",
+    "orm": "default",
+    "workers": env.integer("ONECOUNT_JOB_WORKERS", 2, minimum=1, maximum=64),
+    "timeout": 120,
+    "retry": 180,
+    "max_attempts": 3,
+    "save_limit": -1,
+    "catch_up": False,
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Runs a management command of OneCount."""
+
+import sys
+
+from django.core.management import execute_from_command_line
+
+from config import startup
+
+#: Commands that only print or read files, and start no database server.
+_WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "version"})
+
+
+def main() -> None:
+    """Prepares the process, brings up the embedded database where the command needs one, and runs the command."""
+    startup.prepare()
+    arguments = sys.argv[1:]
+    wants_help = not arguments or {"--help", "-h", "--version"} & set(arguments)
+    if not wants_help and arguments[0] not in _WITHOUT_DATABASE:
+        startup.hold_database()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
