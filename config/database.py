@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import environ
+import psycopg
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from config import postgres_installation as installation
 from config.embedded_postgres import DATABASE_NAME, SUPERUSER
@@ -19,6 +22,8 @@ SESSION_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
+#: Options that Django keeps for itself and libpq does not know.
+_DJANGO_OPTIONS: Final = frozenset({"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"})
 _POSTGRES_ENGINES: Final = frozenset({"django.db.backends.postgresql"})
 
 
@@ -58,3 +63,20 @@ def _with_options(address: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
     # A pool keeps connections itself; without one they stay open between uses and are tested before the next.
     life = {"CONN_MAX_AGE": 0} if pool_size else {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
     return {**address, **life, "OPTIONS": options}
+
+
+def direct_connection() -> psycopg.Connection:
+    """Opens a connection in autocommit, outside Django and past any transaction pooler, for LISTEN and session locks."""
+    if settings.DATABASE_DIRECT_URL:
+        return psycopg.connect(settings.DATABASE_DIRECT_URL, autocommit=True)
+    address = connections["default"].settings_dict
+    options = {name: value for name, value in address["OPTIONS"].items() if name not in _DJANGO_OPTIONS}
+    return psycopg.connect(
+        host=address["HOST"] or None,
+        port=address["PORT"] or None,
+        user=address["USER"] or None,
+        password=address["PASSWORD"] or None,
+        dbname=address["NAME"],
+        autocommit=True,
+        **options,
+    )

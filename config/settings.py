@@ -121,11 +121,14 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 Q_CLUSTER: dict[str, Any] = {
     "name": "onecount",
     "label": "Jobs",
-    "orm": "default",
+    "broker_class": "config.job_broker.PostgresBroker",
     "workers": env.integer("ONECOUNT_JOB_WORKERS", 2, minimum=1, maximum=64),
     "timeout": 120,
     "retry": 180,
     "max_attempts": 3,
     "save_limit": -1,
     "catch_up": False,
+    "bulk": 4,
+    # Its table is claimed from by whichever worker is free; more than a few ahead of the workers would wait behind a long one.
+    "queue_limit": 4,
 }

@@ -1,0 +1,74 @@
+"""Wakes a job: says that there may be something to do, and nothing more.
+
+What there is to do lies in rows of the apps; a wake-up carries integers at most, may be lost, doubled or late without harm, and a sweeper
+of the app wakes again whatever is still due. A job that fails is therefore logged and forgotten here, not repeated.
+"""
+
+from functools import partial
+from typing import Any, Final
+
+from django.core.signing import BadSignature, Signer
+from django.db import connection, transaction
+from django.utils import timezone
+from django_q.conf import Conf
+from django_q.humanhash import uuid as random_id
+
+from config.notify import notify_after_commit
+
+CHANNEL: Final = "onecount_jobs"
+
+_SALT: Final = "onecount.wake"
+_PREFIX: Final = "wake "
+
+# A wake-up may be lost in a crash, so that its commit need not wait for the disk: set_config(…, true) holds for this statement's
+# transaction alone.
+_ENQUEUE_ONCE: Final = """
+    INSERT INTO django_q_ormq (key, payload, lock)
+    SELECT %(key)s, %(payload)s, clock_timestamp()
+    WHERE set_config('synchronous_commit', 'off', true) IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM django_q_ormq
+        WHERE md5(payload) = md5(%(payload)s) AND key = %(key)s AND payload = %(payload)s AND lock <= clock_timestamp()
+      )
+"""
+
+
+def wake(task_path: str, *args: int) -> None:
+    """Has a worker call the function at this dotted path soon, once the current transaction has committed.
+
+    While the same wake-up is queued and no worker has claimed it, no second one is added: the one to come will see what has
+    been committed by now. A failure to queue is logged and not raised.
+    """
+    payload = Signer(salt=_SALT).sign(_PREFIX + " ".join([task_path, *map(str, args)]))
+    transaction.on_commit(partial(_enqueue_once, payload), robust=True)
+
+
+def _enqueue_once(payload: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_ENQUEUE_ONCE, {"key": Conf.CLUSTER_NAME, "payload": payload})
+    notify_after_commit(CHANNEL)
+
+
+def task_of(payload: str) -> dict[str, Any] | None:
+    """Returns the django-q2 task of a queued wake-up, or None where the payload is something else or not signed by us."""
+    if not payload.startswith(_PREFIX):
+        return None
+    try:
+        task_path, *args = Signer(salt=_SALT).unsign(payload).removeprefix(_PREFIX).split(" ")
+    except BadSignature:
+        return None
+    return build_task(task_path, *map(int, args))
+
+
+def build_task(task_path: str, *args: int) -> dict[str, Any]:
+    """Returns a task as django-q2 passes it to its workers, acknowledged even when it fails."""
+    _name, identity = random_id()
+    return {
+        "id": identity,
+        "name": task_path,
+        "func": task_path,
+        "args": args,
+        "kwargs": {},
+        "started": timezone.now(),
+        "ack_failure": True,
+    }
