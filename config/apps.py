@@ -8,3 +8,8 @@ class ConfigConfig(AppConfig):
 
     name = "config"
     verbose_name = "Configuration"
+
+    def ready(self) -> None:
+        """Registers the system checks, and hooks the job workers into the supervision."""
+        # Both need the models of other applications, which are loaded only by now.
+        from config import checks, job_workers  # noqa: F401

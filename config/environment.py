@@ -4,6 +4,7 @@ Each reader takes a default, accepts `<NAME>_FILE` in place of `<NAME>` (the fil
 `ImproperlyConfigured` naming the variable when the value cannot be read. Nothing here writes anything.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ BASE_DIR: Final = Path(__file__).resolve().parent.parent
 
 _env = environ.FileAwareEnv()
 
+_ROLE: Final = "ONECOUNT_ROLE"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -66,6 +68,16 @@ def choice(name: str, default: str, *, options: tuple[str, ...]) -> str:
 def data_directory() -> Path:
     """Returns the directory that holds the embedded database and the generated keys: `ONECOUNT_DATA_DIR` or `.data`."""
     return (BASE_DIR / text("ONECOUNT_DATA_DIR", ".data")).absolute()
+
+
+def is_web_process() -> bool:
+    """Returns whether `config/wsgi.py` has declared this process one that serves requests and never forks."""
+    return os.environ.get(_ROLE) == "web"
+
+
+def declare_web_process() -> None:
+    """Marks this process as one that serves requests; before the settings are imported."""
+    os.environ[_ROLE] = "web"
 
 
 def load_dotenv() -> None:

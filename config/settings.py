@@ -46,6 +46,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -75,14 +76,38 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
+# Transport ------------------------------------------------------------------------------------------------------------
+
+_IS_HTTPS: Final = PUBLIC_URL.startswith("https://")
+SECURE_SSL_REDIRECT = _IS_HTTPS
+SESSION_COOKIE_SECURE = _IS_HTTPS
+CSRF_COOKIE_SECURE = _IS_HTTPS
+SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 3600, minimum=0, maximum=63_072_000) if _IS_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("TRUST_PROXY", default=False) else None
+)
+#: Other hosts of the same domain are not ours to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SESSION_COOKIE_HTTPONLY = True
+#: A webhook's body is capped by its own view; this is for what people upload.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+# Logs -----------------------------------------------------------------------------------------------------------------
+
+LOGGING_CONFIG = "config.logs.configure"
+LOGGING = {
+    "format": env.choice("LOG_FORMAT", "console", options=("console", "json")),
+    "level": env.choice("LOG_LEVEL", "INFO", options=("DEBUG", "INFO", "WARNING", "ERROR")),
+}
+
 # Database -------------------------------------------------------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL")
 #: Where the embedded server lives; None where DATABASE_URL names another server.
 EMBEDDED_POSTGRES_HOME: Path | None = None if DATABASE_URL else DATA_DIR / "postgres"
-#: Open a pool of this many connections a process. Only for processes that never fork afterwards: a pool opened before a fork shares its
-#: connections with the children, who then read each other's answers.
-DATABASE_POOL_SIZE = env.integer("ONECOUNT_DATABASE_POOL_SIZE", 0, minimum=0, maximum=100)
+#: Connections a web process keeps in its pool. Only `config/wsgi.py` asks for a pool: one opened before a fork shares its connections with
+#: the children, who then read each other's answers.
+DATABASE_POOL_SIZE = env.integer("ONECOUNT_WEB_POOL_SIZE", 4, minimum=1, maximum=100) if env.is_web_process() else 0
 
 if EMBEDDED_POSTGRES_HOME is None:
     _database = external_database(DATABASE_URL, pool_size=DATABASE_POOL_SIZE)
@@ -111,10 +136,15 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
+UNFOLD: dict[str, Any] = {"SITE_TITLE": "OneCount", "SITE_HEADER": "OneCount", "SITE_SYMBOL": "inventory_2"}
+
 # Static files ---------------------------------------------------------------------------------------------------------
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+#: `collectstatic` may fill it; WhiteNoise finds the files of the apps without that.
+STATIC_ROOT = BASE_DIR / "staticfiles" if (BASE_DIR / "staticfiles").is_dir() else None
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
 
 # Jobs -----------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,54 @@
+"""Answers whether the process is up and whether it can serve, to whoever asks.
+
+Load balancers ask by address rather than by name, without TLS, and often. The answers therefore come before the checks of host and
+scheme, and say nothing but yes or no.
+"""
+
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+
+class HealthMiddleware:
+    """Answers `/healthz` and `/readyz`, and passes everything else on."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+        self._answers = {"/healthz": healthz, "/readyz": Readiness()}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Returns the answer for this path."""
+        answer = self._answers.get(request.path_info, self._get_response)
+        return answer(request)
+
+
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """Answers 200: this process takes requests."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+class Readiness:
+    """Answers 200 when the database is reached and migrated, else 503; names which of the two fails."""
+
+    def __init__(self) -> None:
+        # Reading the migration files is slow, and once applied they stay so while this code runs.
+        self._was_migrated = False
+
+    def __call__(self, _request: HttpRequest) -> HttpResponse:
+        """Returns the answer as JSON."""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            self._was_migrated = self._was_migrated or is_migrated()
+        except DatabaseError:
+            return JsonResponse({"database": False, "migrations": None}, status=503)
+        status = 200 if self._was_migrated else 503
+        return JsonResponse({"database": True, "migrations": self._was_migrated}, status=status)
+
+
+def is_migrated() -> bool:
+    """Returns whether every migration of this code is applied."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
