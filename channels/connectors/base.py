@@ -1,0 +1,321 @@
+"""The surface that every connector offers, and the words it is described in.
+
+A connector translates between a platform and our vocabulary (`channels.events`, the classes below). It holds no
+state and touches no table; the `Client` it is given does all HTTP: tokens, limits, deadlines, logging.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, ClassVar, Protocol
+
+from channels.errors import Unsupported
+from channels.events import ChannelEvent, OrderState
+
+
+class Convention(Enum):
+    """What a platform does with its own open orders when it shows the number we gave it."""
+
+    #: It decremented its number itself at the sale: we publish what is available.
+    EXCLUDES_OPEN_ORDERS = "excludes own open orders"
+    #: It subtracts its open orders from our number: we publish available + its open units, and 0 at 0.
+    INCLUDES_OPEN_ORDERS = "includes own open orders"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a platform can do. Declared here, shown by tests, printed in the handbook; the rest raises `Unsupported`."""
+
+    #: Listing levels in one push call.
+    push_batch_size: int
+    #: How often its orders are polled, from its rate budget and the vendor's guidance.
+    poll_interval: timedelta
+    convention: Convention = Convention.EXCLUDES_OPEN_ORDERS
+    #: A push may name the number it expects to replace.
+    compare_and_set: bool = False
+    #: One call can only hold listings with the same parent (WooCommerce variations).
+    batches_by_parent: bool = False
+    #: The platform knows several locations.
+    own_locations: bool = False
+    order_webhooks: bool = False
+    inventory_webhooks: bool = False
+    #: We create, check and repair the subscriptions ourselves.
+    manages_subscriptions: bool = False
+    cancels_lines: bool = False
+    #: A push is only accepted at first and has to be followed by `follow_push`.
+    asynchronous_push: bool = False
+    #: Largest number the platform takes; None when it states none.
+    largest_quantity: int | None = None
+    #: Calls at the same time.
+    concurrency: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """One secret a merchant has to enter."""
+
+    name: str
+    label: str
+    help_text: str = ""
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose account a connector speaks for: settings as checked, credentials in clear."""
+
+    channel_id: int
+    settings: Mapping[str, Any]
+    credentials: Mapping[str, Any] = field(repr=False)
+    #: Live webhook secrets, newest first; an old one stays for its overlap.
+    webhook_secrets: Sequence[str] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRequest:
+    """A webhook call as it arrived."""
+
+    #: Lower-case names.
+    headers: Mapping[str, str]
+    #: Raw bytes; signatures are computed over these.
+    body: bytes = field(repr=False)
+    received_at: datetime
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """An authentic message, reduced to what may be stored."""
+
+    topic: str
+    dedupe_key: str
+    #: Allow-listed fields only: no customer data.
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """One page of an incremental order feed."""
+
+    orders: tuple[OrderState, ...]
+    #: Orders of which only ids are known; they are fetched one by one.
+    hints: tuple[str, ...] = ()
+    #: Where to go on; stored, and opaque to the engine. Applied only after the page was applied.
+    cursor: str = ""
+    has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformLocation:
+    """A place as the platform knows it."""
+
+    external_id: str
+    name: str
+    #: Whether its stock is sold online from there.
+    is_sellable: bool = True
+    #: A fulfilment service or channel-owned warehouse: somebody else's stock.
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformListing:
+    """Something the platform sells."""
+
+    external_id: str
+    sku: str
+    title: str = ""
+    gtin: str = ""
+    parent_external_id: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    #: What a person should know: not tracked, sells below zero, duplicate SKU, fulfilled by the channel.
+    warnings: tuple[str, ...] = ()
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a number belongs at the platform."""
+
+    listing_level_id: int
+    listing_external_id: str
+    parent_external_id: str = ""
+    location_external_id: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PushItem:
+    """One number to tell."""
+
+    address: Address
+    quantity: int
+    #: The number it should replace; None: replace whatever is there. Only with `compare_and_set`.
+    compare_with: int | None = None
+
+
+class ItemOutcome(Enum):
+    """What the platform made of one item."""
+
+    CONFIRMED = "confirmed"
+    #: Taken in, not live yet; `tracking_id` leads to its end.
+    ACCEPTED = "accepted"
+    #: Another number stood there than `compare_with`.
+    STALE = "stale"
+    #: Refused for good, with a reason.
+    REJECTED = "rejected"
+    #: Worth trying again.
+    RETRY = "retry"
+    #: It may have been applied.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """The outcome of one item."""
+
+    listing_level_id: int
+    outcome: ItemOutcome
+    reason: str = ""
+    tracking_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfNumber:
+    """What a shelf shows, read from the platform; `quantity` None when it does not track or know it."""
+
+    listing_external_id: str
+    location_external_id: str
+    quantity: int | None
+    observed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionProblem:
+    """Something wrong with a webhook subscription, and what mends it."""
+
+    topic: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOutcome:
+    """What cancelling a line at the platform did."""
+
+    cancelled: int
+    refunds: bool
+    restocks: bool
+    tracking_id: str = ""
+
+
+class Client(Protocol):
+    """The HTTP of one channel: `channels.transport.HttpClient`, with limits, deadline and logging built in."""
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        bucket: str,
+        cost: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> "Response":
+        """Sends one call. Raises `Throttled`, `TransientError`, `OutcomeUnknown`; other statuses are returned."""
+
+
+class Response(Protocol):
+    """An answer of a platform."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    def json(self) -> Any:
+        """The body as JSON; raises `TransientError` when it is something else (HTML, nothing)."""
+
+
+class Connector(ABC):
+    """One platform, spoken to for one account."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    credential_fields: ClassVar[tuple[CredentialField, ...]]
+    #: Settings keys with their defaults; `...` marks a required one.
+    settings_schema: ClassVar[Mapping[str, Any]]
+
+    def __init__(self, account: Account, client: Client) -> None:
+        self.account = account
+        self.client = client
+
+    # -- inbound: no HTTP, except for keys that are fetched once and kept
+    @abstractmethod
+    def verify(self, request: InboundRequest) -> None:
+        """Checks that the message is authentic. Raises `BadSignature`."""
+
+    @abstractmethod
+    def receive(self, request: InboundRequest) -> InboundMessage:
+        """Reads and reduces a verified message. Raises `BadMessage`."""
+
+    @abstractmethod
+    def parse(self, topic: str, payload: Mapping[str, Any]) -> list[ChannelEvent]:
+        """Translates a reduced message; what it does not know becomes `UnknownEvent`."""
+
+    # -- reading
+    @abstractmethod
+    def check(self) -> str:
+        """Asks the platform who we are; returns the shop's own name. Raises `Unauthorised`."""
+
+    @abstractmethod
+    def fetch_orders(self, cursor: str) -> OrderPage:
+        """Reads the next page of changed orders; an empty cursor starts now, less the overlap."""
+
+    @abstractmethod
+    def fetch_order(self, external_id: str) -> OrderState | None:
+        """Reads one order in full; None when the platform has no such order (any more)."""
+
+    @abstractmethod
+    def fetch_listings(self) -> Iterator[PlatformListing]:
+        """Streams everything the account sells."""
+
+    @abstractmethod
+    def fetch_levels(self) -> Iterator[ShelfNumber]:
+        """Streams the numbers of all shelves."""
+
+    @abstractmethod
+    def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
+        """Reads the numbers of these shelves, at most `push_batch_size`."""
+
+    def fetch_locations(self) -> list[PlatformLocation]:
+        """Reads the platform's places; one nameless place where it has none."""
+        return [PlatformLocation(external_id="", name="")]
+
+    # -- writing
+    @abstractmethod
+    def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
+        """Tells the platform these numbers, one result an item; repeating `call_id` repeats the same intent."""
+
+    def follow_push(self, tracking_ids: Sequence[str]) -> dict[str, PushResult | None]:
+        """Asks what became of accepted pushes; None while still open."""
+        raise Unsupported
+
+    def cancel_line(
+        self, order_external_id: str, line_external_id: str, quantity: int, *, call_id: str
+    ) -> CancelOutcome:
+        """Cancels units of a line for want of stock."""
+        raise Unsupported
+
+    # -- subscriptions
+    def register_webhooks(self, callback_url: str) -> dict[str, str]:
+        """Creates what is missing; returns credentials to keep (a new webhook secret), if any."""
+        raise Unsupported
+
+    def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
+        """Compares the subscriptions with what we need; empty when all is well."""
+        raise Unsupported

@@ -1,0 +1,71 @@
+"""What can go wrong with a channel, as one tree.
+
+ChannelError
+├── BadSignature         a message that is not authentic
+├── BadMessage           authentic, but cannot be read
+└── ConnectorError       a call that did not work
+    ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
+    │   ├── Throttled        too many calls
+    │   └── OutcomeUnknown   it may have arrived: deadline passed or connection lost after sending
+    └── PermanentError   the same call will fail again
+        ├── Unauthorised     the credentials are not accepted
+        ├── Misconfigured    settings or credentials are missing or contradict each other
+        ├── Unsupported      the platform cannot do this
+        └── Rejected         the platform refused this one item
+"""
+
+
+class ChannelError(Exception):
+    """The channel could not do what was asked."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
+
+
+class BadSignature(ChannelError):
+    """The message does not carry a valid signature of this channel."""
+
+
+class BadMessage(ChannelError):
+    """The message is signed, but its body cannot be read."""
+
+
+class ConnectorError(ChannelError):
+    """The call to the platform did not work."""
+
+
+class TransientError(ConnectorError):
+    """The platform could not answer now; the call is tried again."""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        #: Seconds the platform asked us to wait; None when it did not say.
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class Throttled(TransientError):
+    """The platform asks for fewer calls."""
+
+
+class OutcomeUnknown(TransientError):
+    """No answer came in time; the change may or may not have arrived."""
+
+
+class PermanentError(ConnectorError):
+    """The platform refused; the same call would be refused again."""
+
+
+class Unauthorised(PermanentError):
+    """The platform does not accept the credentials; enter new ones under Channels."""
+
+
+class Misconfigured(PermanentError):
+    """Settings or credentials of the channel are incomplete."""
+
+
+class Unsupported(PermanentError):
+    """The platform has no such function."""
+
+
+class Rejected(PermanentError):
+    """The platform refused this item."""

@@ -1,0 +1,136 @@
+"""Orders as the platforms state them, and how much of each has been applied to the ledger."""
+
+from django.db import models
+from django.db.models import F, Q
+from inventory.models import Variant
+
+from channels.models.channels import Channel, ChannelLocation
+
+
+class ChannelOrder(models.Model):
+    """The newest known state of one order; applying a state locks this row."""
+
+    channel = models.ForeignKey(
+        Channel, on_delete=models.PROTECT, related_name="orders"
+    )
+    external_id = models.CharField(max_length=200)
+    #: As the merchant sees it, e.g. `#1001`.
+    number = models.CharField(max_length=100, blank=True)
+    #: Total order of states: version or time stamp, returned, fulfilled, cancelled, ordered, digest.
+    state_key = models.JSONField(default=list)
+    #: SHA-256 of the state, hexadecimal.
+    state_digest = models.CharField(max_length=64, blank=True)
+    ordered_at = models.DateTimeField(null=True, blank=True)
+    #: The platform's time stamp of the kept state.
+    updated_at = models.DateTimeField(null=True, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    is_test = models.BooleanField(default=False)
+    #: Deleted at the platform: its open units are cancelled and no later state revives it.
+    is_deleted = models.BooleanField(default=False)
+    #: Hints received; a fetch copies it to `fetched`. Due means `fetch_wanted > fetched`.
+    fetch_wanted = models.BigIntegerField(default=0)
+    fetched = models.BigIntegerField(default=0)
+    next_fetch_at = models.DateTimeField(null=True, blank=True)
+    fetch_error = models.TextField(blank=True)
+    #: When the first message or poll answer with this order arrived.
+    arrived_at = models.DateTimeField()
+    #: When its first state was applied to the ledger.
+    applied_at = models.DateTimeField(null=True, blank=True)
+    #: `wanted` of every other channel's listing level that its first application marked: {level id: wanted}.
+    marks = models.JSONField(default=dict)
+    #: When the last of those marks was confirmed; empty while any is open.
+    propagated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "external_id"], name="order_is_unique_per_channel"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_fetch_at"],
+                name="order_fetch_due",
+                condition=Q(fetch_wanted__gt=F("fetched")),
+            ),
+            models.Index(
+                fields=["id"],
+                name="order_not_propagated",
+                condition=Q(applied_at__isnull=False, propagated_at__isnull=True),
+            ),
+            models.Index(fields=["channel", "-arrived_at"], name="order_by_arrival"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or self.external_id
+
+
+class ChannelOrderLine(models.Model):
+    """One line: what the platform says of it, and what of that the ledger already knows. All in units."""
+
+    order = models.ForeignKey(
+        ChannelOrder, on_delete=models.CASCADE, related_name="lines"
+    )
+    external_id = models.CharField(max_length=200)
+    #: The platform's id of what was sold, as in `Listing.external_id`.
+    listing_external_id = models.CharField(max_length=200, blank=True)
+    sku = models.CharField("SKU", max_length=200, blank=True)
+    title = models.CharField(max_length=300, blank=True)
+    #: Empty while the SKU is unknown; the line applies itself once mapped.
+    variant = models.ForeignKey(
+        Variant, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    #: Where the platform says it is taken from; empty when it does not say.
+    channel_location = models.ForeignKey(
+        ChannelLocation,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    unit_price = models.DecimalField(
+        max_digits=18, decimal_places=4, null=True, blank=True
+    )
+    quantity = models.BigIntegerField(default=0)
+    cancelled = models.BigIntegerField(default=0)
+    fulfilled = models.BigIntegerField(default=0)
+    #: Fulfilled units whose return has been announced.
+    returned = models.BigIntegerField(default=0)
+    #: Cancelled or returned units that the shop put back on its own number.
+    restocked = models.BigIntegerField(default=0)
+    #: Units demanded of the ledger so far: reserved, owed or shipped.
+    applied_demand = models.BigIntegerField(default=0)
+    applied_fulfilled = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["order_id", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order", "external_id"], name="line_is_unique_per_order"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["sku"], name="line_unmapped", condition=Q(variant__isnull=True)
+            ),
+            models.Index(
+                fields=["variant"],
+                name="line_open",
+                condition=Q(applied_demand__gt=F("applied_fulfilled")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.sku}"
+
+    @property
+    def demand(self) -> int:
+        """Units that the ledger should hold, owe or have shipped for this line."""
+        return max(self.quantity - self.cancelled, self.fulfilled)
+
+    @property
+    def reference(self) -> str:
+        """The name under which the ledger knows this line's demand."""
+        return f"order-line:{self.pk}"

@@ -1,0 +1,195 @@
+"""Demands from outside (order lines), moved to their new state in one operation, whatever the stock says.
+
+A sale that a channel accepted is a fact: it holds what there is, and the rest is an open conflict. A cancellation takes
+what is owed off first, then what is held. A shipment takes what the demand holds, then what is available, and the rest is
+shipped beyond record.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from inventory import taking
+from inventory.errors import InvalidStockRequest
+from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.ledger import Context, Outcome, perform
+from inventory.models.conflicts import ConflictCause
+from inventory.models.stock import MovementKind, Reason
+from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.reservations import Demand, hold_available
+from inventory.stock import check_quantities
+
+
+@dataclass(frozen=True, slots=True)
+class DemandChange:
+    """How one demand changes; all counts in units, 0 or more."""
+
+    #: Whose demand it is, the same for all its changes.
+    reference: str
+    variant_id: int
+    #: Where it may be taken from, in order of preference; at least one.
+    location_ids: tuple[int, ...]
+    #: Units newly demanded.
+    wanted: int = 0
+    #: Units no longer demanded, of those not yet shipped.
+    cancelled: int = 0
+    #: Units that left.
+    fulfilled: int = 0
+    #: Units said to have left that did not; they are held again.
+    unfulfilled: int = 0
+
+
+def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
+    """Applies all changes in one operation. Never refused for want of stock."""
+    _check(changes)
+    settlement = _Settlement(changes)
+    request = [asdict(change) for change in changes]
+    return perform(context, "settle", request, settlement, reservations=len(changes))
+
+
+def _check(changes: Sequence[DemandChange]) -> None:
+    counts = [
+        n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)
+    ]
+    check_quantities("changes", counts, smallest=0)
+    if not all(change.location_ids for change in changes):
+        raise InvalidStockRequest(
+            "location_ids", "a demand needs at least one location."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    """The work of one settlement: cancel, hold, ship, in this order."""
+
+    changes: Sequence[DemandChange]
+
+    def __call__(self, posting: Posting) -> None:
+        looked_up = {c.reference for c in self.changes if c.cancelled or c.fulfilled}
+        self._lock(posting, looked_up)
+        has_expired = release_expired(posting)
+        held = held_for(posting, looked_up) if looked_up else {}
+        owed = (
+            load_owed(posting, {c.variant_id for c in self.changes})
+            if looked_up
+            else []
+        )
+        for change in self.changes:
+            _take_back(posting, change)
+            _cancel(
+                posting,
+                change,
+                _of(held.get(change.reference, ()), change),
+                _owed_to(owed, change),
+            )
+        if has_expired or looked_up:
+            fill_owed(posting)
+        for change in self.changes:
+            _want(posting, change)
+        for change in self.changes:
+            own = [
+                *_of(held.get(change.reference, ()), change),
+                *_new_of(posting, change),
+            ]
+            _ship(posting, change, own)
+
+    def _lock(self, posting: Posting, looked_up: set[str]) -> None:
+        """Locks what the changes may touch, and where their demands hold units already."""
+        candidates = {
+            (c.variant_id, place) for c in self.changes for place in c.location_ids
+        }
+        elsewhere = places_of(posting.merchant_id, looked_up) if looked_up else set()
+        must_exist = {
+            (c.variant_id, c.location_ids[0])
+            for c in self.changes
+            if c.fulfilled or c.unfulfilled
+        }
+        every = candidates | elsewhere
+        posting.lock(
+            {variant for variant, _ in every},
+            {place for _, place in every},
+            create=must_exist,
+        )
+        posting.concerned |= candidates
+
+
+def _of(held: Iterable[HeldUnits], change: DemandChange) -> list[HeldUnits]:
+    return [h for h in held if h.level.variant_id == change.variant_id]
+
+
+def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
+    """What this operation itself has just held for the demand."""
+    return [
+        h
+        for h in posting.new_reservations
+        if h.reference == change.reference and h.level.variant_id == change.variant_id
+    ]
+
+
+def _owed_to(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
+    return [
+        o
+        for o in owed
+        if o.reference == change.reference and o.variant_id == change.variant_id
+    ]
+
+
+def _take_back(posting: Posting, change: DemandChange) -> None:
+    """Puts units back on hand that never left, held for the same demand."""
+    if change.unfulfilled:
+        level = posting.levels[change.variant_id, change.location_ids[0]]
+        posting.hold(
+            level,
+            change.reference,
+            change.unfulfilled,
+            kind=MovementKind.RETURN,
+            reason=Reason.CORRECTION,
+            on_hand=change.unfulfilled,
+        )
+
+
+def _cancel(
+    posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]
+) -> None:
+    rest = taking.close_owed(posting, owed, change.cancelled)
+    for reservation in reversed([*held, *_new_of(posting, change)]):
+        units = min(reservation.open, rest)
+        if units > 0:
+            posting.release(reservation, units, Reason.CANCELLATION)
+            rest -= units
+
+
+def _want(posting: Posting, change: DemandChange) -> None:
+    if not change.wanted:
+        return
+    demand = Demand(
+        change.reference, change.variant_id, change.wanted, change.location_ids
+    )
+    short = hold_available(posting, demand)
+    if short is not None:
+        posting.owe(
+            reference=change.reference,
+            variant_id=change.variant_id,
+            quantity=short.requested - short.available,
+            cause=ConflictCause.SHORTAGE,
+            location_ids=change.location_ids,
+        )
+
+
+def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None:
+    """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
+    rest = taking.ship_held(posting, held, change.fulfilled)
+    owed = [
+        o
+        for o in posting.conflicts.values()
+        if o.reference == change.reference and o.open
+    ]
+    taking.close_owed(
+        posting,
+        [o for o in _owed_to(owed, change) if o.cause != ConflictCause.BEYOND_RECORD],
+        rest,
+    )
+    for level in posting.levels_of(change.variant_id, change.location_ids):
+        rest = taking.ship_available(posting, level, rest)
+    if rest:
+        level = posting.levels[change.variant_id, change.location_ids[0]]
+        taking.ship_beyond_record(posting, level, rest, reference=change.reference)

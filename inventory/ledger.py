@@ -1,0 +1,185 @@
+"""The ledger's one writer: every change of stock is an operation that passes through `perform`.
+
+    insert the operation → lock the levels → check → append movements, levels, reservations, conflicts → announce
+
+The operation row comes first, unique on (merchant, key), so that a concurrent twin waits for it and then gives the first
+outcome again. What the operation decides is collected in a `Posting`, in memory, and appended in one statement:
+the number of statements does not depend on the number of lines.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import DatabaseError, connection, transaction
+
+from inventory import announcements
+from inventory.errors import (
+    IdempotencyConflict,
+    LedgerIsAppendOnly,
+    StockBusy,
+    StockError,
+)
+from inventory.posting import Held, Posting, Short
+from inventory.statements import append_statement
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who asks for an operation and why, and the key that makes repeating it harmless."""
+
+    merchant_id: int
+    #: Unique within the merchant; at most 200 characters.
+    key: str
+    actor: str = ""
+    source: str = ""
+    document: str = ""
+    #: When it happened by the clock of whoever reports it; None: now.
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation did; a repeat gets the first one's again."""
+
+    operation_id: int
+    held: tuple[Held, ...] = ()
+    short: tuple[Short, ...] = ()
+    is_repeat: bool = False
+
+
+_BEGIN: Final = """
+INSERT INTO inventory_stockoperation
+    (merchant_id, key, digest, verb, actor, source, document, occurred_at, recorded_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, clock_timestamp()), clock_timestamp())
+ON CONFLICT (merchant_id, key) DO NOTHING
+RETURNING id, ARRAY(
+    SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s))
+"""
+
+_FIRST: Final = "SELECT id, digest, outcome FROM inventory_stockoperation WHERE merchant_id = %s AND key = %s"
+
+_MORE_RESERVATION_IDS: Final = """
+SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)
+"""
+
+#: What PostgreSQL says → what it means here. `55P03` lock timeout, `40P01` deadlock, `40001` serialisation.
+_ERRORS_BY_STATE: Final[dict[str, type[StockError]]] = {
+    "55P03": StockBusy,
+    "40P01": StockBusy,
+    "40001": StockBusy,
+    "23001": LedgerIsAppendOnly,
+}
+
+
+def perform(
+    context: Context,
+    verb: str,
+    request: Any,
+    work: Callable[[Posting], None],
+    *,
+    reservations: int = 0,
+) -> Outcome:
+    """Runs one operation exactly once for its key, and returns its outcome.
+
+    `request` is what the caller asked for, as JSON; its digest tells a repeat from a reused key. `work` locks, checks and
+    posts; `reservations` says how many new ones to expect, which saves asking for their ids later. Raises what `work` raises, `IdempotencyConflict`, and `StockBusy` when the rows could not be had in time;
+    a refused operation leaves nothing behind, its key included.
+    """
+    digest = _digest(verb, request)
+    with domain_errors(), transaction.atomic():
+        with connection.cursor() as cursor:
+            begun = _begin(cursor, context, verb, digest, reservations)
+            if begun is None:
+                return _first_outcome(cursor, context, digest)
+            operation_id, reservation_ids = begun
+            posting = Posting(context.merchant_id)
+            work(posting)
+            _name_reservations(cursor, posting, reservation_ids)
+            _append(cursor, context, operation_id, posting)
+        announcements.announce(context.merchant_id, posting.level_changes())
+    return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()))
+
+
+def _digest(verb: str, request: Any) -> str:
+    text = json.dumps(
+        [verb, request], sort_keys=True, separators=(",", ":"), default=str
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _begin(
+    cursor: Any, context: Context, verb: str, digest: str, reservations: int
+) -> tuple[int, list[int]] | None:
+    """Inserts the operation; None when its key is taken (after waiting for whoever is taking it)."""
+    c = context
+    cursor.execute(
+        _BEGIN,
+        [
+            c.merchant_id,
+            c.key,
+            digest,
+            verb,
+            c.actor,
+            c.source,
+            c.document,
+            c.occurred_at,
+            reservations,
+        ],
+    )
+    row: tuple[int, list[int]] | None = cursor.fetchone()
+    return row
+
+
+def _name_reservations(cursor: Any, posting: Posting, ids: list[int]) -> None:
+    """Gives the new reservations their ids: those fetched with the operation, and more where they do not suffice."""
+    missing = len(posting.new_reservations) - len(ids)
+    if missing > 0:
+        cursor.execute(_MORE_RESERVATION_IDS, [missing])
+        ids = ids + [identity for (identity,) in cursor.fetchall()]
+    for reservation, identity in zip(posting.new_reservations, ids, strict=False):
+        reservation.id = identity
+
+
+def _first_outcome(cursor: Any, context: Context, digest: str) -> Outcome:
+    """Gives the outcome of the operation that has the key already."""
+    cursor.execute(_FIRST, [context.merchant_id, context.key])
+    operation_id, first_digest, stored = cursor.fetchone()
+    if first_digest != digest:
+        raise IdempotencyConflict(context.key)
+    outcome = json.loads(stored) if isinstance(stored, str) else stored
+    held = tuple(Held(*row) for row in outcome["held"])
+    short = tuple(Short(*row) for row in outcome["short"])
+    return Outcome(operation_id, held, short, is_repeat=True)
+
+
+def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) -> None:
+    """Writes everything the posting holds in one statement."""
+    outcome = {
+        "held": [h.as_row() for h in posting.held()],
+        "short": [s.as_row() for s in posting.short()],
+    }
+    sql, parameters = append_statement(
+        posting,
+        operation_id=operation_id,
+        occurred_at=context.occurred_at,
+        outcome=json.dumps(outcome),
+    )
+    cursor.execute(sql, parameters)
+
+
+@contextmanager
+def domain_errors() -> Iterator[None]:
+    """Turns what PostgreSQL refuses into the inventory's own errors."""
+    try:
+        yield
+    except DatabaseError as error:
+        state = getattr(error.__cause__, "sqlstate", None)
+        domain_error = _ERRORS_BY_STATE.get(state or "")
+        if domain_error is None:
+            raise
+        raise domain_error() from error

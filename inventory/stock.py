@@ -1,0 +1,253 @@
+"""What happens to goods: they are received, shipped, adjusted and counted."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+
+from inventory import taking
+from inventory.errors import InvalidStockRequest
+from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.ledger import Context, Outcome, perform
+from inventory.locking import LockedLevel
+from inventory.models.stock import MovementKind, Reason
+from inventory.posting import Posting
+
+#: Largest quantity of one line: far above any warehouse, far below what sums to more than 64 bits.
+LARGEST_QUANTITY = 10**15
+
+
+@dataclass(frozen=True, slots=True)
+class StockLine:
+    """Units of a variant at a location; positive."""
+
+    variant_id: int
+    location_id: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentLine:
+    """Units that left a location, for a demand where there is one; positive."""
+
+    variant_id: int
+    location_id: int
+    quantity: int
+    #: Whose reservation is used up first.
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentLine:
+    """A correction of what is on hand; `delta` is not 0."""
+
+    variant_id: int
+    location_id: int
+    delta: int
+    reason: Reason = Reason.CORRECTION
+    #: The movement that this one corrects.
+    reverses_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountLine:
+    """What somebody counted on hand; 0 or more."""
+
+    variant_id: int
+    location_id: int
+    counted: int
+
+
+Line = StockLine | ShipmentLine | AdjustmentLine | CountLine
+
+
+def receive(
+    context: Context, lines: Sequence[StockLine], *, reason: Reason = Reason.PURCHASE
+) -> Outcome:
+    """Records goods that arrived; open shortages are filled first, oldest first."""
+    check_quantities("quantity", [line.quantity for line in lines], smallest=1)
+
+    def work(posting: Posting) -> None:
+        _lock(posting, lines)
+        for line in lines:
+            posting.post(
+                _level(posting, line),
+                MovementKind.RECEIPT,
+                reason,
+                on_hand=line.quantity,
+            )
+        fill_owed(posting)
+
+    return _perform(context, "receive", lines, work, reason)
+
+
+def ship(context: Context, lines: Sequence[ShipmentLine]) -> Outcome:
+    """Records goods that left: own reservation first, then what is available, the rest beyond record. Never refused."""
+    check_quantities("quantity", [line.quantity for line in lines], smallest=1)
+    references = {line.reference for line in lines if line.reference}
+
+    def work(posting: Posting) -> None:
+        elsewhere = places_of(posting.merchant_id, references) if references else set()
+        _lock(posting, lines, also=elsewhere)
+        held = held_for(posting, references) if references else {}
+        owed = (
+            load_owed(posting, {line.variant_id for line in lines})
+            if references
+            else []
+        )
+        for line in lines:
+            level = _level(posting, line)
+            own = [
+                h
+                for h in held.get(line.reference, [])
+                if h.level.variant_id == line.variant_id
+            ]
+            rest = taking.ship_held(posting, own, line.quantity, level=level)
+            uncovered = taking.ship_available(posting, level, rest)
+            if uncovered:
+                taking.ship_beyond_record(
+                    posting, level, uncovered, reference=line.reference or context.key
+                )
+            taking.release_elsewhere(posting, own, rest)
+            taking.close_owed(
+                posting,
+                [
+                    o
+                    for o in owed
+                    if o.reference == line.reference and o.variant_id == line.variant_id
+                ],
+                rest,
+            )
+        fill_owed(posting)
+
+    return _perform(context, "ship", lines, work)
+
+
+def adjust(context: Context, lines: Sequence[AdjustmentLine]) -> Outcome:
+    """Corrects what is on hand. A loss takes what is available, then the newest reservations, which become conflicts."""
+    check_quantities("delta", [abs(line.delta) for line in lines], smallest=1)
+
+    def work(posting: Posting) -> None:
+        _lock(posting, lines)
+        losses: Counter[tuple[int, int]] = Counter()
+        for line in lines:
+            losses[line.variant_id, line.location_id] -= line.delta
+        release_expired(posting)
+        _make_room(posting, losses)
+        for line in sorted(lines, key=lambda line: line.delta < 0):
+            _adjust_one(posting, line, reference=context.key)
+        fill_owed(posting)
+
+    return _perform(context, "adjust", lines, work)
+
+
+def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
+    """Sets what is on hand to what was counted; units gone break the newest reservations into conflicts."""
+    check_quantities("counted", [line.counted for line in lines], smallest=0)
+    if len({(line.variant_id, line.location_id) for line in lines}) < len(lines):
+        raise InvalidStockRequest(
+            "lines",
+            "the same variant is counted twice at one location; add the counts up.",
+        )
+
+    def work(posting: Posting) -> None:
+        _lock(posting, lines)
+        release_expired(posting)
+        losses = Counter(
+            {
+                (line.variant_id, line.location_id): _level(posting, line).on_hand
+                - line.counted
+                for line in lines
+            }
+        )
+        _make_room(posting, losses)
+        for line in lines:
+            level = _level(posting, line)
+            delta = line.counted - level.on_hand
+            _lose_or_find(posting, level, delta, MovementKind.COUNT, Reason.CORRECTION)
+        fill_owed(posting)
+
+    return _perform(context, "count", lines, work)
+
+
+def _adjust_one(posting: Posting, line: AdjustmentLine, *, reference: str) -> None:
+    level = _level(posting, line)
+    beyond = -line.delta - level.on_hand
+    if beyond > 0:
+        taking.add_beyond_record(posting, level, beyond, reference=reference)
+    _lose_or_find(
+        posting,
+        level,
+        line.delta,
+        MovementKind.ADJUSTMENT,
+        line.reason,
+        reverses_id=line.reverses_id,
+    )
+
+
+def _lose_or_find(
+    posting: Posting,
+    level: LockedLevel,
+    delta: int,
+    kind: MovementKind,
+    reason: Reason,
+    *,
+    reverses_id: int | None = None,
+) -> None:
+    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
+    from_unavailable = max(-delta - level.available, 0)
+    posting.post(
+        level,
+        kind,
+        reason,
+        on_hand=delta,
+        unavailable=-from_unavailable,
+        reverses_id=reverses_id,
+    )
+
+
+def _make_room(posting: Posting, losses: Counter[tuple[int, int]]) -> None:
+    taking.make_room(
+        posting,
+        [(posting.levels[pair], lost) for pair, lost in losses.items() if lost > 0],
+    )
+
+
+def _lock(
+    posting: Posting,
+    lines: Sequence[Line],
+    *,
+    also: AbstractSet[tuple[int, int]] = frozenset(),
+) -> None:
+    pairs = {(line.variant_id, line.location_id) for line in lines}
+    every = pairs | also
+    posting.lock({v for v, _ in every}, {place for _, place in every}, create=pairs)
+
+
+def _level(posting: Posting, line: Line) -> LockedLevel:
+    return posting.levels[line.variant_id, line.location_id]
+
+
+def check_quantities(field: str, quantities: Sequence[int], *, smallest: int) -> None:
+    """Refuses what is no quantity. Raises `InvalidStockRequest` with the field."""
+    if not quantities:
+        raise InvalidStockRequest("lines", "at least one line is needed.")
+    if any(isinstance(q, bool) or not isinstance(q, int) for q in quantities):
+        raise InvalidStockRequest(
+            field, "whole numbers of the variant's base unit only."
+        )
+    if not all(smallest <= q <= LARGEST_QUANTITY for q in quantities):
+        raise InvalidStockRequest(
+            field, f"must lie between {smallest} and {LARGEST_QUANTITY}."
+        )
+
+
+def _perform(
+    context: Context,
+    verb: str,
+    lines: Sequence[Line],
+    work: Callable[[Posting], None],
+    *more: object,
+) -> Outcome:
+    request = [[asdict(line) for line in lines], *map(str, more)]
+    return perform(context, verb, request, work)

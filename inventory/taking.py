@@ -1,0 +1,113 @@
+"""Goods that leave a level as a matter of fact: what is taken first, and what it breaks.
+
+A fact is never refused. What the record does not cover is written as an adjustment "shipped beyond record" with a
+conflict, so that the level stays true and a person recounts.
+"""
+
+from collections.abc import Iterable
+
+from inventory.holds import newest_first
+from inventory.locking import LockedLevel
+from inventory.models.conflicts import ConflictCause
+from inventory.models.stock import MovementKind, Reason
+from inventory.posting import HeldUnits, OwedUnits, Posting
+
+
+def ship_held(
+    posting: Posting,
+    held: list[HeldUnits],
+    quantity: int,
+    *,
+    level: LockedLevel | None = None,
+) -> int:
+    """Ships from a demand's own reservations; returns the units they did not cover.
+
+    With `level`, the goods left from there, and only what is held there counts.
+    """
+    for reservation in held:
+        units = min(reservation.open, quantity)
+        if units <= 0:
+            continue
+        if level is None or reservation.level is level:
+            posting.ship_held(reservation, units)
+            quantity -= units
+    return quantity
+
+
+def release_elsewhere(posting: Posting, held: list[HeldUnits], quantity: int) -> None:
+    """Releases what a demand still holds of units that left from another place."""
+    for reservation in held:
+        units = min(reservation.open, quantity)
+        if units > 0:
+            posting.release(reservation, units, Reason.SALE)
+            quantity -= units
+
+
+def ship_available(posting: Posting, level: LockedLevel, quantity: int) -> int:
+    """Ships from what is available; returns the units that were not."""
+    units = min(level.available, quantity)
+    if units > 0:
+        posting.post(level, MovementKind.SHIPMENT, Reason.SALE, on_hand=-units)
+    return quantity - max(units, 0)
+
+
+def ship_beyond_record(
+    posting: Posting, level: LockedLevel, quantity: int, *, reference: str
+) -> None:
+    """Ships units that the record does not have: first found, then shipped, and a conflict for a person."""
+    add_beyond_record(posting, level, quantity, reference=reference)
+    posting.post(level, MovementKind.SHIPMENT, Reason.SALE, on_hand=-quantity)
+
+
+def add_beyond_record(
+    posting: Posting, level: LockedLevel, quantity: int, *, reference: str
+) -> None:
+    """Adds units that must have been there although the record had none, and opens the conflict that says so."""
+    posting.post(level, MovementKind.ADJUSTMENT, Reason.BEYOND_RECORD, on_hand=quantity)
+    posting.owe(
+        reference=reference,
+        variant_id=level.variant_id,
+        quantity=quantity,
+        cause=ConflictCause.BEYOND_RECORD,
+        location_ids=(level.location_id,),
+    )
+
+
+def close_owed(posting: Posting, owed: list[OwedUnits], quantity: int) -> int:
+    """Takes units off what one demand is owed; returns the units that were not owed."""
+    for debt in owed:
+        units = min(debt.open, quantity)
+        if units > 0:
+            posting.close(debt, units)
+            quantity -= units
+    return quantity
+
+
+def make_room(posting: Posting, losses: Iterable[tuple[LockedLevel, int]]) -> None:
+    """Breaks the newest reservations of levels that lose more than is available, into conflicts."""
+    short = [
+        (level, lost - level.available)
+        for level, lost in losses
+        if lost > level.available
+    ]
+    if not short:
+        return
+    newest = newest_first(posting, [level.id for level, _ in short])
+    for level, missing in short:
+        for reservation in newest[level.id]:
+            units = min(reservation.open, missing)
+            if units > 0:
+                _break(posting, reservation, units)
+                missing -= units
+
+
+def _break(posting: Posting, held: HeldUnits, quantity: int) -> None:
+    """Takes the goods from a reservation; its demand is owed them from now on."""
+    posting.release(held, quantity, Reason.BROKEN)
+    posting.owe(
+        reference=held.reference,
+        variant_id=held.level.variant_id,
+        quantity=quantity,
+        cause=ConflictCause.BROKEN,
+        location_ids=(held.level.location_id,),
+    )
