@@ -1,7 +1,9 @@
 #!/usr/bin/env python
 """Runs a management command of OneCount."""
 
+import signal
 import sys
+from types import FrameType
 
 from django.core.management import execute_from_command_line
 
@@ -11,8 +13,14 @@ from config import startup
 _WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "version"})
 
 
+def _leave(number: int, _frame: FrameType | None) -> None:
+    # As an exception, so that what was begun is undone and the database is released.
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Prepares the process, brings up the embedded database where the command needs one, and runs the command."""
+    signal.signal(signal.SIGTERM, _leave)
     startup.prepare()
     arguments = sys.argv[1:]
     wants_help = not arguments or {"--help", "-h", "--version"} & set(arguments)

@@ -93,6 +93,14 @@ class EmbeddedServer:
                 if _try_exclusive(users):
                     self._stop()
 
+    def revive(self) -> bool:
+        """Starts the server again when it has died while this process holds it; returns whether it had."""
+        if self._share is None or self.is_running():
+            return False
+        with self._start_lock():
+            self._ensure_running()
+        return True
+
     def is_running(self) -> bool:
         """Returns whether a server process of this data directory exists."""
         return self._postmaster() is not None
@@ -209,6 +217,8 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         settings = self._settings | {"unix_socket_directories": str(self.socket_directory)}
+        if self._child is not None:
+            self._child.poll()  # the server that this one replaces, if it was ours, is laid to rest
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
         with self._open_log() as log:
             self._child = self._spawn(log, "postgres", "-D", str(self._data), *flags)

@@ -2,7 +2,9 @@
 
 import logging.config
 import re
+import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -81,7 +83,7 @@ def configure(options: Mapping[str, str]) -> None:
 def _renderer(name: str) -> Processor:
     renderers: dict[str, Callable[[], Processor]] = {
         "json": structlog.processors.JSONRenderer,
-        "console": structlog.dev.ConsoleRenderer,
+        "console": partial(structlog.dev.ConsoleRenderer, colors=sys.stderr.isatty()),
     }
     return renderers[name]()
 

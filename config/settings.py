@@ -158,6 +158,7 @@ Q_CLUSTER: dict[str, Any] = {
     "max_attempts": 3,
     "save_limit": -1,
     "catch_up": False,
+    "guard_cycle": 0.2,
     "bulk": 4,
     # Its table is claimed from by whichever worker is free; more than a few ahead of the workers would wait behind a long one.
     "queue_limit": 4,

@@ -5,6 +5,8 @@ Importing the settings has no side effect, so that the entry points (`manage.py`
 
 import atexit
 import os
+from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -20,24 +22,25 @@ def prepare() -> None:
     wants_credential_keys = not environment.strings("ONECOUNT_CREDENTIAL_KEYS")
     if wants_secret_key or wants_credential_keys:
         directory = environment.data_directory()
-        _create(directory)
+        create_directory(directory)
         local_secrets.ensure(directory, secret_key=wants_secret_key, credential_keys=wants_credential_keys)
 
 
+@cache
 def hold_database() -> EmbeddedServer | None:
-    """Keeps the embedded server up until this process ends; does nothing where `DATABASE_URL` names another one."""
+    """Keeps the embedded server up until this process ends, and returns it; None where `DATABASE_URL` names another."""
     home = settings.EMBEDDED_POSTGRES_HOME
     if home is None:
         return None
-    _create(home.parent)
+    create_directory(home.parent)
     server = EmbeddedServer(home)
     server.acquire()
     atexit.register(server.release)
     return server
 
 
-def _create(directory: os.PathLike[str]) -> None:
-    # Passable but not listable, so that the account that runs PostgreSQL reaches its own directory in it.
-    if not os.path.isdir(directory):
-        os.makedirs(directory, exist_ok=True)
-        os.chmod(directory, 0o711)
+def create_directory(directory: Path) -> None:
+    """Creates the data directory so that the account that runs PostgreSQL may pass through it, and not list it."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o711)
