@@ -19,7 +19,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Prepares the process, brings up the embedded database where the command needs one, and runs the command."""
+    """Prepares the process, brings up the database where the command needs one, and runs it."""
     signal.signal(signal.SIGTERM, _leave)
     startup.prepare()
     arguments = sys.argv[1:]

@@ -1,7 +1,7 @@
 """Accounts in the look of the back office, and the pages that stay closed.
 
-The pages of django-q2 are taken away: a schedule is the path of any callable, and its stored tasks are pickles, so that whoever may edit them
-runs code on the server.
+The pages of django-q2 are taken away: a schedule is the path of any callable, and its stored tasks are
+pickles, so that whoever may edit them runs code on the server.
 """
 
 from django.contrib import admin
@@ -17,7 +17,7 @@ for model in (Schedule, Success, Failure, User, Group):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """People who use the back office."""
 
     form = UserChangeForm

@@ -15,7 +15,8 @@ from config import environment
 from config.database import MINIMUM_SERVER_VERSION
 
 _KEY_HINT = (
-    "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'. "
+    "Make one with: python -c 'from cryptography.fernet import Fernet; "
+    "print(Fernet.generate_key().decode())'. "
     "Several are separated by commas; the first encrypts, all decrypt."
 )
 
@@ -28,7 +29,11 @@ def credential_keys_are_usable(app_configs: Sequence[AppConfig] | None, **_: Any
         return [Error("ONECOUNT_CREDENTIAL_KEYS is empty.", hint=_KEY_HINT, id="config.E001")]
     broken = [position for position, key in enumerate(keys, start=1) if not _is_fernet_key(key)]
     return [
-        Error(f"Key {position} of ONECOUNT_CREDENTIAL_KEYS is not a Fernet key.", hint=_KEY_HINT, id="config.E002")
+        Error(
+            f"Key {position} of ONECOUNT_CREDENTIAL_KEYS is not a Fernet key.",
+            hint=_KEY_HINT,
+            id="config.E002",
+        )
         for position in broken
     ]
 
@@ -92,7 +97,7 @@ def server_is_recent_enough(
         return []
     return [
         Error(
-            f"The database server is PostgreSQL {version // 10000}; OneCount needs {MINIMUM_SERVER_VERSION // 10000}.",
+            f"The server is PostgreSQL {version // 10000}; OneCount needs {MINIMUM_SERVER_VERSION // 10000}.",
             hint="Upgrade the server, or unset DATABASE_URL to use the embedded one.",
             id="config.E006",
         )
@@ -100,12 +105,14 @@ def server_is_recent_enough(
 
 
 @register(Tags.security, deploy=True)
-def secrets_come_from_the_environment(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def secrets_come_from_the_environment(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
     """A deployment names its keys itself, rather than having them made up on one machine's disk."""
     return [
         Error(
             f"{name} is not set, so that a key generated in the data directory is used.",
-            hint=f"Set {name} or {name}_FILE, the same on every machine, and keep a copy apart from the database.",
+            hint=f"Set {name} or {name}_FILE, the same on every machine, and keep a copy elsewhere.",
             id=identifier,
         )
         for name, identifier in (("SECRET_KEY", "config.E007"), ("ONECOUNT_CREDENTIAL_KEYS", "config.E008"))
@@ -127,7 +134,7 @@ def platforms_reach_us_over_https(app_configs: Sequence[AppConfig] | None, **_: 
     if settings.SECURE_PROXY_SSL_HEADER is None:
         return [
             Warning(
-                "PUBLIC_URL is https, but X-Forwarded-Proto is not trusted, so that every request is redirected.",
+                "PUBLIC_URL is https, but X-Forwarded-Proto is not trusted: every request is redirected.",
                 hint="Set TRUST_PROXY=true where a proxy decrypts TLS and sets (not passes on) this header.",
                 id="config.W002",
             )

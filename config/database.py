@@ -1,4 +1,4 @@
-"""Django's database settings: the same session settings and driver options for the embedded server and any other."""
+"""Django's database settings, the same for the embedded server and any other."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,8 @@ from config.embedded_postgres import DATABASE_NAME, SUPERUSER
 #: The oldest release whose behaviour the statements rely on, as PostgreSQL numbers it.
 MINIMUM_SERVER_VERSION: Final = 150000
 
-#: Every connection states these itself, so that no server default decides how long a lock is waited for or what "now" prints as.
+#: Every connection states these itself, so that no server default decides how long a lock is waited for or
+#: what "now" prints as.
 SESSION_SETTINGS: Final = {
     "timezone": "UTC",
     "lock_timeout": "5s",
@@ -23,7 +24,9 @@ SESSION_SETTINGS: Final = {
 }
 
 #: Options that Django keeps for itself and libpq does not know.
-_DJANGO_OPTIONS: Final = frozenset({"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"})
+_DJANGO_OPTIONS: Final = frozenset(
+    {"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"}
+)
 _POSTGRES_ENGINES: Final = frozenset({"django.db.backends.postgresql"})
 
 
@@ -66,7 +69,7 @@ def _with_options(address: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
 
 
 def direct_connection() -> psycopg.Connection:
-    """Opens a connection in autocommit, outside Django and past any transaction pooler, for LISTEN and session locks."""
+    """Opens a connection in autocommit, past any transaction pooler, for LISTEN and session locks."""
     if settings.DATABASE_DIRECT_URL:
         return psycopg.connect(settings.DATABASE_DIRECT_URL, autocommit=True)
     address = connections["default"].settings_dict

@@ -1,10 +1,12 @@
 """Runs the program's own PostgreSQL when no `DATABASE_URL` is given.
 
-One server serves every process of an installation. Each of them holds a shared lock on `users.lock` while it lives; the kernel drops
-it however the process ends. Whoever needs the server starts it under the exclusive `start.lock`, or finds it running; whoever leaves and can
-take `users.lock` exclusively was the last, and stops it. A server whose last user was killed stays up until the next user leaves.
+One server serves every process of an installation. Each of them holds a shared lock on `users.lock` while it
+lives; the kernel drops it however the process ends. Whoever needs the server starts it under the exclusive
+`start.lock`, or finds it running; whoever leaves and can take `users.lock` exclusively was the last, and
+stops it. A server whose last user was killed stays up until the next user leaves.
 
-The server listens on a socket in a directory of mode 0700, on no port, and takes its settings from flags rather than from edited files.
+The server listens on a socket in a directory of mode 0700, on no port, and takes its settings from flags
+rather than from edited files.
 """
 
 import fcntl
@@ -82,7 +84,8 @@ class EmbeddedServer:
     def release(self) -> None:
         """Gives up this process's share, and stops the server when it was the last one.
 
-        A process forked from a holder inherits the share and keeps the server up while it lives, but does not release it.
+        A process forked from a holder inherits the share and keeps the server up while it lives, but does not
+        release it.
         """
         if self._share is None or self._holder_pid != os.getpid():
             return
@@ -111,7 +114,9 @@ class EmbeddedServer:
             deadline = time.monotonic() + _START_TIMEOUT_SECONDS
             while not _try_exclusive(file):
                 if time.monotonic() > deadline:
-                    raise EmbeddedServerError(f"Another process has held {file.name} for {_START_TIMEOUT_SECONDS:.0f} s.")
+                    raise EmbeddedServerError(
+                        f"Another process has held {file.name} for {_START_TIMEOUT_SECONDS:.0f} s."
+                    )
                 time.sleep(_POLL_SECONDS)
             yield
 
@@ -128,7 +133,7 @@ class EmbeddedServer:
         self._wait_until_it_answers()
 
     def _has_socket(self) -> bool:
-        """Returns whether the socket is there, or appears within the second that a starting server may need."""
+        """Returns whether the socket is there; a server that is starting may need a second."""
         deadline = time.monotonic() + 1.0
         while not (self.socket_directory / ".s.PGSQL.5432").exists():
             if time.monotonic() > deadline:
@@ -160,7 +165,7 @@ class EmbeddedServer:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE_NAME)))
 
     def _postmaster(self) -> psutil.Process | None:
-        """Returns the live server process that the pid file names, unless the number now belongs to something else."""
+        """Returns the server that the pid file names, unless the number now belongs to something else."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
             process = psutil.Process(pid)
@@ -179,7 +184,8 @@ class EmbeddedServer:
     def _clear_remains(self) -> None:
         """Ends backends that outlived a killed server, and removes its pid file.
 
-        They would keep its shared memory in use, and PostgreSQL refuses to start over a number in the pid file that is alive, whoever has it now.
+        They would keep its shared memory in use, and PostgreSQL refuses to start over a number in the pid
+        file that is alive, whoever has it now.
         """
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
@@ -225,7 +231,6 @@ class EmbeddedServer:
 
     def _spawn(self, log: IO[bytes], program: str, *arguments: str) -> subprocess.Popen[bytes]:
         account = installation.account()
-        as_other = {"user": account.uid, "group": account.gid, "extra_groups": []} if account.is_other else {}
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         return subprocess.Popen(
             [str(installation.binaries() / program), *arguments],
@@ -236,7 +241,9 @@ class EmbeddedServer:
             stderr=log,
             start_new_session=True,
             umask=0o077,
-            **as_other,
+            user=account.uid if account.is_other else None,
+            group=account.gid if account.is_other else None,
+            extra_groups=[] if account.is_other else None,
         )
 
     def _open_log(self) -> IO[bytes]:
@@ -248,7 +255,9 @@ class EmbeddedServer:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while not self._answers():
             if self._child is not None and self._child.poll() is not None:
-                raise EmbeddedServerError(f"PostgreSQL ended with status {self._child.returncode}.\n{self._log_tail()}")
+                raise EmbeddedServerError(
+                    f"PostgreSQL ended with status {self._child.returncode}.\n{self._log_tail()}"
+                )
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"PostgreSQL does not answer.\n{self._log_tail()}")
             time.sleep(_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """Typed readers over the process environment.
 
-Each reader takes a default, accepts `<NAME>_FILE` in place of `<NAME>` (the file's content is the value), and raises
-`ImproperlyConfigured` naming the variable when the value cannot be read. Nothing here writes anything.
+Each reader takes a default, accepts `<NAME>_FILE` in place of `<NAME>` (the file's content is the value), and
+raises `ImproperlyConfigured` naming the variable when the value cannot be read. Nothing here writes anything.
 """
 
 import os
@@ -35,7 +35,9 @@ def boolean(name: str, *, default: bool) -> bool:
     if not value:
         return default
     if value not in _TRUE | _FALSE:
-        raise ImproperlyConfigured(f"{name} must be one of true, false, yes, no, on, off, 1 or 0; it is {value!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be one of true, false, yes, no, on, off, 1 or 0; it is {value!r}."
+        )
     return value in _TRUE
 
 
@@ -66,7 +68,7 @@ def choice(name: str, default: str, *, options: tuple[str, ...]) -> str:
 
 
 def data_directory() -> Path:
-    """Returns the directory that holds the embedded database and the generated keys: `ONECOUNT_DATA_DIR` or `.data`."""
+    """Returns the directory of the embedded database and the generated keys."""
     return (BASE_DIR / text("ONECOUNT_DATA_DIR", ".data")).absolute()
 
 

@@ -1,7 +1,7 @@
 """Answers whether the process is up and whether it can serve, to whoever asks.
 
-Load balancers ask by address rather than by name, without TLS, and often. The answers therefore come before the checks of host and
-scheme, and say nothing but yes or no.
+Load balancers ask by address rather than by name, without TLS, and often. The answers therefore come before
+the checks of host and scheme, and say nothing but yes or no.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,10 @@ class HealthMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
-        self._answers = {"/healthz": healthz, "/readyz": Readiness()}
+        self._answers: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+            "/healthz": healthz,
+            "/readyz": Readiness(),
+        }
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Returns the answer for this path."""

@@ -1,7 +1,7 @@
 """Shows the supervisor that a resident process still does its work.
 
-Under `serve` each such process is given a file in `ONECOUNT_HEARTBEAT_FILE`, and calls `beat` at least every two seconds from the loop that does the work.
-Elsewhere nothing is written.
+Under `serve` each such process is given a file in `ONECOUNT_HEARTBEAT_FILE`, and calls `beat` at least every
+two seconds from the loop that does the work. Elsewhere nothing is written.
 """
 
 import os

@@ -1,7 +1,8 @@
 """A django-q2 broker that hands a task over within milliseconds, over PostgreSQL alone.
 
-It keeps django-q2's own table and claims rows with SKIP LOCKED, so that any number of clusters may share the database. The process that
-pulls tasks sleeps in LISTEN between them. A claim lasts `retry` seconds; a task whose worker died comes up again after that.
+It keeps django-q2's own table and claims rows with SKIP LOCKED, so that any number of clusters may share the
+database. The process that pulls tasks sleeps in LISTEN between them. A claim lasts `retry` seconds; a task
+whose worker died comes up again after that.
 """
 
 from typing import Final
@@ -18,7 +19,9 @@ from config.notify import Listener, notify_after_commit
 #: Seconds after which the queue is looked at without a wake-up: tasks whose claim ran out send none.
 _SWEEP_SECONDS: Final = 1.0
 
-_ENQUEUE: Final = "INSERT INTO django_q_ormq (key, payload, lock) VALUES (%s, %s, clock_timestamp()) RETURNING id"
+_ENQUEUE: Final = (
+    "INSERT INTO django_q_ormq (key, payload, lock) VALUES (%s, %s, clock_timestamp()) RETURNING id"
+)
 _CLAIM: Final = """
     UPDATE django_q_ormq SET lock = clock_timestamp() + make_interval(secs => %s)
     WHERE id IN (
@@ -65,7 +68,9 @@ class PostgresBroker(Broker):
 
     def _beat(self) -> list[tuple[int, str]]:
         """Slips in a task that shows that a worker works; its id 0 belongs to no row."""
-        return [(0, SignedPackage.dumps(build_task("config.heartbeat.beat")))] if self._ticker.is_due() else []
+        return (
+            [(0, SignedPackage.dumps(build_task("config.heartbeat.beat")))] if self._ticker.is_due() else []
+        )
 
     def acknowledge(self, task_id: int) -> None:
         """Forgets a task that is done."""

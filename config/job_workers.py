@@ -1,4 +1,4 @@
-"""Hooks the workers of django-q2 into the supervision: they show that they work, and they do not outlive their cluster."""
+"""Hooks the job workers into the supervision: they show that they work, and end with their cluster."""
 
 import signal
 import threading
@@ -11,8 +11,8 @@ from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 from config import heartbeat
 from config.processes import die_with_parent
 
-# An idle worker proves itself by running the beats that the broker slips in between the tasks. A busy one cannot, so that a thread beats
-# while a task runs; the task's own time limit ends one that hangs.
+# An idle worker proves itself by running the beats that the broker slips in between the tasks. A busy one
+# cannot, so that a thread beats while a task runs; the task's own time limit ends one that hangs.
 _is_busy = threading.Event()
 
 

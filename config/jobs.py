@@ -1,7 +1,8 @@
 """Wakes a job: says that there may be something to do, and nothing more.
 
-What there is to do lies in rows of the apps; a wake-up carries integers at most, may be lost, doubled or late without harm, and a sweeper
-of the app wakes again whatever is still due. A job that fails is therefore logged and forgotten here, not repeated.
+What there is to do lies in rows of the apps; a wake-up carries integers at most, may be lost, doubled or late
+without harm, and a sweeper of the app wakes again whatever is still due. A job that fails is therefore logged
+and forgotten here, not repeated.
 """
 
 from functools import partial
@@ -20,15 +21,16 @@ CHANNEL: Final = "onecount_jobs"
 _SALT: Final = "onecount.wake"
 _PREFIX: Final = "wake "
 
-# A wake-up may be lost in a crash, so that its commit need not wait for the disk: set_config(…, true) holds for this statement's
-# transaction alone.
+# A wake-up may be lost in a crash, so that its commit need not wait for the disk: set_config(…, true) holds
+# for this statement's transaction alone.
 _ENQUEUE_ONCE: Final = """
     INSERT INTO django_q_ormq (key, payload, lock)
     SELECT %(key)s, %(payload)s, clock_timestamp()
     WHERE set_config('synchronous_commit', 'off', true) IS NOT NULL
       AND NOT EXISTS (
         SELECT FROM django_q_ormq
-        WHERE md5(payload) = md5(%(payload)s) AND key = %(key)s AND payload = %(payload)s AND lock <= clock_timestamp()
+        WHERE md5(payload) = md5(%(payload)s) AND payload = %(payload)s
+          AND key = %(key)s AND lock <= clock_timestamp()
       )
 """
 
@@ -36,8 +38,8 @@ _ENQUEUE_ONCE: Final = """
 def wake(task_path: str, *args: int) -> None:
     """Has a worker call the function at this dotted path soon, once the current transaction has committed.
 
-    While the same wake-up is queued and no worker has claimed it, no second one is added: the one to come will see what has
-    been committed by now. A failure to queue is logged and not raised.
+    While the same wake-up is queued and no worker has claimed it, no second one is added: the one to come
+    will see what has been committed by now. A failure to queue is logged and not raised.
     """
     payload = Signer(salt=_SALT).sign(_PREFIX + " ".join([task_path, *map(str, args)]))
     transaction.on_commit(partial(_enqueue_once, payload), robust=True)
@@ -50,7 +52,7 @@ def _enqueue_once(payload: str) -> None:
 
 
 def task_of(payload: str) -> dict[str, Any] | None:
-    """Returns the django-q2 task of a queued wake-up, or None where the payload is something else or not signed by us."""
+    """Returns the django-q2 task of a queued wake-up, or None where the payload is none of ours."""
     if not payload.startswith(_PREFIX):
         return None
     try:

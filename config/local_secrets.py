@@ -1,7 +1,7 @@
 """Keys generated once for an installation that was given none by its environment.
 
-They lie in `.data/`, readable by the owner alone. Reading never creates them; `ensure` does, and two processes that
-start at once end with the same keys.
+They lie in `.data/`, readable by the owner alone. Reading never creates them; `ensure` does, and two
+processes that start at once end with the same keys.
 """
 
 import os
@@ -12,13 +12,13 @@ from typing import Final
 
 from cryptography.fernet import Fernet
 
-_SECRET_KEY_FILE: Final = "secret_key"
+_SIGNING_KEY_FILE: Final = "secret_key"
 _CREDENTIAL_KEYS_FILE: Final = "credential_keys"
 
 
 def read_secret_key(directory: Path) -> str:
     """Returns the generated `SECRET_KEY`, or nothing where none has been generated."""
-    return _read(directory / _SECRET_KEY_FILE)
+    return _read(directory / _SIGNING_KEY_FILE)
 
 
 def read_credential_keys(directory: Path) -> list[str]:
@@ -29,7 +29,7 @@ def read_credential_keys(directory: Path) -> list[str]:
 def ensure(directory: Path, *, secret_key: bool, credential_keys: bool) -> None:
     """Creates the named keys that do not exist yet."""
     if secret_key:
-        _create_once(directory / _SECRET_KEY_FILE, secrets.token_urlsafe(50))
+        _create_once(directory / _SIGNING_KEY_FILE, secrets.token_urlsafe(50))
     if credential_keys:
         _create_once(directory / _CREDENTIAL_KEYS_FILE, Fernet.generate_key().decode())
 

@@ -17,7 +17,8 @@ _SECRET_KEY: Final = re.compile(
     r"|(?:api|private|consumer|secret|credential|access)[_\-]?keys?)$",
     re.IGNORECASE,
 )
-#: What gives itself away as a secret wherever it stands: authorization headers, Shopify and WooCommerce keys, passwords in URLs.
+#: What gives itself away as a secret wherever it stands: authorization headers, Shopify and WooCommerce keys,
+#: passwords in URLs.
 _SECRET_VALUE: Final = re.compile(
     r"(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9+/=._~\-]{8,}"
     r"|\bshp(?:at|ss|ca|pa)_[A-Za-z0-9]+|\bc[ks]_[A-Za-z0-9]{16,}"
@@ -60,7 +61,7 @@ def redact_text(text: str) -> str:
 
 
 def configure(options: Mapping[str, str]) -> None:
-    """Sets up structlog and the standard library's logging; `LOGGING_CONFIG` names it, `LOGGING` gives `format` and `level`."""
+    """Sets up structlog and the standard library's logging by the `format` and `level` of `LOGGING`."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -1,9 +1,10 @@
 """Wakes other processes through PostgreSQL, after commit and seldom.
 
-NOTIFY inside a transaction makes all commits that carry one wait for each other, so that it is sent after the commit, and at most once in
-`WINDOW` per channel and process. What is swallowed within the window is not lost: a listener reports each channel at once and a second time
-when the window has passed, by which time everything that was swallowed has been committed. A wake-up may still be lost
-(a crash between commit and NOTIFY) or come twice; listeners sweep by themselves as well.
+NOTIFY inside a transaction makes all commits that carry one wait for each other, so that it is sent after the
+commit, and at most once in `WINDOW` per channel and process. What is swallowed within the window is not lost:
+a listener reports each channel at once and a second time when the window has passed, by which time everything
+that was swallowed has been committed. A wake-up may still be lost (a crash between commit and NOTIFY) or come
+twice; listeners sweep by themselves as well.
 """
 
 import threading
@@ -43,7 +44,8 @@ def _notify(channel: str) -> None:
 
 
 def _is_first_in_window(channel: str) -> bool:
-    # Stamped before sending: the listener's second report then comes after everything that this stamp swallows.
+    # Stamped before sending: the listener's second report then comes after everything that this stamp
+    # swallows.
     with _sent_at_lock:
         now = time.monotonic()
         if now - _sent_at.get(channel, -WINDOW) < WINDOW:
@@ -66,14 +68,17 @@ class Listener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def wait(self, timeout: float) -> set[str]:
         """Returns the channels to look at, at the latest after `timeout` seconds, then none.
 
-        After connecting, the first time or again, it names all channels, because wake-ups may have been missed.
-        While the server cannot be reached it waits out the timeout and returns none, so that the caller's sweep goes on.
+        After connecting, the first time or again, it names all channels, because wake-ups may have been
+        missed. While the server cannot be reached it waits out the timeout and returns none, so that the
+        caller's sweep goes on.
         """
         deadline = time.monotonic() + timeout
         try:

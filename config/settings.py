@@ -17,8 +17,11 @@ DATA_DIR: Final = env.data_directory()
 DEBUG = env.boolean("DEBUG", default=False)
 SECRET_KEY = env.text("SECRET_KEY") or local_secrets.read_secret_key(DATA_DIR)
 SECRET_KEY_FALLBACKS = env.strings("SECRET_KEY_FALLBACKS")
-#: Fernet keys for secrets at rest; the first encrypts, all decrypt. Apart from SECRET_KEY, so that either can be rotated alone.
-ONECOUNT_CREDENTIAL_KEYS = env.strings("ONECOUNT_CREDENTIAL_KEYS") or local_secrets.read_credential_keys(DATA_DIR)
+#: Fernet keys for secrets at rest; the first encrypts, all decrypt. Apart from SECRET_KEY, so that either can
+#: be rotated alone.
+ONECOUNT_CREDENTIAL_KEYS = env.strings("ONECOUNT_CREDENTIAL_KEYS") or local_secrets.read_credential_keys(
+    DATA_DIR
+)
 
 ALLOWED_HOSTS = env.strings("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.strings("CSRF_TRUSTED_ORIGINS")
@@ -76,13 +79,13 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-# Transport ------------------------------------------------------------------------------------------------------------
-
 _IS_HTTPS: Final = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = _IS_HTTPS
 SESSION_COOKIE_SECURE = _IS_HTTPS
 CSRF_COOKIE_SECURE = _IS_HTTPS
-SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 3600, minimum=0, maximum=63_072_000) if _IS_HTTPS else 0
+SECURE_HSTS_SECONDS = (
+    env.integer("SECURE_HSTS_SECONDS", 3600, minimum=0, maximum=63_072_000) if _IS_HTTPS else 0
+)
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("TRUST_PROXY", default=False) else None
 )
@@ -92,41 +95,36 @@ SESSION_COOKIE_HTTPONLY = True
 #: A webhook's body is capped by its own view; this is for what people upload.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
-# Logs -----------------------------------------------------------------------------------------------------------------
-
 LOGGING_CONFIG = "config.logs.configure"
 LOGGING = {
     "format": env.choice("LOG_FORMAT", "console", options=("console", "json")),
     "level": env.choice("LOG_LEVEL", "INFO", options=("DEBUG", "INFO", "WARNING", "ERROR")),
 }
 
-# Database -------------------------------------------------------------------------------------------------------------
-
 DATABASE_URL = env.text("DATABASE_URL")
 #: Where the embedded server lives; None where DATABASE_URL names another server.
 EMBEDDED_POSTGRES_HOME: Path | None = None if DATABASE_URL else DATA_DIR / "postgres"
-#: Connections a web process keeps in its pool. Only `config/wsgi.py` asks for a pool: one opened before a fork shares its connections with
-#: the children, who then read each other's answers.
-DATABASE_POOL_SIZE = env.integer("ONECOUNT_WEB_POOL_SIZE", 4, minimum=1, maximum=100) if env.is_web_process() else 0
+#: Connections a web process keeps in its pool. Only `config/wsgi.py` asks for a pool: one opened before a
+#: fork shares its connections with the children, who then read each other's answers.
+DATABASE_POOL_SIZE = (
+    env.integer("ONECOUNT_WEB_POOL_SIZE", 4, minimum=1, maximum=100) if env.is_web_process() else 0
+)
 
 if EMBEDDED_POSTGRES_HOME is None:
     _database = external_database(DATABASE_URL, pool_size=DATABASE_POOL_SIZE)
 else:
     _database = embedded_database(EMBEDDED_POSTGRES_HOME, pool_size=DATABASE_POOL_SIZE)
 DATABASES: dict[str, dict[str, Any]] = {"default": _database}
-#: A connection string that passes by a transaction pooler, for LISTEN; empty where the default connection will do.
+#: A connection string that passes by a transaction pooler, for LISTEN; empty where the default connection
+#: will do.
 DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
-# Time, language -------------------------------------------------------------------------------------------------------
 
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = True
-
-# Accounts -------------------------------------------------------------------------------------------------------------
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -138,15 +136,11 @@ LOGIN_URL = "admin:login"
 
 UNFOLD: dict[str, Any] = {"SITE_TITLE": "OneCount", "SITE_HEADER": "OneCount", "SITE_SYMBOL": "inventory_2"}
 
-# Static files ---------------------------------------------------------------------------------------------------------
-
 STATIC_URL = "static/"
 #: `collectstatic` may fill it; WhiteNoise finds the files of the apps without that.
 STATIC_ROOT = BASE_DIR / "staticfiles" if (BASE_DIR / "staticfiles").is_dir() else None
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-
-# Jobs -----------------------------------------------------------------------------------------------------------------
 
 Q_CLUSTER: dict[str, Any] = {
     "name": "onecount",
@@ -160,6 +154,7 @@ Q_CLUSTER: dict[str, Any] = {
     "catch_up": False,
     "guard_cycle": 0.2,
     "bulk": 4,
-    # Its table is claimed from by whichever worker is free; more than a few ahead of the workers would wait behind a long one.
+    # Its table is claimed from by whichever worker is free; more than a few ahead of the workers would wait
+    # behind a long one.
     "queue_limit": 4,
 }

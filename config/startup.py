@@ -1,6 +1,7 @@
-"""What a process of OneCount does before Django's settings are imported, and before it first talks to the database.
+"""What a process does before Django's settings are imported, and before it talks to the database.
 
-Importing the settings has no side effect, so that the entry points (`manage.py`, `config/wsgi.py`, the test run) call these.
+Importing the settings has no side effect, so that the entry points (`manage.py`, `config/wsgi.py`, the test
+run) call these.
 """
 
 import atexit
@@ -28,7 +29,7 @@ def prepare() -> None:
 
 @cache
 def hold_database() -> EmbeddedServer | None:
-    """Keeps the embedded server up until this process ends, and returns it; None where `DATABASE_URL` names another."""
+    """Keeps the embedded server up until this process ends; None where `DATABASE_URL` names another."""
     home = settings.EMBEDDED_POSTGRES_HOME
     if home is None:
         return None
@@ -40,7 +41,7 @@ def hold_database() -> EmbeddedServer | None:
 
 
 def create_directory(directory: Path) -> None:
-    """Creates the data directory so that the account that runs PostgreSQL may pass through it, and not list it."""
+    """Creates the data directory so that PostgreSQL's account may pass through it, and not list it."""
     if not directory.is_dir():
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)

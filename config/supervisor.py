@@ -1,8 +1,9 @@
 """Keeps a group of child processes running, and leaves none behind.
 
-Each child leads a session of its own. When one ends, or its heartbeat stops, everything it started is killed and it is started again, each time a little later.
-The children and all that they start carry the supervisor's identity in their environment. It is stored before the first child starts, so that the
-next supervisor finds and kills what a killed one left, whatever has become of the process tree.
+Each child leads a session of its own. When one ends, or its heartbeat stops, everything it started is killed
+and it is started again, each time a little later. The children and all that they start carry the supervisor's
+identity in their environment. It is stored before the first child starts, so that the next supervisor finds
+and kills what a killed one left, whatever has become of the process tree.
 """
 
 import fcntl
@@ -59,7 +60,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts, watches, restarts and stops children; `directory` holds its lock, its identity and the heartbeats.
+    """Starts, watches, restarts and stops children; `directory` holds its lock and the heartbeats.
 
     It forks, so that the process that runs it should have no other threads when children start.
     """
@@ -67,7 +68,9 @@ class Supervisor:
     def __init__(self, children: Sequence[Child], *, directory: Path) -> None:
         self._directory = directory
         self._identity = uuid.uuid4().hex
-        self._running = [_RunningChild(child, directory / f"{child.name}.heartbeat", self._identity) for child in children]
+        self._running = [
+            _RunningChild(child, directory / f"{child.name}.heartbeat", self._identity) for child in children
+        ]
         self._lock: IO[bytes] | None = None
         self._is_stopping = False
 
@@ -77,7 +80,10 @@ class Supervisor:
         self._lock = _locked(self._directory / "serve.lock")
         record = self._directory / "serve.json"
         _kill_leftovers(record)
-        _write(record, {"identity": self._identity, "pid": os.getpid(), "started_at": psutil.Process().create_time()})
+        _write(
+            record,
+            {"identity": self._identity, "pid": os.getpid(), "started_at": psutil.Process().create_time()},
+        )
 
     def start(self) -> None:
         """Starts the children; after `take_over`."""
@@ -105,7 +111,7 @@ class Supervisor:
         return any(child.has_beaten() for child in self._running if child.spec.name == name)
 
     def stop(self) -> None:
-        """Asks all children to end, then kills what is left of them and of what they started; within three seconds."""
+        """Asks all children to end, then kills what is left of them and of what they started."""
         for child in self._running:
             child.ask_to_end()
         deadline = time.monotonic() + STOP_LIMIT
@@ -142,7 +148,7 @@ class _RunningChild:
             env={**os.environ, **self.spec.environment, **added},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_supervisor,  # noqa: PLW1509 (one system call, and no threads here)
+            preexec_fn=_end_with_supervisor,
         )
         self._started_at = time.monotonic()
         _log.info("child_started", child=self.spec.name, pid=self._process.pid)
@@ -204,7 +210,8 @@ class _RunningChild:
 
     def _kill_session(self) -> None:
         """Kills the child with everything that is still in the process group it leads."""
-        assert self._process is not None
+        if self._process is None:
+            return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

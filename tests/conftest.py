@@ -22,7 +22,7 @@ settings.SECRET_KEY = os.environ["SECRET_KEY"]
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[None]:
-    """Points the default connection at a server that forgets on a crash, shared by all test runs of this checkout.
+    """Points the default connection at a server without fsync that all test runs of this checkout share.
 
     With `DATABASE_URL` the tests run against that server instead.
     """
@@ -39,7 +39,7 @@ def database_server() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database_server: None, request: pytest.FixtureRequest) -> None:
-    """Names the test database after this process, so that runs at the same time and xdist workers keep apart."""
+    """Names the test database after this process, so that simultaneous runs and workers keep apart."""
     settings_dict = connections["default"].settings_dict
     settings_dict["TEST"]["NAME"] = f"test_onecount_{os.getpid()}"
     _drop_databases_of_ended_runs()
@@ -49,8 +49,14 @@ def _drop_databases_of_ended_runs() -> None:
     """Drops the test databases that a killed run of this machine left behind."""
     parameters = connections["default"].settings_dict
     address = {"host": parameters["HOST"], "port": parameters["PORT"], "user": parameters["USER"]}
-    with psycopg.connect(**address, password=parameters["PASSWORD"], dbname="postgres", autocommit=True) as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE datname ~ '^test_onecount_[0-9]+$'").fetchall()
+    with psycopg.connect(
+        **address, password=parameters["PASSWORD"], dbname="postgres", autocommit=True
+    ) as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname ~ '^test_onecount_[0-9]+$'"
+        ).fetchall()
         for (name,) in rows:
             if not psutil.pid_exists(int(name.rsplit("_", 1)[1])):
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )

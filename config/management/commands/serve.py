@@ -13,13 +13,15 @@ from config.supervisor import Supervisor
 class Command(BaseCommand):
     """Supervises the resident processes until Ctrl-C."""
 
-    help = "Runs the web server, jobs, the pusher and, without DATABASE_URL, the embedded database, until Ctrl-C."
+    help = "Runs web server, jobs, pusher and (without DATABASE_URL) the embedded database, until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declares the address and the number of web workers."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
-        parser.add_argument("--workers", type=int, default=2, help="web worker processes (default: %(default)s)")
+        parser.add_argument(
+            "--workers", type=int, default=2, help="web worker processes (default: %(default)s)"
+        )
 
     def handle(self, *, host: str, port: int, workers: int, **options: Any) -> None:
         """Prepares the database, then looks after the processes."""

@@ -1,0 +1,48 @@
+# `make demo` shows OneCount at work, `make test` tests it, `make check` runs the gates. Each installs what it needs first.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+WORKERS ?= 2
+
+.PHONY: demo serve test test-slow test-all check format clean
+
+demo: $(INSTALLED)
+	$(BIN)/python manage.py demo
+
+serve: $(INSTALLED)
+	$(BIN)/python manage.py serve
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Whole process groups and a real browser, one after the other.
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m "slow or browser"
+
+test-all: test test-slow
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	PUBLIC_URL=https://onecount.example ALLOWED_HOSTS=onecount.example TRUST_PROXY=true \
+	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+	ONECOUNT_CREDENTIAL_KEYS="$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')" \
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(INSTALLED): requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
+
+# The virtual environment and caches; `.data/`, which holds the database, stays.
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
