@@ -1,6 +1,7 @@
 """The application that holds the ground the others stand on."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ConfigConfig(AppConfig):
@@ -10,6 +11,8 @@ class ConfigConfig(AppConfig):
     verbose_name = "Configuration"
 
     def ready(self) -> None:
-        """Registers the system checks, and hooks the job workers into the supervision."""
-        # Both need the models of other applications, which are loaded only by now.
-        from config import checks, job_workers  # noqa: F401
+        """Registers the system checks, hooks the job workers into the supervision, and keeps the roles up to date."""
+        # All need the models of other applications, which are loaded only by now.
+        from config import checks, job_workers, roles  # noqa: F401
+
+        post_migrate.connect(roles.keep_roles, dispatch_uid="config.roles")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from config import environment as env
 from config import local_secrets
+from config.admin_theme import FORMAT_MODULE_PATH, UNFOLD  # noqa: F401
 from config.database import embedded_database, external_database
 
 BASE_DIR: Final = env.BASE_DIR
@@ -134,7 +135,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
-UNFOLD: dict[str, Any] = {"SITE_TITLE": "OneCount", "SITE_HEADER": "OneCount", "SITE_SYMBOL": "inventory_2"}
 
 STATIC_URL = "static/"
 #: `collectstatic` may fill it; WhiteNoise finds the files of the apps without that.

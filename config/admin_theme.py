@@ -1,0 +1,140 @@
+"""The look of the back office and the way through it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+#: Dates and times with seconds, in an order that sorts.
+FORMAT_MODULE_PATH: Final = "config.formats"
+
+
+def may(*permissions: str) -> Callable[[HttpRequest], bool]:
+    """Returns a test of whether whoever asks has all of these permissions."""
+
+    def is_allowed(request: HttpRequest) -> bool:
+        return request.user.has_perms(permissions)
+
+    return is_allowed
+
+
+def _asset(path: str) -> Callable[[HttpRequest], str]:
+    return lambda request: static(path)
+
+
+def _link(title: str, icon: str, page: str, permission: str, query: str = "") -> dict[str, Any]:
+    """Returns one entry of the sidebar, shown to whoever has the permission."""
+    address = reverse_lazy(f"admin:{page}")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": (lambda request: f"{address}?{query}") if query else address,
+        "permission": may(permission),
+    }
+
+
+def _models(app: str, *entries: tuple[str, str, str]) -> list[dict[str, Any]]:
+    """Returns entries for model pages: title, icon, model."""
+    return [
+        _link(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}") for title, icon, model in entries
+    ]
+
+
+_OVERVIEW: Final = [
+    {"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")},
+    _link("Stock grid", "grid_on", "channels_stock_grid", "channels.view_listinglevel"),
+]
+
+_STOCK: Final = _models(
+    "inventory",
+    ("Variants", "barcode", "variant"),
+    ("Products", "category", "product"),
+    ("Stock levels", "inventory_2", "stocklevel"),
+    ("Reservations", "lock_clock", "reservation"),
+    ("Conflicts", "priority_high", "conflict"),
+    ("Movements", "swap_vert", "stockmovement"),
+    ("Operations", "receipt_long", "stockoperation"),
+    ("Locations", "warehouse", "location"),
+)
+
+_CHANNELS: Final = _models(
+    "channels",
+    ("Channels", "storefront", "channel"),
+    ("Orders", "shopping_cart", "channelorder"),
+    ("Order lines", "list_alt", "channelorderline"),
+    ("Listings", "sell", "listing"),
+    ("Shelves", "shelves", "listinglevel"),
+    ("Pushes", "upload", "push"),
+    ("Webhook deliveries", "webhook", "webhookdelivery"),
+    ("Shelf observations", "visibility", "shelfobservation"),
+    ("Places", "pin_drop", "channellocation"),
+)
+
+_TO_DO: Final = [
+    _link(
+        "Open conflicts", "priority_high", "inventory_conflict_changelist", "inventory.view_conflict", "state=open"
+    ),
+    _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
+    _link(
+        "Dead pushes", "mail_off", "channels_listinglevel_changelist", "channels.view_listinglevel", "state=dead"
+    ),
+    _link(
+        "Dead deliveries",
+        "unsubscribe",
+        "channels_webhookdelivery_changelist",
+        "channels.view_webhookdelivery",
+        "state__exact=dead",
+    ),
+]
+
+_ENGINE_ROOM: Final = [
+    *_models(
+        "channels",
+        ("Channel health", "ecg_heart", "channelhealth"),
+        ("Poll feeds", "rss_feed", "pollfeed"),
+        ("Rate buckets", "speed", "ratebucket"),
+        ("Access tokens", "key", "accesstoken"),
+        ("Place sources", "account_tree", "channellocationsource"),
+    ),
+    *_models("inventory", ("Merchants", "store", "merchant")),
+    *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
+]
+
+UNFOLD: Final[dict[str, Any]] = {
+    "SITE_TITLE": "OneCount",
+    "SITE_HEADER": "OneCount",
+    "SITE_SUBHEADER": "One true stock count",
+    "SITE_SYMBOL": "inventory_2",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "analytics.views.dashboard",
+    "STYLES": [_asset("onecount/admin.css")],
+    "SCRIPTS": [_asset("onecount/admin.js")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(54.6% .245 262.881)",
+            "700": "oklch(48.8% .243 264.376)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {"items": _OVERVIEW},
+            {"title": "To do", "separator": True, "items": _TO_DO},
+            {"title": "Stock", "separator": True, "items": _STOCK},
+            {"title": "Channels", "separator": True, "items": _CHANNELS},
+            {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
+        ],
+    },
+}

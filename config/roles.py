@@ -1,0 +1,95 @@
+"""Who may do what in the back office: four roles, kept in step with this table after every migration.
+
+Beyond Django's own permissions (view, add, change a model) there are some for what people do: they are listed in `ACTIONS`, belong to
+the model whose page offers them, and are created with the roles. What a role has beyond this table, given by hand, is left alone.
+"""
+
+from typing import Any, Final
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+
+#: Permission → the model it belongs to, and what it allows.
+ACTIONS: Final[dict[str, tuple[str, str]]] = {
+    "inventory.move_stock": ("stocklevel", "Can receive, adjust and count stock"),
+    "inventory.release_reservation": ("reservation", "Can release a reservation"),
+    "channels.connect_channel": ("channel", "Can connect a channel: credentials, settings, webhooks, polls"),
+    "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
+    "channels.pause_channel": ("channel", "Can pause and resume a channel"),
+    "channels.push_listinglevel": ("listinglevel", "Can push now and replay dead pushes"),
+    "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
+    "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
+}
+
+_EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
+
+#: Role → its permissions beyond seeing everything.
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "operations": (
+        "inventory.add_product",
+        "inventory.change_product",
+        "inventory.add_variant",
+        "inventory.change_variant",
+        "inventory.add_location",
+        "inventory.change_location",
+        "inventory.move_stock",
+        "inventory.release_reservation",
+        "channels.map_listing",
+        "channels.change_listing",
+        "channels.change_channellocation",
+        *_EVERYDAY,
+    ),
+    "commerce": (
+        "channels.tune_channel",
+        "channels.change_channel",
+        "channels.map_listing",
+        "channels.change_listing",
+        *_EVERYDAY,
+    ),
+    "engineering": (
+        "channels.connect_channel",
+        "channels.add_channel",
+        "channels.change_channel",
+        "channels.add_channellocation",
+        "channels.change_channellocation",
+        "inventory.add_location",
+        "inventory.change_location",
+        *_EVERYDAY,
+    ),
+    "read-only": (),
+}
+
+#: The apps whose models every role may see.
+_SEEN: Final = ("inventory", "channels", "reconciliation", "analytics")
+
+
+def keep_roles(app_config: AppConfig, **_: Any) -> None:
+    """Creates the roles and gives them what the table says of one app's models; run after its migration."""
+    if app_config.label not in _SEEN:
+        return
+    # Django's own receiver may come after this one.
+    create_permissions(app_config, verbosity=0)
+    _create_actions(app_config)
+    for role, granted in ROLES.items():
+        group, _created = Group.objects.get_or_create(name=role)
+        group.permissions.add(*_permissions(app_config.label, granted))
+
+
+def _create_actions(app_config: AppConfig) -> None:
+    for permission, (model_name, label) in ACTIONS.items():
+        app_label, codename = permission.split(".")
+        if app_label == app_config.label:
+            content_type = ContentType.objects.get_for_model(apps.get_model(app_label, model_name))
+            Permission.objects.update_or_create(
+                content_type=content_type, codename=codename, defaults={"name": label}
+            )
+
+
+def _permissions(app_label: str, granted: tuple[str, ...]) -> QuerySet[Permission]:
+    """Returns the app's permissions to see its models, and those granted by name."""
+    of_app = Permission.objects.filter(content_type__app_label=app_label)
+    codenames = [permission.split(".")[1] for permission in granted if permission.startswith(f"{app_label}.")]
+    return of_app.filter(codename__in=codenames) | of_app.filter(codename__startswith="view_")

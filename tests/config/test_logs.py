@@ -1,0 +1,84 @@
+"""No secret reaches the log, by whichever way it comes."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from django.conf import settings
+
+from config import logs
+
+CANARY = "canary-5f1d9c"
+
+
+@pytest.fixture
+def json_logs(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Logging as a machine reads it, on the stderr that the test captures."""
+    logs.configure({"format": "json", "level": "INFO"})
+    yield
+    logs.configure(settings.LOGGING)
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    record: dict[str, object] = json.loads(line)
+    return record
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["token", "access_token", "X-Shopify-Access-Token", "client_secret", "password", "Authorization", "credentials",
+     "consumer_key", "api_key", "Cookie", "X-WC-Webhook-Signature"],
+)  # fmt: skip
+def test_what_a_key_calls_secret_is_not_logged(
+    json_logs: None, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    structlog.get_logger("test").info("call", headers=[{key: CANARY}], **{key: CANARY})
+    record = logged(capsys)
+    assert CANARY not in json.dumps(record)
+    assert record[key] == "[redacted]"
+
+
+def test_numbers_about_tokens_are_logged(json_logs: None, capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger("test").info("bucket", tokens_left=7, keyed=True)
+    record = logged(capsys)
+    assert (record["tokens_left"], record["keyed"], record["level"], record["event"]) == (
+        7,
+        True,
+        "info",
+        "bucket",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {CANARY}0123",
+        f"postgresql://me:{CANARY}@db/stock",
+        "shpat_0123456789abcdef",
+        "cs_0123456789abcdef0123",
+    ],
+)
+def test_what_looks_like_a_secret_is_not_logged_in_a_message_of_any_library(
+    json_logs: None, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    logging.getLogger("some.library").warning("sent %s", text)
+    record = logged(capsys)
+    assert "[redacted]" in str(record["event"])
+    assert CANARY not in json.dumps(record)
+    assert "0123456789abcdef" not in json.dumps(record)
+
+
+def test_a_registered_secret_is_not_logged_even_in_a_traceback(
+    json_logs: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.register_secret("plain-looking-value")
+    try:
+        raise ValueError("refused plain-looking-value")
+    except ValueError:
+        structlog.get_logger("test").exception("call_failed")
+    record = logged(capsys)
+    assert "plain-looking-value" not in json.dumps(record)
+    assert "ValueError: refused [redacted]" in str(record["exception"])
