@@ -1,0 +1,128 @@
+"""Fetches orders of which only a hint came, one call for all the hints received until then."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from channels import breaker
+from channels.connectors.base import Connector
+from channels.errors import BadMessage, ConnectorError, PermanentError, Rejected, TransientError
+from channels.models import Channel, ChannelOrder
+from channels.orders import apply_deleted, record_state
+
+#: Longer than any call may take; a fetch whose worker died is due again then.
+LEASE: Final = timedelta(seconds=60)
+#: After a failure that may pass; after one that a person has to mend.
+SOON: Final = timedelta(seconds=15)
+LATER: Final = timedelta(minutes=10)
+
+_LEASE: Final = """
+WITH due AS (
+    SELECT id FROM channels_channelorder
+    WHERE channel_id = %s AND fetch_wanted > fetched AND next_fetch_at <= clock_timestamp()
+    ORDER BY next_fetch_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE channels_channelorder kept
+SET next_fetch_at = clock_timestamp() + %s
+FROM due
+WHERE kept.id = due.id
+RETURNING kept.id, kept.external_id, kept.fetch_wanted, kept.next_fetch_at
+"""
+
+_DONE: Final = """
+UPDATE channels_channelorder
+SET fetched = greatest(fetched, %(wanted)s),
+    fetch_error = '',
+    next_fetch_at = CASE WHEN fetch_wanted > greatest(fetched, %(wanted)s) THEN clock_timestamp() END
+WHERE id = %(id)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    """One order on its way; `wanted` are the hints that this fetch answers."""
+
+    order_id: int
+    external_id: str
+    wanted: int
+    leased_until: datetime
+
+
+def fetch_due(channel: Channel, connector: Connector, *, limit: int = 200) -> int:
+    """Fetches and applies orders of the channel that are due, oldest first; returns how many calls were made.
+
+    Stops when the channel itself fails. Raises `StockBusy` when the stock could not be had in time; that
+    order is due again after its lease.
+    """
+    for count in range(limit):
+        fetch = _lease(channel)
+        if fetch is None:
+            return count
+        if not _fetch(channel, connector, fetch):
+            return count + 1
+    return limit
+
+
+def channels_with_due_fetches() -> list[int]:
+    """Returns the ids of active channels that have orders to fetch now."""
+    due = ChannelOrder.objects.filter(
+        fetch_wanted__gt=F("fetched"), next_fetch_at__lte=timezone.now(), channel__is_active=True
+    )
+    return list(due.order_by("channel_id").values_list("channel_id", flat=True).distinct())
+
+
+def _lease(channel: Channel) -> _Fetch | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, [channel.pk, LEASE])
+        row = cursor.fetchone()
+    return _Fetch(*row) if row else None
+
+
+def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
+    """Fetches one order and applies it; False when the channel itself does not work."""
+    try:
+        _fetch_and_apply(channel, connector, fetch)
+    except (Rejected, BadMessage) as error:
+        _postpone(fetch, str(error), LATER)
+        return True
+    except ConnectorError as error:
+        _postpone(fetch, str(error), _pause(error))
+        breaker.note_failure(channel.pk, error)
+        return False
+    breaker.note_success(channel.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(_DONE, {"id": fetch.order_id, "wanted": fetch.wanted})
+    return True
+
+
+def _fetch_and_apply(channel: Channel, connector: Connector, fetch: _Fetch) -> None:
+    state = connector.fetch_order(fetch.external_id)
+    arrived_at = timezone.now()
+    if state is None:
+        apply_deleted(channel, fetch.external_id, arrived_at=arrived_at)
+    else:
+        # The answer may contradict what a webhook said of the same second; asking again would bring the same
+        # answer.
+        record_state(channel, state, arrived_at=arrived_at)
+
+
+def _postpone(fetch: _Fetch, error: str, pause: timedelta) -> None:
+    jittered = pause * random.uniform(0.75, 1.25)  # noqa: S311  # spreads retries, hides nothing
+    ChannelOrder.objects.filter(pk=fetch.order_id, next_fetch_at=fetch.leased_until).update(
+        fetch_error=error[:2000], next_fetch_at=timezone.now() + jittered
+    )
+
+
+def _pause(error: ConnectorError) -> timedelta:
+    if isinstance(error, PermanentError):
+        return LATER
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        return timedelta(seconds=min(max(error.retry_after, 0.5), LATER.total_seconds()))
+    return SOON

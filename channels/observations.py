@@ -1,0 +1,134 @@
+"""What shops say they show: an echo of our own push, explained within seconds, or a foreign edit.
+
+An observation is only recorded and judged; it never causes a push, so that our own echo cannot start a loop.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.db import connection
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from channels.events import LevelObserved
+from channels.models import Channel, ListingLevel, ShelfObservation
+from channels.models.inbound import ObservationVerdict
+from channels.polling import ask_for_poll
+
+log = structlog.get_logger(__name__)
+
+#: From this age on an unexplained number has its channel's orders polled.
+POLL_AFTER: Final = timedelta(seconds=2)
+#: No verdict "foreign" before this age: a push in flight or an order on its way may explain the number.
+GRACE: Final = timedelta(seconds=5)
+#: The verdict falls at this age even if no poll could be finished since.
+LONGEST_WAIT: Final = timedelta(minutes=10)
+
+# A number is explained once the shelf is known to have shown it: by what we sent, had confirmed or expect, or
+# because a newer observation of the shelf was. It is foreign when it is the newest, nothing is on its way to
+# the shelf, and the orders were polled since.
+_JUDGE: Final = """
+WITH open AS (
+    SELECT seen.id, seen.listing_level_id, seen.channel_id, seen.quantity, seen.received_at,
+        level.wanted > level.done OR coalesce(level.leased_until > clock_timestamp(), false) AS is_moving,
+        seen.quantity IN (level.expected, level.sent_quantity, level.published_quantity)
+            OR EXISTS (
+                SELECT FROM channels_push push
+                WHERE push.listing_level_id = seen.listing_level_id
+                  AND push.quantity = seen.quantity
+                  AND push.finished_at >= seen.received_at - interval '1 minute'
+            )
+            OR EXISTS (
+                SELECT FROM channels_shelfobservation newer
+                WHERE newer.listing_level_id = seen.listing_level_id AND newer.id > seen.id
+                  AND newer.verdict IN ('echo', 'explained')
+            ) AS is_explained,
+        EXISTS (
+            SELECT FROM channels_shelfobservation newer
+            WHERE newer.listing_level_id = seen.listing_level_id AND newer.id > seen.id
+        ) AS is_overtaken,
+        EXISTS (
+            SELECT FROM channels_pollfeed feed
+            WHERE feed.channel_id = seen.channel_id AND feed.name = 'orders'
+              AND feed.last_polled_at > seen.received_at
+        ) AS is_polled_since
+    FROM channels_shelfobservation seen
+    JOIN channels_listinglevel level ON level.id = seen.listing_level_id
+    WHERE seen.verdict = 'open'
+    ORDER BY seen.id
+    LIMIT %(limit)s
+    FOR UPDATE OF seen SKIP LOCKED
+), judged AS (
+    SELECT id, CASE
+        WHEN is_explained THEN 'explained'
+        WHEN received_at <= %(now)s - %(longest_wait)s::interval THEN 'foreign'
+        WHEN received_at <= %(now)s - %(grace)s::interval
+            AND is_polled_since AND NOT is_moving AND NOT is_overtaken
+            THEN 'foreign'
+    END AS verdict
+    FROM open
+)
+UPDATE channels_shelfobservation seen
+SET verdict = judged.verdict, judged_at = %(now)s
+FROM judged
+WHERE seen.id = judged.id AND judged.verdict IS NOT NULL
+"""
+
+
+def observe(channel: Channel, event: LevelObserved, *, received_at: datetime) -> ShelfObservation | None:
+    """Records what a shelf is said to show; None where it is no shelf of ours or is not tracked."""
+    level = _level_of(channel, event)
+    if level is None or event.quantity is None:
+        log.info("observation_ignored", channel=channel.pk, listing=event.listing_external_id)
+        return None
+    known = (level.expected, level.sent_quantity, level.published_quantity)
+    is_echo = event.quantity in known
+    return ShelfObservation.objects.create(
+        channel=channel,
+        listing_level=level,
+        quantity=event.quantity,
+        expected=level.expected,
+        verdict=ObservationVerdict.ECHO if is_echo else ObservationVerdict.OPEN,
+        observed_at=event.observed_at,
+        received_at=received_at,
+        judged_at=received_at if is_echo else None,
+    )
+
+
+def _level_of(channel: Channel, event: LevelObserved) -> ListingLevel | None:
+    return ListingLevel.objects.filter(
+        channel=channel,
+        listing__external_id=event.listing_external_id,
+        listing__variant__isnull=False,
+        channel_location__external_id=event.location_external_id,
+    ).first()
+
+
+def judge_open(*, limit: int = 1000) -> int:
+    """Judges observations that are not explained yet; returns how many got their verdict.
+
+    Where a number is still unexplained after a moment, the channel's orders are polled: it may be a sale.
+    """
+    parameters = {"now": timezone.now(), "grace": GRACE, "longest_wait": LONGEST_WAIT, "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute(_JUDGE, parameters)
+        judged = int(cursor.rowcount)
+    for channel_id in _channels_to_poll():
+        ask_for_poll(channel_id)
+    return judged
+
+
+def _channels_to_poll() -> list[int]:
+    """Returns channels with unexplained numbers whose orders were not polled since."""
+    now = timezone.now()
+    waiting = ShelfObservation.objects.filter(
+        verdict=ObservationVerdict.OPEN, received_at__lte=now - POLL_AFTER, channel__is_active=True
+    )
+    unpolled = waiting.annotate(
+        polled_since=Count(
+            "channel__feeds",
+            filter=Q(channel__feeds__name="orders", channel__feeds__last_polled_at__gt=now - POLL_AFTER),
+        )
+    )
+    return sorted(set(unpolled.filter(polled_since=0).values_list("channel_id", flat=True)))

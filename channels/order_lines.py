@@ -1,0 +1,245 @@
+"""The lines of one order: merged from a snapshot, linked to variants, compared with the ledger."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from channels.events import OrderLineState, OrderState
+from channels.models import Channel, ChannelOrder, ChannelOrderLine, Listing
+from channels.places import Places
+from inventory.demands import DemandChange
+from inventory.models import Variant
+
+#: Beyond this a price does not fit its column and is left out.
+_LARGEST_PRICE: Final = Decimal(10) ** 14
+_KEPT_FIELDS: Final = (
+    "listing_external_id",
+    "sku",
+    "title",
+    "variant",
+    "channel_location",
+    "unit_price",
+    "quantity",
+    "cancelled",
+    "fulfilled",
+    "returned",
+    "restocked",
+    "applied_demand",
+    "applied_fulfilled",
+)
+
+
+@dataclass(slots=True)
+class LineChange:
+    """One line on its way from what was applied of it to what its order's kept state says."""
+
+    line: ChannelOrderLine
+    was_demanded: int
+    was_fulfilled: int
+    was_at: int | None
+    #: Units that the shop had taken off its own number for this line.
+    was_off_the_shelf: int
+    #: The channel's listing of what was sold, where it is known.
+    listing: Listing | None = None
+
+    @classmethod
+    def of(cls, line: ChannelOrderLine) -> "LineChange":
+        """Remembers the line as it is before anything is merged into it."""
+        return cls(
+            line,
+            line.applied_demand,
+            line.applied_fulfilled,
+            line.channel_location_id,
+            line.quantity - line.restocked,
+        )
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the ledger has units of this line, so that variant and place are settled."""
+        return bool(self.was_demanded or self.was_fulfilled)
+
+    @property
+    def off_the_shelf(self) -> int:
+        """Units by which the shop lowered its number since the state before; negative when put back."""
+        return self.line.quantity - self.line.restocked - self.was_off_the_shelf
+
+
+def changes_of(order: ChannelOrder, *, is_new: bool) -> dict[str, LineChange]:
+    """Reads the order's lines as they are, by the platform's id."""
+    if is_new:
+        return {}
+    return {line.external_id: LineChange.of(line) for line in order.lines.order_by("id")}
+
+
+def merge(order: ChannelOrder, changes: dict[str, LineChange], state: OrderState, places: Places) -> None:
+    """Writes the snapshot into the lines; a line that it no longer names counts as cancelled."""
+    named = {line.external_id for line in state.lines}
+    for line_state in state.lines:
+        if line_state.external_id not in changes:
+            new = ChannelOrderLine(order=order, external_id=line_state.external_id)
+            changes[line_state.external_id] = LineChange.of(new)
+        _copy(line_state, changes[line_state.external_id].line, places)
+    for external_id, change in changes.items():
+        if external_id not in named:
+            line = change.line
+            line.cancelled, line.fulfilled, line.returned = line.quantity, 0, 0
+
+
+def _copy(state: OrderLineState, line: ChannelOrderLine, places: Places) -> None:
+    line.listing_external_id = state.listing_external_id[:200]
+    line.sku = state.sku[:200]
+    line.title = state.title[:300]
+    line.unit_price = _price(state.unit_price)
+    line.channel_location_id = places.id_of(state.location_external_id)
+    line.quantity = state.quantity
+    line.cancelled = state.cancelled
+    line.fulfilled = state.fulfilled
+    line.returned = state.returned
+    line.restocked = state.restocked
+
+
+def _price(price: Decimal | None) -> Decimal | None:
+    if price is None or not price.is_finite() or abs(price) >= _LARGEST_PRICE:
+        return None
+    return round(price, 4)
+
+
+def link(channel: Channel, changes: Sequence[LineChange]) -> None:
+    """Links lines to the channel's listings and to variants: by the listing's mapping, else by exact SKU.
+
+    A line whose units the ledger has already keeps its variant.
+    """
+    listings = _listings_of(channel, changes)
+    variants = _variants_of(channel, changes)
+    for change in changes:
+        line = change.line
+        change.listing = listings.get(line.listing_external_id)
+        if change.is_applied:
+            continue
+        mapped = change.listing.variant_id if change.listing else None
+        line.variant_id = mapped or variants.get(line.sku)
+
+
+def _listings_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, Listing]:
+    ids = {change.line.listing_external_id for change in changes} - {""}
+    if not ids:
+        return {}
+    found = Listing.objects.filter(channel=channel, external_id__in=ids).only("external_id", "variant_id")
+    return {listing.external_id: listing for listing in found}
+
+
+def _variants_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, int]:
+    skus = {change.line.sku for change in changes if not change.is_applied} - {""}
+    if not skus:
+        return {}
+    rows = Variant.objects.filter(merchant_id=channel.merchant_id, sku__in=skus).values_list("sku", "id")
+    return dict(rows)
+
+
+def set_targets(order: ChannelOrder, changes: Iterable[LineChange], places: Places) -> list[LineChange]:
+    """Sets what the ledger is to know of each line, and returns the lines for which that is a change.
+
+    A line without variant or place waits: its applied counts stay.
+    """
+    moved = []
+    for change in changes:
+        line = change.line
+        if line.variant_id is None or not _locations(change, places):
+            continue
+        line.applied_demand, line.applied_fulfilled = target_of(order, line)
+        if _is_change(change, places):
+            moved.append(change)
+    return moved
+
+
+def target_of(order: ChannelOrder, line: ChannelOrderLine) -> tuple[int, int]:
+    """Returns the units that the ledger should have demanded and shipped for a line.
+
+    A test order moves the shop's own number, but no goods. Of a deleted order only what was shipped remains.
+    """
+    if order.is_test:
+        return 0, 0
+    if order.is_deleted:
+        return line.fulfilled, line.fulfilled
+    return line.demand, line.fulfilled
+
+
+def _is_change(change: LineChange, places: Places) -> bool:
+    line = change.line
+    is_same = (line.applied_demand, line.applied_fulfilled) == (change.was_demanded, change.was_fulfilled)
+    return not is_same or _has_moved(change, places)
+
+
+def _has_moved(change: LineChange, places: Places) -> bool:
+    """Tells whether units that the ledger took from one place belong to another one."""
+    if not change.is_applied or change.was_at == change.line.channel_location_id:
+        return False
+    return places.location_ids(change.was_at) != _locations(change, places)
+
+
+def _locations(change: LineChange, places: Places) -> tuple[int, ...]:
+    """Returns the line's locations; the whole channel's where an applied line's place lost its mapping."""
+    ids = places.location_ids(change.line.channel_location_id)
+    return ids or (places.location_ids(None) if change.is_applied else ())
+
+
+def save(changes: Iterable[LineChange]) -> None:
+    """Inserts new lines and updates known ones, in one statement; new lines have their ids afterwards."""
+    ChannelOrderLine.objects.bulk_create(
+        [change.line for change in changes],
+        update_conflicts=True,
+        unique_fields=["order", "external_id"],
+        update_fields=_KEPT_FIELDS,
+    )
+
+
+def demand_changes(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:
+    """Returns what the ledger has to do for the lines, as differences to what it did."""
+    return [_difference(change, places) for change in changes]
+
+
+def take_backs(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:
+    """Returns what undoes, at the place before, the lines that are now taken from another place.
+
+    Their `LineChange` then starts from nothing, so that the whole line is demanded at the new place.
+    """
+    undone = []
+    for change in changes:
+        if not _has_moved(change, places):
+            continue
+        undone.append(_undo(change, places))
+        change.was_demanded = change.was_fulfilled = 0
+    return undone
+
+
+def _undo(change: LineChange, places: Places) -> DemandChange:
+    return DemandChange(
+        reference=change.line.reference,
+        variant_id=_variant_id(change.line),
+        location_ids=places.location_ids(change.was_at) or _locations(change, places),
+        cancelled=change.was_demanded,
+        unfulfilled=change.was_fulfilled,
+    )
+
+
+def _difference(change: LineChange, places: Places) -> DemandChange:
+    line = change.line
+    demanded = line.applied_demand - change.was_demanded
+    fulfilled = line.applied_fulfilled - change.was_fulfilled
+    plain = DemandChange(line.reference, _variant_id(line), _locations(change, places))
+    return dataclasses.replace(
+        plain,
+        wanted=max(demanded, 0),
+        cancelled=max(-demanded, 0),
+        fulfilled=max(fulfilled, 0),
+        unfulfilled=max(-fulfilled, 0),
+    )
+
+
+def _variant_id(line: ChannelOrderLine) -> int:
+    """Returns the variant of a line that has one: `set_targets` lets no other pass."""
+    if line.variant_id is None:
+        raise ValueError(f"{line.reference} has no variant.")
+    return line.variant_id

@@ -1,0 +1,206 @@
+"""Orders are states: each message of an order says what it is now, and the ledger moves by what that changes.
+
+    lock the order → keep the larger state → merge its lines → one settlement in the ledger → the shelves it
+    touches
+
+The kept state is the maximum of all that came (`channels.order_states`), and the ledger follows the kept
+state alone, so that any messages of an order, in any sequence and repeated any number of times, leave the
+same ledger. Everything that is no full snapshot is a hint, and marks the order for one fetch
+(`channels.fetching`).
+
+Locks are taken in this order: the order, the ledger's own, listing levels by id.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from channels import order_lines
+from channels.events import OrderState
+from channels.models import Channel, ChannelOrder
+from channels.models.listings import Lane
+from channels.order_lines import LineChange
+from channels.order_states import contradicts, is_newer, state_key
+from channels.places import Places, places_of
+from channels.pushes import mark_listing_levels
+from channels.screening import check_order
+from channels.shelves import lower_expected, marks_elsewhere
+from config.jobs import wake
+from inventory.demands import settle
+from inventory.ledger import Context, domain_errors
+
+# A concurrent twin waits here for the first one's commit.
+_INSERT: Final = """
+INSERT INTO channels_channelorder
+    (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
+     is_deleted, fetch_wanted, fetched, fetch_error, marks)
+VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, 0, 0, '', '{}')
+ON CONFLICT (channel_id, external_id) DO NOTHING
+RETURNING id
+"""
+
+# Hints that come before the fetch has begun are one fetch; a back-off in progress is respected. A deleted
+# order stays so.
+_HINT: Final = """
+INSERT INTO channels_channelorder AS kept
+    (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
+     is_deleted, fetch_wanted, fetched, fetch_error, marks, next_fetch_at)
+VALUES (%(channel)s, %(external_id)s, %(at)s, '', '[]', '', '', '', false,
+        false, 1, 0, '', '{}', clock_timestamp())
+ON CONFLICT (channel_id, external_id) DO UPDATE
+SET fetch_wanted = kept.fetch_wanted + 1,
+    next_fetch_at = CASE
+        WHEN kept.fetch_wanted > kept.fetched THEN kept.next_fetch_at
+        ELSE clock_timestamp()
+    END
+WHERE NOT kept.is_deleted
+"""
+
+
+def apply_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -> None:
+    """Brings order and ledger to this snapshot, unless a larger one is known already.
+
+    Another content under the same time stamp also has the order fetched once more. Raises `BadMessage` for
+    what cannot be, `StockBusy` when the stock could not be had in time; nothing has changed then.
+    """
+    if record_state(channel, state, arrived_at=arrived_at):
+        hint(channel, state.external_id, arrived_at=arrived_at)
+
+
+def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -> bool:
+    """Applies a snapshot; tells whether it contradicts another one of the same instant."""
+    check_order(state)
+    key = state_key(state)
+    with _order_lock(channel, state.external_id, arrived_at) as (order, is_new):
+        kept = order.state_key
+        if is_newer(key, kept):
+            _keep(order, state, key)
+            places = places_of(channel, (line.location_external_id for line in state.lines))
+            changes = order_lines.changes_of(order, is_new=is_new)
+            order_lines.merge(order, changes, state, places)
+            _bring_up(channel, order, _in_order(changes), places)
+        return contradicts(key, kept) and not order.is_deleted
+
+
+def apply_deleted(channel: Channel, external_id: str, *, arrived_at: datetime) -> None:
+    """Cancels what is still open of an order that the platform no longer has; no later state revives it."""
+    with _order_lock(channel, external_id, arrived_at) as (order, is_new):
+        if order.is_deleted:
+            return
+        order.is_deleted = True
+        order.fetched = order.fetch_wanted
+        order.next_fetch_at = None
+        changes = order_lines.changes_of(order, is_new=is_new)
+        _bring_up(channel, order, _in_order(changes), places_of(channel))
+
+
+def apply_waiting(channel: Channel, order_id: int) -> None:
+    """Applies lines of an order that waited for a variant or a place and have it now."""
+    with domain_errors(), transaction.atomic():
+        order = ChannelOrder.objects.select_for_update().get(channel=channel, pk=order_id)
+        changes = order_lines.changes_of(order, is_new=False)
+        _bring_up(channel, order, _in_order(changes), places_of(channel))
+
+
+def hint(channel: Channel, external_id: str, *, arrived_at: datetime | None = None) -> None:
+    """Has an order fetched soon, because something about it changed; hints together are one fetch."""
+    now = arrived_at or timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_HINT, {"channel": channel.pk, "external_id": external_id, "at": now})
+    wake("channels.tasks.fetch_hinted", channel.pk)
+
+
+@contextmanager
+def _order_lock(
+    channel: Channel, external_id: str, arrived_at: datetime
+) -> Iterator[tuple[ChannelOrder, bool]]:
+    """Holds the order's row, which is inserted where it is new, until the end of one transaction."""
+    with domain_errors(), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_INSERT, [channel.pk, external_id, arrived_at])
+            inserted = cursor.fetchone()
+        if inserted:
+            order = ChannelOrder(
+                pk=inserted[0], channel=channel, external_id=external_id, arrived_at=arrived_at
+            )
+            yield order, True
+        else:
+            yield (
+                ChannelOrder.objects.select_for_update().get(channel=channel, external_id=external_id),
+                False,
+            )
+
+
+def _in_order(changes: dict[str, LineChange]) -> list[LineChange]:
+    """Sorts lines by the platform's id: who comes first must not depend on the sequence of messages."""
+    return [changes[external_id] for external_id in sorted(changes)]
+
+
+def _keep(order: ChannelOrder, state: OrderState, key: list[object]) -> None:
+    order.state_key = key
+    order.state_digest = str(key[-1])
+    order.number = state.number[:100]
+    order.ordered_at = state.ordered_at
+    order.updated_at = state.updated_at
+    order.country = state.country[:2]
+    order.currency = state.currency[:3]
+    order.is_test = state.is_test
+
+
+def _bring_up(channel: Channel, order: ChannelOrder, changes: Sequence[LineChange], places: Places) -> None:
+    """Moves the ledger from what was applied of the lines to their targets, and saves lines and order."""
+    order_lines.link(channel, changes)
+    moved = order_lines.set_targets(order, changes, places)
+    order_lines.save(changes)
+    key = _settlement_key(order, moved)
+    take_backs = order_lines.take_backs(moved, places)
+    if take_backs:
+        settle(_context(channel, order, f"{key}:moved"), take_backs)
+    if moved:
+        settle(_context(channel, order, key), order_lines.demand_changes(moved, places))
+    _mark_shelves(channel, order, changes, moved, places)
+    order.save(force_update=True)
+
+
+def _mark_shelves(
+    channel: Channel,
+    order: ChannelOrder,
+    changes: Sequence[LineChange],
+    moved: Sequence[LineChange],
+    places: Places,
+) -> None:
+    own_levels = lower_expected(channel, changes, places)
+    if order.is_test and own_levels:
+        # The shop lowered its number for goods that nobody takes: it is told the right one again.
+        mark_listing_levels(own_levels, lane=Lane.INCREASE)
+    if moved and order.applied_at is None:
+        order.applied_at = timezone.now()
+        order.marks = marks_elsewhere(channel, (m.line.variant_id for m in moved if m.line.variant_id))
+        order.propagated_at = None if order.marks else order.applied_at
+
+
+def _settlement_key(order: ChannelOrder, moved: Sequence[LineChange]) -> str:
+    """Derives the ledger's key from the order, its kept state, and each line's way to its target."""
+    steps = [
+        [m.line.pk, m.was_demanded, m.was_fulfilled, m.line.applied_demand, m.line.applied_fulfilled]
+        for m in moved
+    ]
+    text = json.dumps([order.state_key, order.is_deleted, steps], separators=(",", ":"))
+    return f"order:{order.pk}:{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+def _context(channel: Channel, order: ChannelOrder, key: str) -> Context:
+    return Context(
+        merchant_id=channel.merchant_id,
+        key=key,
+        actor=channel.name,
+        source=channel.kind,
+        document=order.number or order.external_id,
+        occurred_at=order.ordered_at if order.applied_at is None else order.updated_at,
+    )

@@ -1,0 +1,78 @@
+"""Which of our locations an order line may be taken from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from channels.models import Channel, ChannelLocation
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel location with our locations behind it, in the order in which they are drawn on."""
+
+    id: int
+    external_id: str
+    is_active: bool
+    location_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All places of one channel."""
+
+    places: Sequence[Place]
+    _by_id: dict[int, Place] = field(init=False, default_factory=dict)
+    _by_external_id: dict[str, Place] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_id.update((place.id, place) for place in self.places)
+        self._by_external_id.update((place.external_id, place) for place in self.places)
+
+    def id_of(self, external_id: str) -> int | None:
+        """Returns our id of the place that the platform names; None where it names none."""
+        return self._by_external_id[external_id].id if external_id else None
+
+    def location_ids(self, place_id: int | None) -> tuple[int, ...]:
+        """Returns our locations for a line, in order of preference; empty where nothing is mapped yet.
+
+        A line of a named place is served from that place alone: stock behind another one is not what was
+        sold.
+        """
+        if place_id is not None:
+            return self._by_id[place_id].location_ids
+        ids = (location_id for place in self.places if place.is_active for location_id in place.location_ids)
+        return tuple(dict.fromkeys(ids))
+
+    def only_active_id(self) -> int | None:
+        """Returns the channel's one active place; None where it has several or none."""
+        active = [place.id for place in self.places if place.is_active]
+        return active[0] if len(active) == 1 else None
+
+    def unknown(self, external_ids: Iterable[str]) -> list[str]:
+        """Returns the platform's ids of places that we have not seen yet."""
+        return sorted({each for each in external_ids if each and each not in self._by_external_id})
+
+
+def places_of(channel: Channel, external_ids: Iterable[str] = ()) -> Places:
+    """Reads the channel's places, after adding those of `external_ids` that are new, for a person to map."""
+    places = _read_places(channel)
+    missing = places.unknown(external_ids)
+    if not missing:
+        return places
+    new = [ChannelLocation(channel=channel, external_id=each, name=each) for each in missing]
+    ChannelLocation.objects.bulk_create(new, ignore_conflicts=True)
+    return _read_places(channel)
+
+
+def _read_places(channel: Channel) -> Places:
+    rows = (
+        ChannelLocation.objects.filter(channel=channel)
+        .order_by("id", "sources__priority", "sources__id")
+        .values_list("id", "external_id", "is_active", "sources__location_id", "sources__location__is_active")
+    )
+    found: dict[tuple[int, str, bool], list[int]] = {}
+    for place_id, external_id, is_active, location_id, is_location_active in rows:
+        sources = found.setdefault((place_id, external_id, is_active), [])
+        if location_id is not None and is_location_active:
+            sources.append(location_id)
+    return Places([Place(*head, tuple(sources)) for head, sources in found.items()])

@@ -1,0 +1,206 @@
+"""Reads a channel's feeds page by page: what webhooks promise, polling makes sure of.
+
+A feed is a row with a cursor that only the connector understands. The cursor moves after its page has been
+applied, and only under the lease's token, so that a poll that dies is repeated from where it was and one that
+lost its lease stops.
+"""
+
+import random
+import time
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Exists, F, OuterRef, QuerySet, Value
+from django.db.models.functions import Least, Mod, Now
+from django.utils import timezone
+
+from channels import breaker
+from channels.connectors import CONNECTORS
+from channels.connectors.base import Connector, OrderPage
+from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
+from channels.events import OrderState
+from channels.importing import import_channel
+from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
+from channels.orders import apply_state, hint
+from config.notify import notify_after_commit
+from inventory.errors import StockBusy, StockError
+
+log = structlog.get_logger(__name__)
+
+ORDERS: Final = "orders"
+LISTINGS: Final = "listings"
+#: Listings change seldom; new ones also announce themselves where the platform has webhooks for it.
+LISTINGS_INTERVAL: Final = timedelta(days=1)
+#: Pages of one poll; what is left is read by the next one, at once.
+LARGEST_POLL: Final = 50
+#: Each page renews the lease by this.
+LEASE: Final = timedelta(seconds=90)
+_FIRST_PAUSE: Final = timedelta(seconds=5)
+_LONGEST_PAUSE: Final = timedelta(minutes=15)
+_BUSY_TRIES: Final = 5
+#: Open orders older than this are looked up now and then.
+RECHECK_AFTER: Final = timedelta(days=1)
+
+
+class LeaseLost(Exception):
+    """Somebody else reads this feed now."""
+
+
+def ensure_feeds() -> None:
+    """Adds the feeds that active channels lack; they are due at once."""
+    now = timezone.now()
+    channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).values_list("id", flat=True)
+    feeds = [
+        PollFeed(channel_id=channel_id, name=name, next_poll_at=now)
+        for channel_id in channels
+        for name in (ORDERS, LISTINGS)
+    ]
+    PollFeed.objects.bulk_create(feeds, ignore_conflicts=True)
+
+
+def ask_for_poll(channel_id: int) -> None:
+    """Has the channel's orders polled at once: something was sold that we have not seen."""
+    feed = PollFeed.objects.filter(channel_id=channel_id, name=ORDERS)
+    if feed.update(next_poll_at=Least("next_poll_at", Now())):
+        notify_after_commit("onecount_push")
+
+
+def poll_interval(channel: Channel) -> timedelta:
+    """Returns how often the channel's orders are polled: its own setting, else the connector's cadence."""
+    return channel.poll_interval or CONNECTORS[channel.kind].capabilities.poll_interval
+
+
+def poll_feed(feed: PollFeed, connector: Connector) -> None:
+    """Reads a leased feed to its end, applies what is in it, and plans the next poll.
+
+    A failure of the platform is noted on the feed and the breaker, and not raised. Raises `LeaseLost`.
+    """
+    started_at = timezone.now()
+    try:
+        if feed.name == LISTINGS:
+            import_channel(feed.channel, connector)
+            is_finished = True
+        else:
+            is_finished = _read_orders(feed, connector)
+    except ConnectorError as error:
+        _note_failure(feed, error)
+    else:
+        _note_success(feed, started_at, is_finished=is_finished)
+
+
+def _read_orders(feed: PollFeed, connector: Connector) -> bool:
+    """Applies page after page; False when there is more to read than one poll takes."""
+    for _ in range(LARGEST_POLL):
+        page = connector.fetch_orders(feed.cursor)
+        _apply_page(feed.channel, page)
+        _store_cursor(feed, page)
+        if not page.has_more:
+            return True
+    return False
+
+
+def _apply_page(channel: Channel, page: OrderPage) -> None:
+    arrived_at = timezone.now()
+    for state in page.orders:
+        _apply(channel, state, arrived_at)
+    for external_id in page.hints:
+        hint(channel, external_id, arrived_at=arrived_at)
+
+
+def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:
+    """Applies one order; one that cannot be applied is marked for a fetch and does not hold up the others."""
+    for attempt in range(_BUSY_TRIES):
+        try:
+            apply_state(channel, state, arrived_at=arrived_at)
+        except StockBusy:
+            time.sleep(0.05 * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+        except (OperationalError, InterfaceError):
+            raise  # the database is gone; the page is read again
+        except (BadMessage, StockError, DatabaseError) as error:
+            log.warning("polled_order_failed", channel=channel.pk, order=state.external_id, exc_info=True)
+            _park(channel, state.external_id, str(error), arrived_at)
+            return
+        else:
+            return
+    hint(channel, state.external_id, arrived_at=arrived_at)
+
+
+def _park(channel: Channel, external_id: str, error: str, arrived_at: datetime) -> None:
+    """Leaves an order that could not be applied with its reason, to be fetched later."""
+    if not external_id or len(external_id) > 200 or "\x00" in external_id:
+        return
+    hint(channel, external_id, arrived_at=arrived_at)
+    order = ChannelOrder.objects.filter(channel=channel, external_id=external_id)
+    order.update(fetch_error=error[:2000], next_fetch_at=timezone.now() + _LONGEST_PAUSE)
+
+
+def _store_cursor(feed: PollFeed, page: OrderPage) -> None:
+    """Moves the cursor past an applied page and renews the lease. Raises `LeaseLost`."""
+    leased_until = timezone.now() + LEASE
+    if not _leased(feed).update(cursor=page.cursor, leased_until=leased_until):
+        raise LeaseLost
+    feed.cursor = page.cursor
+
+
+def _leased(feed: PollFeed) -> QuerySet[PollFeed]:
+    return PollFeed.objects.filter(pk=feed.pk, lease_token=feed.lease_token)
+
+
+def _note_success(feed: PollFeed, started_at: datetime, *, is_finished: bool) -> None:
+    now = timezone.now()
+    interval = LISTINGS_INTERVAL if feed.name == LISTINGS else poll_interval(feed.channel)
+    next_poll_at = started_at + interval if is_finished else now
+    finished = {"last_polled_at": now, "polls": F("polls") + 1, "failures": 0, "last_error": ""}
+    # Who asked for a poll while this one ran is not forgotten.
+    _leased(feed).filter(next_poll_at__lte=started_at).update(next_poll_at=max(next_poll_at, now))
+    _leased(feed).update(**finished, lease_token=None, leased_until=None)
+    ChannelHealth.objects.update_or_create(channel_id=feed.channel_id, defaults={"last_poll_at": now})
+    breaker.note_success(feed.channel_id)
+
+
+def _note_failure(feed: PollFeed, error: ConnectorError) -> None:
+    pause = _pause(error, feed.failures) * random.uniform(0.75, 1.25)  # noqa: S311
+    _leased(feed).update(
+        failures=F("failures") + 1,
+        last_error=str(error)[:2000],
+        next_poll_at=timezone.now() + pause,
+        lease_token=None,
+        leased_until=None,
+    )
+    breaker.note_failure(feed.channel_id, error)
+
+
+def _pause(error: ConnectorError, failures: int) -> timedelta:
+    """Returns how long to wait: what the platform asked for within reason, else longer with each failure."""
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        return min(timedelta(seconds=max(error.retry_after, 0.5)), _LONGEST_PAUSE)
+    if isinstance(error, PermanentError):
+        return _LONGEST_PAUSE
+    return min(_FIRST_PAUSE * 2 ** min(failures, 10), _LONGEST_PAUSE)
+
+
+def recheck_open_orders() -> int:
+    """Marks open orders for a fetch, each once a week: deltas and webhooks can both miss a deletion.
+
+    Called daily; returns how many it marked.
+    """
+    open_lines = ChannelOrderLine.objects.filter(
+        order=OuterRef("pk"), applied_demand__gt=F("applied_fulfilled")
+    )
+    todays = ChannelOrder.objects.annotate(slot=Mod("pk", Value(7))).filter(
+        slot=timezone.now().toordinal() % 7
+    )
+    orders = todays.filter(
+        Exists(open_lines),
+        is_deleted=False,
+        channel__is_active=True,
+        fetch_wanted__lte=F("fetched"),
+        updated_at__lt=timezone.now() - RECHECK_AFTER,
+    )
+    count = 0
+    for order in orders.select_related("channel").iterator(chunk_size=500):
+        hint(order.channel, order.external_id)
+        count += 1
+    return count

@@ -1,0 +1,83 @@
+"""Looks after the webhook subscriptions: platforms switch them off without a word."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from channels import breaker
+from channels.accounts import open_connector, webhook_url
+from channels.connectors.base import Connector, SubscriptionProblem
+from channels.errors import ConnectorError
+from channels.models import Channel, ChannelHealth
+from channels.polling import ask_for_poll
+
+log = structlog.get_logger(__name__)
+
+#: How long messages signed with a replaced secret are still accepted.
+OVERLAP: Final = timedelta(hours=24)
+
+
+def audit(channel: Channel) -> list[SubscriptionProblem]:
+    """Compares a channel's subscriptions with what we need, and mends them; returns what is still wrong.
+
+    After a repair its orders are polled, because what was missed meanwhile does not come again. Raises
+    `ConnectorError`.
+    """
+    connector = open_connector(channel)
+    url = webhook_url(channel)
+    problems = connector.audit_webhooks(url)
+    if problems and connector.capabilities.manages_subscriptions:
+        register(channel, connector)
+        ask_for_poll(channel.pk)
+        problems = connector.audit_webhooks(url)
+    _keep(channel, problems)
+    return problems
+
+
+def register(channel: Channel, connector: Connector) -> None:
+    """Creates the subscriptions that are missing, and keeps a new secret beside the one it replaces."""
+    new_credentials = connector.register_webhooks(webhook_url(channel))
+    if new_credentials:
+        with transaction.atomic():
+            locked = Channel.objects.select_for_update().get(pk=channel.pk)
+            locked.credentials = with_new_secret(locked.credentials, new_credentials, now=timezone.now())
+            locked.save(update_fields=["credentials"])
+            channel.credentials = locked.credentials
+
+
+def with_new_secret(
+    credentials: dict[str, Any], new_credentials: dict[str, str], *, now: datetime
+) -> dict[str, Any]:
+    """Returns credentials that hold the new ones; a replaced webhook secret stays valid for its overlap."""
+    old_secret = credentials.get("webhook_secret")
+    previous = [
+        kept
+        for kept in credentials.get("previous_webhook_secrets", [])
+        if datetime.fromisoformat(kept["valid_until"]) > now
+    ]
+    if old_secret and new_credentials.get("webhook_secret") not in (None, old_secret):
+        previous.insert(0, {"secret": old_secret, "valid_until": (now + OVERLAP).astimezone(UTC).isoformat()})
+    return {**credentials, **new_credentials, "previous_webhook_secrets": previous}
+
+
+def audit_all() -> int:
+    """Audits every active channel with order webhooks; returns the number of problems left."""
+    count = 0
+    for channel in Channel.objects.filter(is_active=True).order_by("id"):
+        try:
+            count += len(audit(channel))
+        except ConnectorError as error:
+            log.warning("subscription_audit_failed", channel=channel.pk, error=str(error))
+            breaker.note_failure(channel.pk, error)
+    return count
+
+
+def _keep(channel: Channel, problems: list[SubscriptionProblem]) -> None:
+    listed = [{"topic": p.topic, "problem": p.problem, "remedy": p.remedy} for p in problems]
+    ChannelHealth.objects.update_or_create(
+        channel=channel,
+        defaults={"subscription_problems": listed, "subscriptions_audited_at": timezone.now()},
+    )

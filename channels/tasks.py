@@ -1,0 +1,110 @@
+"""What workers are woken for; it may be called at any time: what there is to do lies in rows."""
+
+import time
+from typing import Final
+
+import structlog
+
+from channels import breaker, deliveries, fetching, mapping, observations, polling, subscriptions
+from channels.accounts import open_connector
+from channels.errors import ConnectorError
+from channels.models import Channel
+from config.jobs import wake
+from inventory.errors import StockBusy
+from inventory.models import Merchant
+from inventory.reservations import expire
+
+log = structlog.get_logger(__name__)
+
+#: Seconds a worker stays with deliveries that were postponed for a moment, before it leaves them to the
+#: sweep.
+_PATIENCE: Final = 2.0
+#: A task ends well before django-q's timeout; what is left wakes the next one.
+_LONGEST_RUN: Final = 45.0
+
+
+def process_deliveries() -> int:
+    """Processes all due deliveries, waits for those due in a moment, and judges observations."""
+    started = time.monotonic()
+    count = 0
+    while time.monotonic() - started < _LONGEST_RUN:
+        taken = deliveries.process_due()
+        count += taken
+        if not taken and not _wait_for_postponed():
+            break
+    else:
+        wake("channels.tasks.process_deliveries")
+    if count:
+        observations.judge_open()
+    return count
+
+
+def _wait_for_postponed() -> bool:
+    pause = deliveries.seconds_to_next_due()
+    if pause is None or pause > _PATIENCE:
+        return False
+    time.sleep(max(pause, 0.01))
+    return True
+
+
+def fetch_hinted(channel_id: int = 0) -> int:
+    """Fetches the orders that hints named, of one channel or (0) of all; returns how many calls were made."""
+    channel_ids = [channel_id] if channel_id else fetching.channels_with_due_fetches()
+    return sum(_fetch(each) for each in channel_ids)
+
+
+def _fetch(channel_id: int) -> int:
+    channel = Channel.objects.filter(pk=channel_id, is_active=True).first()
+    if channel is None:
+        return 0
+    try:
+        return fetching.fetch_due(channel, open_connector(channel))
+    except ConnectorError as error:
+        breaker.note_failure(channel_id, error)
+    except StockBusy:
+        log.info("fetch_postponed", channel=channel_id)
+    return 0
+
+
+def apply_mapped(merchant_id: int = 0) -> int:
+    """Maps listings by SKU and applies the lines that waited, of one merchant or (0) of all."""
+    merchants = Merchant.objects.filter(pk=merchant_id) if merchant_id else Merchant.objects.all()
+    return sum(_apply_mapped(pk) for pk in merchants.values_list("id", flat=True))
+
+
+def _apply_mapped(merchant_id: int) -> int:
+    try:
+        mapping.map_by_sku(merchant_id)
+        return mapping.apply_waiting_lines(merchant_id)
+    except StockBusy:
+        wake("channels.tasks.apply_mapped", merchant_id)
+        return 0
+
+
+def judge_observations() -> int:
+    """Judges numbers that shops show and nothing has explained yet; returns how many got their verdict."""
+    return observations.judge_open()
+
+
+def audit_subscriptions() -> int:
+    """Checks and mends the webhook subscriptions of all channels; returns the number of problems left."""
+    return subscriptions.audit_all()
+
+
+def recheck_open_orders() -> int:
+    """Has long open orders looked up; returns how many."""
+    return polling.recheck_open_orders()
+
+
+def expire_reservations() -> int:
+    """Releases reservations whose time is over; returns how many."""
+    return expire()
+
+
+def sweep() -> None:
+    """Wakes whatever is due: a wake-up may have been lost."""
+    polling.ensure_feeds()
+    wake("channels.tasks.process_deliveries")
+    for channel_id in fetching.channels_with_due_fetches():
+        wake("channels.tasks.fetch_hinted", channel_id)
+    wake("channels.tasks.apply_mapped")

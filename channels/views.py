@@ -1,0 +1,103 @@
+"""Where platforms deliver: verified on the raw bytes, stored, committed, and only then answered with 200."""
+
+import time
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from channels.connectors.base import InboundRequest
+from channels.deliveries import accept
+from channels.errors import BadMessage, BadSignature, ConnectorError
+from channels.health import note_webhook
+from channels.models import Channel
+
+#: Larger than an order of a thousand lines.
+LARGEST_BODY: Final = 5 * 1024 * 1024
+#: How long a process may go by a channel as it was: rotated secrets and switched-off channels take effect
+#: after this.
+CHANNEL_MEMORY_SECONDS: Final = 2.0
+#: Pings are forms; some platforms send versioned media types ending in `+json`.
+_CONTENT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded")
+_LARGEST_MEMORY: Final = 10_000
+
+_channels: dict[str, tuple[float, Channel]] = {}
+
+
+@csrf_exempt
+def webhook(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Takes one message of the channel whose unguessable id stands in the address.
+
+    200 stored (or known before, or a ping), 400 unreadable, 401 not authentic, 404 no such channel, 405 not a
+    POST, 413 too large, 415 not JSON, 503 could not be checked or stored: send again.
+    """
+    if request.method != "POST":
+        return _answer(405, "Only POST is accepted here.", Allow="POST")
+    try:
+        return _receive(request, public_id)
+    except BadSignature as error:
+        return _answer(401, str(error))
+    except (BadMessage, UnreadablePostError) as error:
+        return _answer(400, str(error) or "The body ended too early.")
+    except (DatabaseError, InterfaceError, ConnectorError):
+        return _answer(503, "The message cannot be stored now; send it again.", **{"Retry-After": "5"})
+
+
+def _receive(request: HttpRequest, public_id: str) -> HttpResponse:
+    channel = _channel(public_id)
+    if channel is None:
+        return _answer(404, "There is no such channel.")
+    if not _is_readable_type(request.content_type or ""):
+        return _answer(415, "Only JSON is accepted here.")
+    body = _body(request)
+    if body is None:
+        return _answer(413, f"At most {LARGEST_BODY} bytes are accepted.")
+    accept(channel, _inbound(request, body))
+    note_webhook(channel.pk)
+    return _answer(200, "OK")
+
+
+def _channel(public_id: str) -> Channel | None:
+    """Returns the active channel of this id, remembered for a moment."""
+    remembered_at, channel = _channels.get(public_id, (0.0, None))
+    now = time.monotonic()
+    if channel is not None and now - remembered_at < CHANNEL_MEMORY_SECONDS:
+        return channel
+    _channels.pop(public_id, None)
+    channel = Channel.objects.filter(public_id=public_id, is_active=True).first()
+    if channel is not None:
+        if len(_channels) >= _LARGEST_MEMORY:
+            _channels.clear()
+        _channels[public_id] = (now, channel)
+    return channel
+
+
+def forget_channels() -> None:
+    """Has this process read every channel anew."""
+    _channels.clear()
+
+
+def _is_readable_type(content_type: str) -> bool:
+    return content_type in _CONTENT_TYPES or content_type.endswith("+json")
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    """Returns the raw body; None where it is too large, which is seen before it is read."""
+    length = request.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > LARGEST_BODY:
+        return None
+    body = request.read(LARGEST_BODY + 1)
+    return None if len(body) > LARGEST_BODY else body
+
+
+def _inbound(request: HttpRequest, body: bytes) -> InboundRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return InboundRequest(
+        headers=headers, body=body, received_at=timezone.now(), url=request.build_absolute_uri()
+    )
+
+
+def _answer(status: int, text: str, **headers: str) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8", headers=headers)
