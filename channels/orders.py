@@ -176,9 +176,9 @@ def _mark_shelves(
     places: Places,
 ) -> None:
     own_levels = lower_expected(channel, changes, places)
-    if order.is_test and own_levels:
-        # The shop lowered its number for goods that nobody takes: it is told the right one again.
-        mark_listing_levels(own_levels, lane=Lane.INCREASE)
+    if own_levels:
+        # The shop changed its number by itself, perhaps where the ledger did not move (a restocked return, a test order).
+        mark_listing_levels(own_levels, lane=Lane.DECREASE)
     if moved and order.applied_at is None:
         order.applied_at = timezone.now()
         order.marks = marks_elsewhere(channel, (m.line.variant_id for m in moved if m.line.variant_id))
