@@ -72,6 +72,11 @@ class PostgresBroker(Broker):
             [(0, SignedPackage.dumps(build_task("config.heartbeat.beat")))] if self._ticker.is_due() else []
         )
 
+    def close(self) -> None:
+        """Closes the connection it listens on."""
+        if self._listener is not None:
+            self._listener.close()
+
     def acknowledge(self, task_id: int) -> None:
         """Forgets a task that is done."""
         self.delete(task_id)

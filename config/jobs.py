@@ -5,7 +5,6 @@ without harm, and a sweeper of the app wakes again whatever is still due. A job 
 and forgotten here, not repeated.
 """
 
-from functools import partial
 from typing import Any, Final
 
 from django.core.signing import BadSignature, Signer
@@ -25,12 +24,13 @@ _PREFIX: Final = "wake "
 # for this statement's transaction alone.
 _ENQUEUE_ONCE: Final = """
     INSERT INTO django_q_ormq (key, payload, lock)
-    SELECT %(key)s, %(payload)s, clock_timestamp()
+    SELECT queued.key, queued.payload, clock_timestamp()
+    FROM (SELECT %(key)s::text AS key, %(payload)s::text AS payload) AS queued
     WHERE set_config('synchronous_commit', 'off', true) IS NOT NULL
       AND NOT EXISTS (
-        SELECT FROM django_q_ormq
-        WHERE md5(payload) = md5(%(payload)s) AND payload = %(payload)s
-          AND key = %(key)s AND lock <= clock_timestamp()
+        SELECT FROM django_q_ormq AS other
+        WHERE md5(other.payload) = md5(queued.payload) AND other.payload = queued.payload
+          AND other.key = queued.key AND other.lock <= clock_timestamp()
       )
 """
 
@@ -42,7 +42,7 @@ def wake(task_path: str, *args: int) -> None:
     will see what has been committed by now. A failure to queue is logged and not raised.
     """
     payload = Signer(salt=_SALT).sign(_PREFIX + " ".join([task_path, *map(str, args)]))
-    transaction.on_commit(partial(_enqueue_once, payload), robust=True)
+    transaction.on_commit(lambda: _enqueue_once(payload), robust=True)
 
 
 def _enqueue_once(payload: str) -> None:

@@ -10,7 +10,6 @@ twice; listeners sweep by themselves as well.
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -34,7 +33,8 @@ def notify_after_commit(channel: str) -> None:
 
     A failure is logged and not raised, because what was committed stays committed.
     """
-    transaction.on_commit(partial(_notify, channel), robust=True)
+    # Not a partial: Django names a robust callback by its `__qualname__` when it fails.
+    transaction.on_commit(lambda: _notify(channel), robust=True)
 
 
 def _notify(channel: str) -> None:
