@@ -41,7 +41,10 @@ class Panel:
     def cells(self) -> list[list[Cell]]:
         """The rows as they are shown."""
         return [
-            [Cell(header, shown(value), is_count(value)) for header, value in zip(self.headers, row, strict=True)]
+            [
+                Cell(header, shown(value), is_count(value))
+                for header, value in zip(self.headers, row, strict=True)
+            ]
             for row in self.rows
         ]
 
@@ -66,7 +69,9 @@ def moment(value: datetime | None) -> str:
     """Returns an instant to the second; the page's script adds how long ago that is."""
     if value is None:
         return NOTHING
-    return format_html('<time datetime="{}" data-moment>{}</time>', value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}")
+    return format_html(
+        '<time datetime="{}" data-moment>{}</time>', value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}"
+    )
 
 
 def duration(seconds: float | timedelta | None) -> str:

@@ -53,7 +53,11 @@ class OperatorAdmin(ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         key = unquote(object_id)
-        rows = self.get_queryset(request).filter(pk=key) if key.isdecimal() else self.model._default_manager.none()
+        rows = (
+            self.get_queryset(request).filter(pk=key)
+            if key.isdecimal()
+            else self.model._default_manager.none()
+        )
         if action not in self.detail_actions or not rows.exists():
             raise Http404
         if action not in self.get_actions(request):
@@ -92,7 +96,9 @@ class OperatorAdmin(ModelAdmin):
         offered = [action for action in self.detail_actions if action in allowed]
         return [(reverse(name, args=[instance.pk, action]), allowed[action][2]) for action in offered]
 
-    def report(self, request: HttpRequest, done: int, what: str, skipped: Mapping[str, int] | None = None) -> None:
+    def report(
+        self, request: HttpRequest, done: int, what: str, skipped: Mapping[str, int] | None = None
+    ) -> None:
         """Says how many rows an action changed, and how many it left alone for which reason."""
         left = {reason: count for reason, count in (skipped or {}).items() if count}
         text = f"{done} {what}."
@@ -159,7 +165,9 @@ class StateFilter(admin.SimpleListFilter):
 
 def own_page(request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
     """Renders a page of the back office that belongs to no form."""
-    return TemplateResponse(request, template, {**admin.site.each_context(request), "title": title, **context})
+    return TemplateResponse(
+        request, template, {**admin.site.each_context(request), "title": title, **context}
+    )
 
 
 def require(request: HttpRequest, *permissions: str) -> None:

@@ -38,7 +38,8 @@ def _link(title: str, icon: str, page: str, permission: str, query: str = "") ->
 def _models(app: str, *entries: tuple[str, str, str]) -> list[dict[str, Any]]:
     """Returns entries for model pages: title, icon, model."""
     return [
-        _link(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}") for title, icon, model in entries
+        _link(title, icon, f"{app}_{model}_changelist", f"{app}.view_{model}")
+        for title, icon, model in entries
     ]
 
 
@@ -74,11 +75,19 @@ _CHANNELS: Final = _models(
 
 _TO_DO: Final = [
     _link(
-        "Open conflicts", "priority_high", "inventory_conflict_changelist", "inventory.view_conflict", "state=open"
+        "Open conflicts",
+        "priority_high",
+        "inventory_conflict_changelist",
+        "inventory.view_conflict",
+        "state=open",
     ),
     _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
     _link(
-        "Dead pushes", "mail_off", "channels_listinglevel_changelist", "channels.view_listinglevel", "state=dead"
+        "Dead pushes",
+        "mail_off",
+        "channels_listinglevel_changelist",
+        "channels.view_listinglevel",
+        "state=dead",
     ),
     _link(
         "Dead deliveries",

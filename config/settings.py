@@ -135,7 +135,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
-
 STATIC_URL = "static/"
 #: `collectstatic` may fill it; WhiteNoise finds the files of the apps without that.
 STATIC_ROOT = BASE_DIR / "staticfiles" if (BASE_DIR / "staticfiles").is_dir() else None

@@ -1,8 +1,9 @@
 """Which path leads to which app."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("analytics.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,236 @@
+"""The figures of the dashboard: four statements, whatever the size of the catalogue and the number of channels.
+
+What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
+
+- *Sums over whole tables* (stock in all, and the latency of an hour's orders) are computed once in `SLOW_SECONDS` for all who watch
+  and kept in Django's cache; a few hundred thousand levels take some ten milliseconds each time.
+- *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows,
+  counted up to `MOST_COUNTED`, and the latest movements from the end of the primary key; kept for `FAST_SECONDS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
+from inventory.models import StockMovement
+
+SLOW_SECONDS: Final = 5
+FAST_SECONDS: Final = 1
+#: Longer queues are shown as "more than".
+MOST_COUNTED: Final = 10_000
+LATEST: Final = 10
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Units at all locations, in base units."""
+
+    on_hand: int
+    reserved: int
+    unavailable: int
+
+    @property
+    def available(self) -> int:
+        """Units that may be promised."""
+        return self.on_hand - self.reserved - self.unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What was sold beyond the stock and is still open."""
+
+    units: int
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """From an order's arrival to the last other shelf that confirmed a number computed after it, over the last hour; seconds.
+
+    An order still on its way counts as infinitely late.
+    """
+
+    orders: int
+    unfinished: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """What one channel is doing."""
+
+    channel_id: int
+    name: str
+    kind: str
+    is_active: bool
+    is_paused: bool
+    last_webhook_at: datetime | None
+    last_poll_at: datetime | None
+    last_push_at: datetime | None
+    last_success_at: datetime | None
+    last_error_at: datetime | None
+    last_error: str
+    consecutive_failures: int
+    breaker_open_until: datetime | None
+    breaker_reason: str
+    subscription_problems: int
+    #: Deliveries stored and not yet processed.
+    inbound: int
+    inbound_since: datetime | None
+    dead_deliveries: int
+    #: Listing levels whose number has yet to be told.
+    due: int
+    due_since: datetime | None
+    dead_pushes: int
+
+    @property
+    def state(self) -> str:
+        """One word: off, paused, down, degraded, new or connected."""
+        if not self.is_active:
+            return "off"
+        if self.is_paused:
+            return "paused"
+        if self.breaker_open_until and self.breaker_open_until > timezone.now():
+            return "down"
+        if self.consecutive_failures or self.subscription_problems:
+            return "degraded"
+        return "connected" if self.last_success_at or self.last_push_at or self.last_poll_at else "new"
+
+    @property
+    def dead(self) -> int:
+        """Dead letters of both directions."""
+        return self.dead_deliveries + self.dead_pushes
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything the dashboard shows."""
+
+    stock: Stock
+    owed: Owed
+    latency: Latency
+    latency_by_channel: dict[int, Latency]
+    channels: list[ChannelState]
+    movements: list[StockMovement]
+
+
+def figures() -> Figures:
+    """Returns the figures, at most `SLOW_SECONDS` old."""
+    stock = _kept("stock", SLOW_SECONDS, _stock)
+    latencies = _kept("latency", SLOW_SECONDS, _latencies)
+    owed = _kept("owed", FAST_SECONDS, _owed)
+    channels = _kept("channels", FAST_SECONDS, _channels)
+    movements = _kept("movements", FAST_SECONDS, _movements)
+    none = Latency(0, 0, None, None)
+    by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
+    return Figures(stock, owed, latencies.get(0, none), by_channel, channels, movements)
+
+
+def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:
+    key = f"dashboard:{name}"
+    value: Value | None = cache.get(key)
+    if value is None:
+        value = compute()
+        cache.set(key, value, seconds)
+    return value
+
+
+_STOCK: Final = """
+SELECT coalesce(sum(on_hand), 0)::bigint, coalesce(sum(reserved), 0)::bigint, coalesce(sum(unavailable), 0)::bigint
+FROM inventory_stocklevel
+"""
+
+_OWED: Final = "SELECT coalesce(sum(open_quantity), 0)::bigint, count(*) FROM inventory_conflict WHERE open_quantity > 0"
+
+# Channel 0 stands for all of them. One step into the index by arrival for each channel.
+_LATENCIES: Final = """
+SELECT coalesce(o.channel_id, 0), count(*), count(*) FILTER (WHERE o.seconds = 'Infinity'),
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY o.seconds), percentile_disc(0.95) WITHIN GROUP (ORDER BY o.seconds)
+FROM channels_channel c
+CROSS JOIN LATERAL (
+    SELECT channel_id, coalesce(extract(epoch FROM propagated_at - arrived_at)::float8, 'Infinity') AS seconds
+    FROM channels_channelorder
+    WHERE channel_id = c.id AND arrived_at >= %s AND applied_at IS NOT NULL AND NOT is_test
+) o
+GROUP BY GROUPING SETS ((o.channel_id), ())
+"""
+
+_CHANNELS: Final = """
+SELECT c.id, c.name, c.kind, c.is_active, c.is_paused,
+       h.last_webhook_at, feed.polled_at, h.last_push_at, h.last_success_at, h.last_error_at,
+       coalesce(h.last_error, ''), coalesce(h.consecutive_failures, 0),
+       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0),
+       coalesce(inbound.count, 0), inbound.since, dead_delivery.count,
+       due.count, oldest.since, dead_push.count
+FROM channels_channel c
+LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
+LEFT JOIN LATERAL (
+    SELECT greatest(max(last_polled_at), h.last_poll_at) AS polled_at FROM channels_pollfeed WHERE channel_id = c.id
+) feed ON true
+LEFT JOIN (
+    SELECT channel_id, count(*), min(received_at) AS since
+    FROM (SELECT channel_id, received_at FROM channels_webhookdelivery WHERE state = 'received' ORDER BY id LIMIT %(most)s) w
+    GROUP BY channel_id
+) inbound ON inbound.channel_id = c.id
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_webhookdelivery WHERE channel_id = c.id AND state = 'dead' LIMIT %(most)s
+    ) w
+) dead_delivery
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_listinglevel
+        WHERE channel_id = c.id AND wanted > done AND dead_at IS NULL LIMIT %(most)s
+    ) w
+) due
+CROSS JOIN LATERAL (
+    SELECT min(first.due_since) AS since FROM unnest(ARRAY[0, 1, 2]) lane
+    CROSS JOIN LATERAL (
+        SELECT due_since FROM channels_listinglevel
+        WHERE channel_id = c.id AND channels_listinglevel.lane = lane.lane AND wanted > done AND dead_at IS NULL
+        ORDER BY due_since LIMIT 1
+    ) first
+) oldest
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_listinglevel WHERE channel_id = c.id AND dead_at IS NOT NULL LIMIT %(most)s
+    ) w
+) dead_push
+ORDER BY c.name, c.id
+"""
+
+
+def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _stock() -> Stock:
+    return Stock(*_rows(_STOCK)[0])
+
+
+def _owed() -> Owed:
+    return Owed(*_rows(_OWED)[0])
+
+
+def _latencies() -> dict[int, Latency]:
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    return {channel_id: Latency(*rest) for channel_id, *rest in _rows(_LATENCIES, [an_hour_ago])}
+
+
+def _channels() -> list[ChannelState]:
+    return [ChannelState(*row) for row in _rows(_CHANNELS, {"most": MOST_COUNTED + 1})]
+
+
+def _movements() -> list[StockMovement]:
+    latest = StockMovement.objects.order_by("-id")
+    return list(latest.select_related("level__variant", "level__location", "operation", "reservation")[:LATEST])

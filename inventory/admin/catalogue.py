@@ -1,0 +1,162 @@
+"""Merchants, products, variants and locations."""
+
+from typing import Any, ClassVar
+
+from config.admin_panels import Panel, link, list_of, page_of
+from config.admin_site import HistoryAdmin, OperatorAdmin
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+
+from inventory.admin.movements import movements_page
+from inventory.models import Location, Merchant, Product, StockLevel, Variant
+
+
+@admin.register(Merchant)
+class MerchantAdmin(OperatorAdmin):
+    """Tenants; one that ends is switched off, not deleted."""
+
+    list_display = ("name", "slug", "is_active", "created_at")
+    search_fields = ("name", "slug")
+    prepopulated_fields: ClassVar[dict[str, tuple[str, ...]]] = {"slug": ("name",)}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False: everything hangs on it."""
+        return False
+
+
+@admin.register(Product)
+class ProductAdmin(HistoryAdmin):
+    """What customers browse."""
+
+    list_display = ("title", "category", "merchant", "variant_count")
+    list_filter = ("merchant",)
+    list_select_related = ("merchant",)
+    search_fields = ("title", "category")
+    autocomplete_fields = ("merchant",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        """Counts the variants of each product by a subquery, for the rows of one page only."""
+        variants = Variant.objects.filter(product=OuterRef("pk")).order_by().values("product")
+        counted = variants.annotate(count=Count("pk")).values("count")
+        queryset: QuerySet[Product] = super().get_queryset(request)
+        return queryset.annotate(variant_count=Coalesce(Subquery(counted), 0))
+
+    @admin.display(description="variants")
+    def variant_count(self, product: Any) -> int:
+        """Returns how many variants it groups."""
+        return int(product.variant_count)
+
+    def panels(self, request: HttpRequest, instance: Product) -> list[Panel]:
+        """Shows the product's variants."""
+        variants = instance.variants.order_by("sku")[:200]
+        rows = [(page_of(variant), variant.title, variant.gtin, variant.is_active) for variant in variants]
+        return [Panel("Variants", ("SKU", "Title", "GTIN", "Active"), rows)]
+
+
+def _sum_of_levels(field: str) -> Coalesce:
+    levels = StockLevel.objects.filter(variant=OuterRef("pk")).order_by().values("variant")
+    return Coalesce(Subquery(levels.annotate(total=Sum(field)).values("total")), 0)
+
+
+@admin.register(Variant)
+class VariantAdmin(HistoryAdmin):
+    """What is counted."""
+
+    list_display = ("sku", "title", "product", "on_hand", "reserved", "available", "is_active")
+    list_filter = ("merchant", "is_active")
+    list_select_related = ("product",)
+    search_fields = ("sku", "gtin__exact", "title", "product__title")
+    search_help_text = "SKU, title or product; a GTIN in full"
+    autocomplete_fields = ("merchant", "product")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
+        """Sums the levels of each variant by subqueries, for the rows of one page only."""
+        queryset: QuerySet[Variant] = super().get_queryset(request)
+        return queryset.annotate(
+            on_hand=_sum_of_levels("on_hand"),
+            reserved=_sum_of_levels("reserved"),
+            unavailable=_sum_of_levels("unavailable"),
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Variant], search_term: str
+    ) -> tuple[QuerySet[Variant], bool]:
+        """Limits a choice for a listing or product to the same merchant where the page says which."""
+        merchant = request.GET.get("merchant", "")
+        if merchant.isdecimal():
+            queryset = queryset.filter(merchant_id=int(merchant))
+        found: tuple[QuerySet[Variant], bool] = super().get_search_results(request, queryset, search_term)
+        return found
+
+    @admin.display(description="on hand")
+    def on_hand(self, variant: Any) -> int:
+        """Returns the units at all locations."""
+        return int(variant.on_hand)
+
+    @admin.display(description="reserved")
+    def reserved(self, variant: Any) -> int:
+        """Returns the units that are promised."""
+        return int(variant.reserved)
+
+    @admin.display(description="available")
+    def available(self, variant: Any) -> int:
+        """Returns the units that may be promised."""
+        return int(variant.on_hand - variant.reserved - variant.unavailable)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the page of all movements of a variant."""
+        view = self.admin_site.admin_view(movements_page)
+        return [
+            path("<int:variant_id>/movements/", view, name="inventory_variant_movements"),
+            *super().get_urls(),
+        ]
+
+    def object_links(self, request: HttpRequest, instance: Variant) -> list[tuple[str, str]]:
+        """Leads to the movements and, for whoever may, to the forms that move stock."""
+        links = [(reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements")]
+        if request.user.has_perm("inventory.move_stock"):
+            links += [
+                (f"{reverse(f'admin:inventory_{verb}')}?variant={instance.pk}", verb.capitalize())
+                for verb in ("receive", "adjust", "count")
+            ]
+        return links
+
+    def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
+        """Shows how much is where."""
+        levels = instance.levels.select_related("location").order_by("location__code")
+        rows = [
+            (
+                page_of(level, level.location),
+                level.on_hand,
+                level.reserved,
+                level.unavailable,
+                level.available,
+            )
+            for level in levels
+        ]
+        headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
+        owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
+        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+
+
+@admin.register(Location)
+class LocationAdmin(HistoryAdmin):
+    """Places that hold stock; one that closes is switched off, not deleted."""
+
+    list_display = ("code", "name", "kind", "country", "merchant", "is_active", "stock")
+    list_filter = ("merchant", "kind", "is_active")
+    list_select_related = ("merchant",)
+    search_fields = ("code", "name")
+    autocomplete_fields = ("merchant",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False: its stock and its history stay."""
+        return False
+
+    @admin.display(description="stock")
+    def stock(self, location: Location) -> str:
+        """Leads to what is there."""
+        return link(list_of("inventory.stocklevel", f"location__id__exact={location.pk}"), "Stock levels")

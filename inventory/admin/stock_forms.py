@@ -1,0 +1,218 @@
+"""Forms by which people move stock: receive, adjust, count.
+
+Each form carries an idempotency key made when it was opened, so that a double click, a reload or the back button records once.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from config.admin_panels import address_of
+from config.admin_site import own_page, require
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from inventory.errors import IdempotencyConflict, StockError
+from inventory.ledger import Context, Outcome
+from inventory.models import Location, StockLevel, Variant
+from inventory.models.stock import Reason
+from inventory.stock import LARGEST_QUANTITY, AdjustmentLine, CountLine, StockLine, adjust, count, receive
+
+
+class VariantSelect(AutocompleteSelect):
+    """A choice of one variant by typing, that draws only the chosen one."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        attrs = {"class": "unfold-admin-autocomplete admin-autocomplete", **(attrs or {})}
+        super().__init__(StockLevel._meta.get_field("variant"), admin.site, attrs=attrs)
+
+
+class StockForm(forms.Form):
+    """Which variant, where, and under which key."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput)
+    variant = forms.ModelChoiceField(
+        Variant.objects.select_related("merchant"), label="Variant", help_text="Type a SKU or title."
+    )
+    location = forms.ModelChoiceField(
+        Location.objects.filter(is_active=True), empty_label="Choose …", widget=UnfoldAdminSelectWidget
+    )
+    document = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Delivery note, count sheet, ticket: what a colleague would look for.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["variant"].widget = VariantSelect()
+        self.fields["variant"].widget.choices = self.fields["variant"].choices  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses a location of another merchant."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        variant, location = cleaned.get("variant"), cleaned.get("location")
+        if variant and location and variant.merchant_id != location.merchant_id:
+            self.add_error(
+                "location", f"{location} does not belong to {variant.merchant}, who sells {variant}."
+            )
+        return cleaned
+
+
+def _count_field(label: str, *, smallest: int, help_text: str = "") -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        min_value=smallest,
+        max_value=LARGEST_QUANTITY,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text=help_text,
+    )
+
+
+class ReceiveForm(StockForm):
+    """Goods that arrived."""
+
+    quantity = _count_field("Units received", smallest=1)
+    reason = forms.ChoiceField(
+        choices=[(each.value, each.label) for each in (Reason.PURCHASE, Reason.OPENING, Reason.OTHER)],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def run(self, context: Context) -> Outcome:
+        """Records the receipt."""
+        data = self.cleaned_data
+        line = StockLine(data["variant"].pk, data["location"].pk, data["quantity"])
+        return receive(context, [line], reason=Reason(data["reason"]))
+
+
+_LOSSES: Final = (Reason.CORRECTION, Reason.DAMAGE, Reason.LOSS, Reason.WRITE_OFF, Reason.OTHER)
+
+
+class AdjustForm(StockForm):
+    """A correction up or down."""
+
+    delta = _count_field(
+        "Units more or less", smallest=-LARGEST_QUANTITY, help_text="−3 takes three off, 3 adds three."
+    )
+    reason = forms.ChoiceField(
+        choices=[(each.value, each.label) for each in _LOSSES], widget=UnfoldAdminSelectWidget
+    )
+
+    def clean_delta(self) -> int:
+        """Refuses 0, which would correct nothing."""
+        delta: int = self.cleaned_data["delta"]
+        if delta == 0:
+            raise forms.ValidationError("0 changes nothing.")
+        return delta
+
+    def run(self, context: Context) -> Outcome:
+        """Records the adjustment."""
+        data = self.cleaned_data
+        line = AdjustmentLine(data["variant"].pk, data["location"].pk, data["delta"], Reason(data["reason"]))
+        return adjust(context, [line])
+
+
+class CountForm(StockForm):
+    """What somebody counted."""
+
+    counted = _count_field(
+        "Units counted", smallest=0, help_text="All units on hand there, reserved ones too."
+    )
+
+    def run(self, context: Context) -> Outcome:
+        """Records the count."""
+        data = self.cleaned_data
+        return count(context, [CountLine(data["variant"].pk, data["location"].pk, data["counted"])])
+
+
+@dataclass(frozen=True, slots=True)
+class StockPage:
+    """The page of one verb."""
+
+    verb: str
+    title: str
+    form_class: Callable[..., Any]
+    note: str
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Shows the form; a valid one is recorded and leads to the variant's page."""
+        require(request, "inventory.move_stock")
+        if request.method != "POST":
+            return self._show(request, self.form_class(initial={**_chosen(request), "key": uuid.uuid4()}))
+        form = self.form_class(request.POST)
+        if form.is_valid() and self._record(request, form):
+            return redirect(address_of("inventory.variant", form.cleaned_data["variant"].pk))
+        return self._show(request, form)
+
+    def _show(self, request: HttpRequest, form: Any) -> HttpResponseBase:
+        return own_page(
+            request, "onecount/stock_form.html", self.title, form=form, note=self.note, opts=StockLevel._meta
+        )
+
+    def _record(self, request: HttpRequest, form: Any) -> bool:
+        """Records what the form says, and says what came of it; False where it was refused."""
+        data = form.cleaned_data
+        context = Context(
+            data["variant"].merchant_id,
+            f"admin:{data['key']}",
+            actor=request.user.get_username(),
+            source="back office",
+            document=data["document"],
+        )
+        try:
+            outcome = form.run(context)
+        except IdempotencyConflict:
+            form.add_error(
+                None, "This form was recorded before with other figures. Open it again for another entry."
+            )
+            return False
+        except StockError as error:
+            form.add_error(None, str(error))
+            return False
+        _tell(request, self.title, outcome)
+        return True
+
+
+def _chosen(request: HttpRequest) -> dict[str, str]:
+    """Returns the variant and location that a link asked for."""
+    given = {name: request.GET.get(name, "") for name in ("variant", "location")}
+    return {name: value for name, value in given.items() if value.isdecimal()}
+
+
+def _tell(request: HttpRequest, title: str, outcome: Outcome) -> None:
+    if outcome.is_repeat:
+        messages.info(
+            request, f"{title}: already recorded as operation {outcome.operation_id}; nothing was added."
+        )
+        return
+    messages.success(request, f"{title}: recorded as operation {outcome.operation_id}.")
+    short = sum(each.quantity for each in outcome.short)
+    if short:
+        messages.warning(request, f"{short} reserved units are no longer covered; see the open conflicts.")
+
+
+STOCK_PAGES: Final = (
+    StockPage("receive", "Receive stock", ReceiveForm, "Open shortages are filled first, oldest first."),
+    StockPage(
+        "adjust",
+        "Adjust stock",
+        AdjustForm,
+        "A loss takes what is available first, then the newest reservations, which become conflicts.",
+    ),
+    StockPage(
+        "count",
+        "Count stock",
+        CountForm,
+        "Sets what is on hand to what was counted; units gone break the newest reservations into conflicts.",
+    ),
+)
