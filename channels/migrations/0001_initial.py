@@ -388,7 +388,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='channelorderline',
-            index=models.Index(condition=models.Q(('variant__isnull', True)), fields=['sku'], name='line_unmapped'),
+            index=models.Index(condition=models.Q(('applied_demand', 0), ('applied_fulfilled', 0), models.Q(('quantity__gt', models.F('cancelled')), ('fulfilled__gt', 0), _connector='OR')), fields=['order'], name='line_waiting'),
         ),
         migrations.AddIndex(
             model_name='channelorderline',
@@ -457,6 +457,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='webhookdelivery',
             index=models.Index(condition=models.Q(('state', 'received')), fields=['id'], name='delivery_waiting'),
+        ),
+        migrations.AddIndex(
+            model_name='webhookdelivery',
+            index=models.Index(condition=models.Q(('state', 'dead')), fields=['channel', 'id'], name='delivery_dead'),
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',

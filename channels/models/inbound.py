@@ -55,6 +55,11 @@ class WebhookDelivery(models.Model):
             models.Index(
                 fields=["channel", "-received_at"], name="delivery_by_channel"
             ),
+            models.Index(
+                fields=["channel", "id"],
+                name="delivery_dead",
+                condition=Q(state="dead"),
+            ),
         ]
 
     def __str__(self) -> str:

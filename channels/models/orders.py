@@ -67,6 +67,10 @@ class ChannelOrder(models.Model):
         return self.number or self.external_id
 
 
+#: Units that the ledger knows nothing of, for want of a variant or a place.
+WAITS = Q(applied_demand=0, applied_fulfilled=0) & (Q(quantity__gt=F("cancelled")) | Q(fulfilled__gt=0))
+
+
 class ChannelOrderLine(models.Model):
     """One line: what the platform says of it, and what of that the ledger already knows. All in units."""
 
@@ -112,9 +116,7 @@ class ChannelOrderLine(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["sku"], name="line_unmapped", condition=Q(variant__isnull=True)
-            ),
+            models.Index(fields=["order"], name="line_waiting", condition=WAITS),
             models.Index(
                 fields=["variant"],
                 name="line_open",
