@@ -50,6 +50,9 @@ _SETTINGS: Final = {
 _FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+_left_to_others: Final[list[subprocess.Popen[bytes]]] = []
+
+
 class EmbeddedServerError(RuntimeError):
     """The embedded PostgreSQL server cannot be started."""
 
@@ -95,6 +98,10 @@ class EmbeddedServer:
             with (self.home / "users.lock").open("ab") as users:
                 if _try_exclusive(users):
                     self._stop()
+        if self._child is not None:
+            # It serves others now. Kept, because a handle that is dropped complains of a child that still runs.
+            _left_to_others.append(self._child)
+            self._child = None
 
     def revive(self) -> bool:
         """Starts the server again when it has died while this process holds it; returns whether it had."""

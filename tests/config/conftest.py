@@ -27,6 +27,14 @@ server.release()
 """
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Returns whether the process runs no more; one that nobody has laid to rest yet has ended, too."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory that any account may pass through, which those that pytest makes for root are not."""

@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from config import postgres_installation as installation
 from config.embedded_postgres import SUPERUSER, EmbeddedServer
 
-from .conftest import Hold
+from .conftest import Hold, has_ended
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes to other accounts")
 
@@ -37,11 +38,6 @@ def value(server: EmbeddedServer, statement: str) -> object:
 
 def postmaster(server: EmbeddedServer) -> psutil.Process:
     return psutil.Process(int((server.home / "data" / "postmaster.pid").read_text().split("\n", 1)[0]))
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Returns whether the process runs no more; one that nobody has laid to rest yet has ended, too."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def wait_until_ended(process: psutil.Process) -> None:
@@ -296,7 +292,7 @@ def test_a_server_in_a_deep_directory_answers(open_directory: Path) -> None:
 def test_a_socket_directory_that_others_can_enter_is_refused(open_directory: Path) -> None:
     open_to_all = open_directory / "socket"
     open_to_all.mkdir(mode=0o755)
-    with pytest.raises(installation.ImproperlyConfigured, match="mode 0700"):
+    with pytest.raises(ImproperlyConfigured, match="mode 0700"):
         installation.make_private(open_to_all)
 
 
@@ -308,7 +304,7 @@ def run_in_child(work: Callable[[], None]) -> None:
         try:
             work()
             status = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 (the fork must not return into the test run)
             traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(status)
