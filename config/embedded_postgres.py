@@ -99,7 +99,7 @@ class EmbeddedServer:
                 if _try_exclusive(users):
                     self._stop()
         if self._child is not None:
-            # It serves others now. Kept, because a handle that is dropped complains of a child that still runs.
+            # It serves others now. Kept, because a handle that is dropped warns of a child that still runs.
             _left_to_others.append(self._child)
             self._child = None
 

@@ -10,7 +10,9 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.db import connections
 from psycopg import sql
+from pytest_django import DjangoDbBlocker
 
+from config import startup
 from config.embedded_postgres import EmbeddedServer
 
 # Processes that tests start inherit these, so that both sides read the same secrets.
@@ -29,6 +31,7 @@ def database_server() -> Iterator[None]:
     if settings.EMBEDDED_POSTGRES_HOME is None:
         yield
         return
+    startup.create_directory(settings.DATA_DIR)
     server = EmbeddedServer(settings.DATA_DIR / "postgres-test", is_durable=False)
     server.acquire()
     connections["default"].settings_dict["HOST"] = str(server.socket_directory)
@@ -43,6 +46,13 @@ def django_db_modify_db_settings(database_server: None, request: pytest.FixtureR
     settings_dict = connections["default"].settings_dict
     settings_dict["TEST"]["NAME"] = f"test_onecount_{os.getpid()}"
     _drop_databases_of_ended_runs()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Lets tests on real connections empty the ledger between them; `test_append_only.py` proves the trigger."""
+    with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
+        cursor.execute("ALTER TABLE inventory_stockmovement DISABLE TRIGGER movement_is_never_truncated")
 
 
 def _drop_databases_of_ended_runs() -> None:

@@ -29,7 +29,8 @@ def logged(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "key",
-    ["token", "access_token", "X-Shopify-Access-Token", "client_secret", "password", "Authorization", "credentials",
+    ["token", "access_token", "X-Shopify-Access-Token", "client_secret", "password", "Authorization",
+     "credentials",
      "consumer_key", "api_key", "Cookie", "X-WC-Webhook-Signature"],
 )  # fmt: skip
 def test_what_a_key_calls_secret_is_not_logged(
