@@ -1,0 +1,127 @@
+"""A number that a shop shows is an echo of ours, explained within seconds, or somebody else's edit."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from channels.events import LevelObserved
+from channels.models import ListingLevel, PollFeed, Push, ShelfObservation
+from channels.models.inbound import ObservationVerdict
+from channels.models.outbound import PushOutcome
+from channels.observations import judge_open, observe
+from channels.orders import apply_state
+from tests.channels.shop import NOON, Shop, line, open_shop, order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """A shop that shows 5 mugs, as we told it; polled a moment ago."""
+    shop = open_shop({"MUG": 5})
+    shop.list_variant("MUG")
+    ListingLevel.objects.update(expected=5, published_quantity=5, sent_quantity=5, wanted=1, done=1)
+    PollFeed.objects.create(
+        channel=shop.channel,
+        name="orders",
+        next_poll_at=timezone.now() + timedelta(minutes=5),
+        last_polled_at=timezone.now(),
+    )
+    return shop
+
+
+def see(
+    shop: Shop, quantity: int | None, *, seconds_ago: int = 0, listing: str = "listing-MUG"
+) -> ShelfObservation:
+    at = timezone.now() - timedelta(seconds=seconds_ago)
+    seen = observe(shop.channel, LevelObserved(listing, "", quantity, at), received_at=at)
+    assert seen is not None
+    return seen
+
+
+def verdict(seen: ShelfObservation) -> str:
+    return ShelfObservation.objects.get(pk=seen.pk).verdict
+
+
+@pytest.mark.parametrize("name", ["expected", "published_quantity", "sent_quantity"])
+def test_a_number_that_we_told_is_an_echo_and_causes_no_push(shop: Shop, name: str) -> None:
+    ListingLevel.objects.update(**{name: 7})
+    seen = see(shop, 7)
+    assert (seen.verdict, seen.judged_at is not None) == (ObservationVerdict.ECHO, True)
+    assert not ListingLevel.objects.get().is_due
+
+
+def test_a_number_of_nothing_we_know_is_ignored(shop: Shop) -> None:
+    for listing, quantity in (("listing-POT", 5), ("listing-MUG", None)):
+        event = LevelObserved(listing, "", quantity, NOON)
+        assert observe(shop.channel, event, received_at=NOON) is None
+    assert not ShelfObservation.objects.exists()
+
+
+def test_a_sale_that_is_imported_later_explains_the_number(shop: Shop) -> None:
+    seen = see(shop, 3)
+    assert judge_open() == 0
+    apply_state(shop.channel, order(line("MUG", 2)), arrived_at=NOON)
+    assert judge_open() == 1
+    assert verdict(seen) == ObservationVerdict.EXPLAINED
+
+
+def test_a_push_that_was_in_flight_explains_the_number(shop: Shop) -> None:
+    seen = see(shop, 2)
+    level = ListingLevel.objects.get()
+    now = timezone.now()
+    Push.objects.create(
+        channel=shop.channel,
+        listing_level=level,
+        wanted=2,
+        target=2,
+        quantity=2,
+        outcome=PushOutcome.CONFIRMED,
+        computed_at=now,
+        finished_at=now,
+    )
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.EXPLAINED
+
+
+def test_a_number_in_between_is_explained_by_a_newer_one_that_is(shop: Shop) -> None:
+    between = see(shop, 4, seconds_ago=8)
+    see(shop, 5)
+    judge_open()
+    assert verdict(between) == ObservationVerdict.EXPLAINED
+
+
+def test_a_number_that_nothing_explains_is_foreign_and_is_not_written_over(shop: Shop) -> None:
+    seen = see(shop, 9, seconds_ago=6)
+    PollFeed.objects.update(last_polled_at=timezone.now())
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+    assert not ListingLevel.objects.get().is_due
+
+
+def test_no_number_is_foreign_before_the_orders_were_polled_and_they_are_polled_at_once(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(last_polled_at=timezone.now() - timedelta(seconds=30))
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    assert PollFeed.objects.get().next_poll_at <= timezone.now()
+
+
+def test_no_number_is_foreign_while_a_push_is_on_its_way(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(last_polled_at=timezone.now())
+    ListingLevel.objects.update(lease_token=uuid4(), leased_until=timezone.now() + timedelta(seconds=30))
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    ListingLevel.objects.update(lease_token=None, leased_until=None)
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_the_verdict_falls_in_the_end_even_where_no_poll_succeeds(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=700)
+    PollFeed.objects.update(last_polled_at=None)
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
