@@ -1,11 +1,11 @@
 """The surface that every connector offers, and the words it is described in.
 
-A connector translates between a platform and our vocabulary (`channels.events`, the classes below). It holds no
-state and touches no table; the `Client` it is given does all HTTP: tokens, limits, deadlines, logging.
+A connector translates between a platform and our vocabulary (`channels.events`, the classes below). It holds
+no state and touches no table; the `Client` it is given does all HTTP: tokens, limits, deadlines, logging.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -26,7 +26,7 @@ class Convention(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a platform can do. Declared here, shown by tests, printed in the handbook; the rest raises `Unsupported`."""
+    """What a platform can do, as shown by tests and the handbook; the rest raises `Unsupported`."""
 
     #: Listing levels in one push call.
     push_batch_size: int
@@ -60,6 +60,38 @@ class CredentialField:
     label: str
     help_text: str = ""
     is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A limit of a platform, as assumed until its answers say better."""
+
+    #: Calls (or cost points) that may go out at once.
+    capacity: float
+    refill_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """What one answer tells about the limit it was counted against; None where it says nothing."""
+
+    capacity: float | None = None
+    refill_per_second: float | None = None
+    #: What is left at the platform.
+    tokens: float | None = None
+    #: What the call really cost.
+    cost: float | None = None
+    #: Seconds until the platform wants to hear from us again.
+    blocked_for: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """An access token as the platform issued it."""
+
+    value: str = field(repr=False)
+    #: Seconds it is valid for.
+    expires_in: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +243,7 @@ class CancelOutcome:
 
 
 class Client(Protocol):
-    """The HTTP of one channel: `channels.transport.HttpClient`, with limits, deadline and logging built in."""
+    """The HTTP of one channel: `channels.transport.HttpClient`, with limits, deadline and logging."""
 
     def request(
         self,
@@ -225,8 +257,19 @@ class Client(Protocol):
         json: Any = None,
         data: bytes | Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        writes: bool | None = None,
     ) -> "Response":
-        """Sends one call. Raises `Throttled`, `TransientError`, `OutcomeUnknown`; other statuses are returned."""
+        """Sends one call and returns its answer, whatever the status, unless it is one that is raised.
+
+        `writes` says whether it can change something; None: all but GET and HEAD can. Raises `Throttled`,
+        `TransientError`, `OutcomeUnknown` (of a write), `Misconfigured`.
+        """
+
+    def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
+        """Returns the account's access token, shared by all processes; `issue` asks for a new one.
+
+        `rejected` is a token that the platform just refused: it is replaced once, whoever asks first.
+        """
 
 
 class Response(Protocol):
@@ -249,10 +292,19 @@ class Connector(ABC):
     credential_fields: ClassVar[tuple[CredentialField, ...]]
     #: Settings keys with their defaults; `...` marks a required one.
     settings_schema: ClassVar[Mapping[str, Any]]
+    #: The platform's limits by bucket name; every call names one of them.
+    rate_limits: ClassVar[Mapping[str, RateLimit]]
+    #: Which credential the platform signs its webhooks with.
+    signed_with: ClassVar[str] = "webhook_secret"
 
     def __init__(self, account: Account, client: Client) -> None:
         self.account = account
         self.client = client
+
+    @classmethod
+    def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
+        """Returns what an answer tells about the platform's limits; None when nothing."""
+        return None
 
     # -- inbound: no HTTP, except for keys that are fetched once and kept
     @abstractmethod
@@ -299,7 +351,7 @@ class Connector(ABC):
     # -- writing
     @abstractmethod
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        """Tells the platform these numbers, one result an item; repeating `call_id` repeats the same intent."""
+        """Tells the platform these numbers; one result an item. The same `call_id` is the same intent."""
 
     def follow_push(self, tracking_ids: Sequence[str]) -> dict[str, PushResult | None]:
         """Asks what became of accepted pushes; None while still open."""
