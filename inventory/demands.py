@@ -47,14 +47,10 @@ def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
 
 
 def _check(changes: Sequence[DemandChange]) -> None:
-    counts = [
-        n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)
-    ]
+    counts = [n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)]
     check_quantities("changes", counts, smallest=0)
     if not all(change.location_ids for change in changes):
-        raise InvalidStockRequest(
-            "location_ids", "a demand needs at least one location."
-        )
+        raise InvalidStockRequest("location_ids", "a demand needs at least one location.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +64,7 @@ class _Settlement:
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
-        owed = (
-            load_owed(posting, {c.variant_id for c in self.changes})
-            if looked_up
-            else []
-        )
+        owed = load_owed(posting, {c.variant_id for c in self.changes}) if looked_up else []
         for change in self.changes:
             _take_back(posting, change)
             _cancel(
@@ -94,15 +86,9 @@ class _Settlement:
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
         """Locks what the changes may touch, and where their demands hold units already."""
-        candidates = {
-            (c.variant_id, place) for c in self.changes for place in c.location_ids
-        }
+        candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
         elsewhere = places_of(posting.merchant_id, looked_up) if looked_up else set()
-        must_exist = {
-            (c.variant_id, c.location_ids[0])
-            for c in self.changes
-            if c.fulfilled or c.unfulfilled
-        }
+        must_exist = {(c.variant_id, c.location_ids[0]) for c in self.changes if c.fulfilled or c.unfulfilled}
         every = candidates | elsewhere
         posting.lock(
             {variant for variant, _ in every},
@@ -126,11 +112,7 @@ def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
 
 
 def _owed_to(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
-    return [
-        o
-        for o in owed
-        if o.reference == change.reference and o.variant_id == change.variant_id
-    ]
+    return [o for o in owed if o.reference == change.reference and o.variant_id == change.variant_id]
 
 
 def _take_back(posting: Posting, change: DemandChange) -> None:
@@ -147,9 +129,7 @@ def _take_back(posting: Posting, change: DemandChange) -> None:
         )
 
 
-def _cancel(
-    posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]
-) -> None:
+def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]) -> None:
     rest = taking.close_owed(posting, owed, change.cancelled)
     for reservation in reversed([*held, *_new_of(posting, change)]):
         units = min(reservation.open, rest)
@@ -161,9 +141,7 @@ def _cancel(
 def _want(posting: Posting, change: DemandChange) -> None:
     if not change.wanted:
         return
-    demand = Demand(
-        change.reference, change.variant_id, change.wanted, change.location_ids
-    )
+    demand = Demand(change.reference, change.variant_id, change.wanted, change.location_ids)
     short = hold_available(posting, demand)
     if short is not None:
         posting.owe(
@@ -178,11 +156,7 @@ def _want(posting: Posting, change: DemandChange) -> None:
 def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None:
     """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
     rest = taking.ship_held(posting, held, change.fulfilled)
-    owed = [
-        o
-        for o in posting.conflicts.values()
-        if o.reference == change.reference and o.open
-    ]
+    owed = [o for o in posting.conflicts.values() if o.reference == change.reference and o.open]
     taking.close_owed(
         posting,
         [o for o in _owed_to(owed, change) if o.cause != ConflictCause.BEYOND_RECORD],

@@ -74,35 +74,22 @@ ORDER BY r.id
 """
 
 
-def levels_as_of(
-    merchant_id: int, variant_ids: Collection[int], at: datetime
-) -> list[PastLevel]:
+def levels_as_of(merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[PastLevel]:
     """Returns these variants' levels as they were recorded at an instant."""
     return [PastLevel(*row) for row in _rows(_AS_OF, merchant_id, variant_ids, at)]
 
 
-def levels_effective_at(
-    merchant_id: int, variant_ids: Collection[int], at: datetime
-) -> list[PastLevel]:
+def levels_effective_at(merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[PastLevel]:
     """Returns what had happened by an instant, by the reporters' clocks; may be negative."""
-    return [
-        PastLevel(*row) for row in _rows(_EFFECTIVE_AT, merchant_id, variant_ids, at)
-    ]
+    return [PastLevel(*row) for row in _rows(_EFFECTIVE_AT, merchant_id, variant_ids, at)]
 
 
-def reservations_as_of(
-    merchant_id: int, variant_ids: Collection[int], at: datetime
-) -> list[PastReservation]:
+def reservations_as_of(merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[PastReservation]:
     """Returns the reservations of these variants that held units at an instant."""
-    return [
-        PastReservation(*row)
-        for row in _rows(_RESERVED_AS_OF, merchant_id, variant_ids, at)
-    ]
+    return [PastReservation(*row) for row in _rows(_RESERVED_AS_OF, merchant_id, variant_ids, at)]
 
 
-def _rows(
-    sql: str, merchant_id: int, variant_ids: Collection[int], at: datetime
-) -> list[tuple[int, ...]]:
+def _rows(sql: str, merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[tuple[int, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [at, merchant_id, sorted(variant_ids)])
         rows: list[tuple[int, ...]] = cursor.fetchall()

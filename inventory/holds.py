@@ -51,32 +51,22 @@ OWED_CAUSES: Final = (ConflictCause.SHORTAGE.value, ConflictCause.BROKEN.value)
 
 def release_expired(posting: Posting) -> bool:
     """Releases what has expired on the locked levels; says whether there was any."""
-    expired = _load(
-        posting, _EXPIRED, [[level.id for level in posting.levels.values()]]
-    )
+    expired = _load(posting, _EXPIRED, [[level.id for level in posting.levels.values()]])
     for held in expired:
         if held.open:
             posting.release(held, held.open, Reason.EXPIRY)
     return bool(expired)
 
 
-def held_for(
-    posting: Posting, references: Collection[str]
-) -> dict[str, list[HeldUnits]]:
+def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[HeldUnits]]:
     """Returns the open reservations of these references, oldest first. Raises `StockBusy` if one appeared elsewhere."""
-    by_reference: dict[str, list[HeldUnits]] = {
-        reference: [] for reference in references
-    }
-    for held in _load(
-        posting, _BY_REFERENCE, [posting.merchant_id, sorted(references)]
-    ):
+    by_reference: dict[str, list[HeldUnits]] = {reference: [] for reference in references}
+    for held in _load(posting, _BY_REFERENCE, [posting.merchant_id, sorted(references)]):
         by_reference[held.reference].append(held)
     return by_reference
 
 
-def newest_first(
-    posting: Posting, level_ids: Collection[int]
-) -> dict[int, list[HeldUnits]]:
+def newest_first(posting: Posting, level_ids: Collection[int]) -> dict[int, list[HeldUnits]]:
     """Returns the open reservations of these levels, newest first, by level id."""
     by_level: dict[int, list[HeldUnits]] = {level_id: [] for level_id in level_ids}
     for held in _load(posting, _NEWEST, [sorted(level_ids)]):
@@ -91,9 +81,7 @@ def places_of(merchant_id: int, references: Collection[str]) -> set[tuple[int, i
         return set(cursor.fetchall())
 
 
-def places_of_reservations(
-    merchant_id: int, reservation_ids: Collection[int]
-) -> set[tuple[int, int]]:
+def places_of_reservations(merchant_id: int, reservation_ids: Collection[int]) -> set[tuple[int, int]]:
     """Returns the (variant, location) pairs of these reservations; a reservation never moves, so this precedes the locks."""
     rows = Reservation.objects.filter(merchant_id=merchant_id, id__in=reservation_ids)
     return set(rows.values_list("level__variant_id", "level__location_id"))
@@ -184,9 +172,7 @@ def fill(posting: Posting, owed: Iterable[OwedUnits]) -> None:
 def fill_owed(posting: Posting) -> None:
     """Fills open shortages from levels that have more available than before the operation."""
     risen = {
-        level.variant_id
-        for level in posting.levels.values()
-        if level.available > level.available_before
+        level.variant_id for level in posting.levels.values() if level.available > level.available_before
     }
     if risen:
         fill(posting, load_owed(posting, risen))

@@ -106,9 +106,7 @@ def perform(
 
 
 def _digest(verb: str, request: Any) -> str:
-    text = json.dumps(
-        [verb, request], sort_keys=True, separators=(",", ":"), default=str
-    )
+    text = json.dumps([verb, request], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

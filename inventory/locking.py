@@ -46,9 +46,7 @@ def lock_levels(
 ) -> list[LockedLevel]:
     """Locks every level of these variants at these locations, by id. Raises outside a transaction."""
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "Stock levels are locked inside a transaction only."
-        )
+        raise transaction.TransactionManagementError("Stock levels are locked inside a transaction only.")
     rows = (
         StockLevel.objects.select_for_update(no_key=True)
         .filter(

@@ -125,9 +125,7 @@ class Posting:
         if not pairs <= self.levels.keys():
             raise UnknownStock
 
-    def levels_of(
-        self, variant_id: int, location_ids: Iterable[int]
-    ) -> Iterator[LockedLevel]:
+    def levels_of(self, variant_id: int, location_ids: Iterable[int]) -> Iterator[LockedLevel]:
         """The locked levels of a variant at these locations, in their order; places without stock are passed over."""
         for location_id in location_ids:
             level = self.levels.get((variant_id, location_id))
@@ -189,9 +187,7 @@ class Posting:
             taken=quantity,
         )
         self.new_reservations.append(held)
-        self.post(
-            level, kind, reason, on_hand=on_hand, reserved=quantity, reservation=held
-        )
+        self.post(level, kind, reason, on_hand=on_hand, reserved=quantity, reservation=held)
         return held
 
     def release(self, held: HeldUnits, quantity: int, reason: Reason) -> None:
@@ -232,9 +228,7 @@ class Posting:
         key = (reference, variant_id, cause.value)
         owed = self.conflicts.get(key)
         if owed is None:
-            owed = self.conflicts[key] = OwedUnits(
-                variant_id, cause.value, reference, location_ids
-            )
+            owed = self.conflicts[key] = OwedUnits(variant_id, cause.value, reference, location_ids)
         owed.open += quantity
         owed.opened += quantity
 
@@ -246,9 +240,7 @@ class Posting:
     def held(self) -> Iterator[Held]:
         """What was newly reserved."""
         for h in self.new_reservations:
-            yield Held(
-                h.id, h.reference, h.level.variant_id, h.level.location_id, h.taken
-            )
+            yield Held(h.id, h.reference, h.level.variant_id, h.level.location_id, h.taken)
 
     def short(self) -> Iterator[Short]:
         """What could not be covered."""
@@ -269,9 +261,5 @@ class Posting:
             for pair, level in self.levels.items()
             if level.available != level.available_before or pair in self.concerned
         ]
-        changes += [
-            LevelChange(v, l, 0, 0)
-            for v, l in sorted(self.concerned)
-            if (v, l) not in self.levels
-        ]
+        changes += [LevelChange(v, l, 0, 0) for v, l in sorted(self.concerned) if (v, l) not in self.levels]
         return changes

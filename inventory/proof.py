@@ -118,12 +118,8 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             if is_outermost:
-                cursor.execute(
-                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-                )
-            cursor.execute(
-                "SELECT count(*), min(id), max(id) FROM inventory_stocklevel"
-            )
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SELECT count(*), min(id), max(id) FROM inventory_stocklevel")
             proof.levels_total, first, last = cursor.fetchone()
         for start in range(first or 0, (last or -1) + 1, BATCH):
             _prove_range(proof, start, start + BATCH - 1, at_most)
@@ -167,19 +163,17 @@ def _loads(value: Any) -> Any:
 
 def _movement_divergence(row: dict[str, Any]) -> Divergence:
     if row["version"] != row["expected_version"]:
-        problem = f"version {row['version']} stands where {row['expected_version']} belongs: a movement is missing"
+        problem = (
+            f"version {row['version']} stands where {row['expected_version']} belongs: a movement is missing"
+        )
     elif row["before"] is not None and row["recorded_at"] < row["before"]:
         problem = "recorded before the movement that precedes it"
     else:
         problem = "the level after it is not the sum of all movements up to it"
     names = ("on_hand", "reserved", "unavailable")
-    expected = {name: int(row[name]) for name in names} | {
-        "version": row["expected_version"]
-    }
+    expected = {name: int(row[name]) for name in names} | {"version": row["expected_version"]}
     found = {name: row[f"{name}_after"] for name in names} | {"version": row["version"]}
-    return Divergence(
-        row["level_id"], "", "", row["id"], row["version"], problem, expected, found
-    )
+    return Divergence(row["level_id"], "", "", row["id"], row["version"], problem, expected, found)
 
 
 def _level_divergence(row: tuple[Any, ...]) -> Divergence:

@@ -67,16 +67,10 @@ def reserve(
         lock_for(posting, demands)
         if release_expired(posting):
             fill_owed(posting)
-        short = [
-            s
-            for demand in demands
-            if (s := hold_available(posting, demand, expires_at)) is not None
-        ]
+        short = [s for demand in demands if (s := hold_available(posting, demand, expires_at)) is not None]
         if short and not allow_partial:
             raise InsufficientStock(short)
-        posting.not_held += [
-            Short(s.reference, s.variant_id, s.requested - s.available) for s in short
-        ]
+        posting.not_held += [Short(s.reference, s.variant_id, s.requested - s.available) for s in short]
 
     request = [[asdict(demand) for demand in demands], expires_at, allow_partial]
     return perform(context, "reserve", request, work, reservations=len(demands))
@@ -90,9 +84,7 @@ def lock_for(posting: Posting, demands: Sequence[Demand]) -> None:
     )
 
 
-def hold_available(
-    posting: Posting, demand: Demand, expires_at: datetime | None = None
-) -> Shortage | None:
+def hold_available(posting: Posting, demand: Demand, expires_at: datetime | None = None) -> Shortage | None:
     """Holds what is available for a demand, place by place; returns what is missing."""
     missing = demand.quantity
     for level in posting.levels_of(demand.variant_id, demand.location_ids):
@@ -102,9 +94,7 @@ def hold_available(
             missing -= units
     if not missing:
         return None
-    return Shortage(
-        demand.reference, demand.variant_id, demand.quantity, demand.quantity - missing
-    )
+    return Shortage(demand.reference, demand.variant_id, demand.quantity, demand.quantity - missing)
 
 
 def confirm(context: Context, reservation_ids: Sequence[int]) -> Outcome:
@@ -126,9 +116,7 @@ def fulfil(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
     """Records that reserved goods left. More than is still held is taken from what is available, then beyond record."""
 
     def work(posting: Posting) -> None:
-        held = {
-            h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])
-        }
+        held = {h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])}
         for unit in units:
             reservation = held[unit.reservation_id]
             quantity = reservation.open if unit.quantity is None else unit.quantity
@@ -149,9 +137,7 @@ def release(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
     """Gives held units back to what is available; open shortages get them first. Raises `ReservationClosed`."""
 
     def work(posting: Posting) -> None:
-        held = {
-            h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])
-        }
+        held = {h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])}
         for unit in units:
             reservation = held[unit.reservation_id]
             quantity = reservation.open if unit.quantity is None else unit.quantity
@@ -220,12 +206,8 @@ def _lock_and_load(posting: Posting, reservation_ids: Sequence[int]) -> list[Hel
     return held
 
 
-def _perform_on_units(
-    context: Context, verb: str, units: Sequence[ReservedUnits], work: Any
-) -> Outcome:
+def _perform_on_units(context: Context, verb: str, units: Sequence[ReservedUnits], work: Any) -> Outcome:
     if not units:
         raise InvalidStockRequest("units", "at least one reservation is needed.")
-    check_quantities(
-        "quantity", [1 if u.quantity is None else u.quantity for u in units], smallest=1
-    )
+    check_quantities("quantity", [1 if u.quantity is None else u.quantity for u in units], smallest=1)
     return perform(context, verb, [asdict(unit) for unit in units], work)

@@ -101,11 +101,7 @@ def append_statement(
     posting: Posting, *, operation_id: int, occurred_at: datetime | None, outcome: str
 ) -> tuple[str, list[Any]]:
     """Returns the statement that writes a posting, and its parameters."""
-    known = [
-        level.recorded_at
-        for level in posting.levels.values()
-        if level.recorded_at is not None
-    ]
+    known = [level.recorded_at for level in posting.levels.values() if level.recorded_at is not None]
     parts: list[Part] = [
         (_CLOCK, [max(known, default=None)]),
         (_OPERATION, [outcome, operation_id]),
@@ -127,27 +123,20 @@ def _reservation_parts(posting: Posting, operation_id: int) -> list[Part]:
             )
         )
     changed = [
-        h
-        for h in posting.loaded_reservations.values()
-        if h.fulfilled or h.released or h.is_confirmed_now
+        h for h in posting.loaded_reservations.values() if h.fulfilled or h.released or h.is_confirmed_now
     ]
     if changed:
-        columns = (
-            (h.id, h.fulfilled, h.released, int(h.is_confirmed_now)) for h in changed
-        )
+        columns = ((h.id, h.fulfilled, h.released, int(h.is_confirmed_now)) for h in changed)
         parts.append((_CHANGE_RESERVATIONS, _columns(columns)))
     return parts
 
 
 def _new_reservation_columns(new: list[HeldUnits]) -> list[Any]:
     ids, levels, variants, quantities, fulfilled, released = _columns(
-        (h.id, h.level.id, h.level.variant_id, h.taken, h.fulfilled, h.released)
-        for h in new
+        (h.id, h.level.id, h.level.variant_id, h.taken, h.fulfilled, h.released) for h in new
     )
     references = [h.reference for h in new]
-    ends = array(
-        "NULL" if h.expires_at is None else f'"{h.expires_at.isoformat()}"' for h in new
-    )
+    ends = array("NULL" if h.expires_at is None else f'"{h.expires_at.isoformat()}"' for h in new)
     return [ids, levels, variants, references, quantities, fulfilled, released, ends]
 
 
@@ -162,25 +151,19 @@ def _conflict_parts(posting: Posting, operation_id: int) -> list[Part]:
             )
         )
     if changed := [o for o in owed if o.id and (o.opened or o.closed)]:
-        parts.append(
-            (_CHANGE_CONFLICTS, _columns((o.id, o.opened, o.closed) for o in changed))
-        )
+        parts.append((_CHANGE_CONFLICTS, _columns((o.id, o.opened, o.closed) for o in changed)))
     return parts
 
 
 def _new_conflict_columns(new: list[OwedUnits]) -> list[Any]:
-    variants, opened, still_open = _columns(
-        (o.variant_id, o.opened, o.open) for o in new
-    )
+    variants, opened, still_open = _columns((o.variant_id, o.opened, o.open) for o in new)
     causes = [o.cause for o in new]
     references = [o.reference for o in new]
     locations = [array(o.location_ids) for o in new]
     return [variants, causes, references, locations, opened, still_open]
 
 
-def _movement_parts(
-    posting: Posting, operation_id: int, occurred_at: datetime | None
-) -> list[Part]:
+def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime | None) -> list[Part]:
     if not posting.movements:
         return []
     moves = posting.movements
@@ -215,11 +198,7 @@ def _movement_parts(
 
 def array(values: Iterable[object]) -> str:
     """Returns a PostgreSQL array literal of numbers, NULLs or quoted texts."""
-    return (
-        "{"
-        + ",".join("NULL" if value is None else str(value) for value in values)
-        + "}"
-    )
+    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def _columns(rows: Iterable[tuple[int | None, ...]]) -> list[Any]:

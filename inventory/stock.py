@@ -6,12 +6,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 
 from inventory import taking
-from inventory.errors import InvalidStockRequest
+from inventory.errors import InvalidStockRequest, UnknownStock
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
-from inventory.models.stock import MovementKind, Reason
-from inventory.posting import Posting
+from inventory.models.stock import MovementKind, Reason, StockMovement
+from inventory.posting import HeldUnits, OwedUnits, Posting
 
 #: Largest quantity of one line: far above any warehouse, far below what sums to more than 64 bits.
 LARGEST_QUANTITY = 10**15
@@ -61,9 +61,7 @@ class CountLine:
 Line = StockLine | ShipmentLine | AdjustmentLine | CountLine
 
 
-def receive(
-    context: Context, lines: Sequence[StockLine], *, reason: Reason = Reason.PURCHASE
-) -> Outcome:
+def receive(context: Context, lines: Sequence[StockLine], *, reason: Reason = Reason.PURCHASE) -> Outcome:
     """Records goods that arrived; open shortages are filled first, oldest first."""
     check_quantities("quantity", [line.quantity for line in lines], smallest=1)
 
@@ -89,35 +87,13 @@ def ship(context: Context, lines: Sequence[ShipmentLine]) -> Outcome:
     def work(posting: Posting) -> None:
         elsewhere = places_of(posting.merchant_id, references) if references else set()
         _lock(posting, lines, also=elsewhere)
+        release_expired(posting)
         held = held_for(posting, references) if references else {}
-        owed = (
-            load_owed(posting, {line.variant_id for line in lines})
-            if references
-            else []
-        )
+        owed = load_owed(posting, {line.variant_id for line in lines}) if references else []
         for line in lines:
-            level = _level(posting, line)
-            own = [
-                h
-                for h in held.get(line.reference, [])
-                if h.level.variant_id == line.variant_id
-            ]
-            rest = taking.ship_held(posting, own, line.quantity, level=level)
-            uncovered = taking.ship_available(posting, level, rest)
-            if uncovered:
-                taking.ship_beyond_record(
-                    posting, level, uncovered, reference=line.reference or context.key
-                )
-            taking.release_elsewhere(posting, own, rest)
-            taking.close_owed(
-                posting,
-                [
-                    o
-                    for o in owed
-                    if o.reference == line.reference and o.variant_id == line.variant_id
-                ],
-                rest,
-            )
+            own = [h for h in held.get(line.reference, ()) if h.level.variant_id == line.variant_id]
+            debts = taking.owed_to(owed, line.reference, line.variant_id)
+            _ship_one(posting, line, own, debts, reference=line.reference or context.key)
         fill_owed(posting)
 
     return _perform(context, "ship", lines, work)
@@ -129,6 +105,7 @@ def adjust(context: Context, lines: Sequence[AdjustmentLine]) -> Outcome:
 
     def work(posting: Posting) -> None:
         _lock(posting, lines)
+        _check_reversals(posting, lines)
         losses: Counter[tuple[int, int]] = Counter()
         for line in lines:
             losses[line.variant_id, line.location_id] -= line.delta
@@ -155,8 +132,7 @@ def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
         release_expired(posting)
         losses = Counter(
             {
-                (line.variant_id, line.location_id): _level(posting, line).on_hand
-                - line.counted
+                (line.variant_id, line.location_id): _level(posting, line).on_hand - line.counted
                 for line in lines
             }
         )
@@ -168,6 +144,28 @@ def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
         fill_owed(posting)
 
     return _perform(context, "count", lines, work)
+
+
+def _check_reversals(posting: Posting, lines: Sequence[AdjustmentLine]) -> None:
+    """Refuses a correction of a movement that another level made, or nobody."""
+    named = {(line.reverses_id, _level(posting, line).id) for line in lines if line.reverses_id is not None}
+    if not named:
+        return
+    found = StockMovement.objects.filter(id__in=[identity for identity, _ in named])
+    if not named <= set(found.values_list("id", "level_id")):
+        raise UnknownStock("The level has no such movement to correct.")
+
+
+def _ship_one(
+    posting: Posting, line: ShipmentLine, own: list[HeldUnits], debts: list[OwedUnits], *, reference: str
+) -> None:
+    """Ships one line. Units that its reservation here does not cover meet what its demand is owed or holds elsewhere."""
+    level = _level(posting, line)
+    rest = taking.ship_held(posting, own, line.quantity, level=level)
+    taking.release_elsewhere(posting, own, taking.close_owed(posting, debts, rest))
+    uncovered = taking.ship_available(posting, level, rest)
+    if uncovered:
+        taking.ship_beyond_record(posting, level, uncovered, reference=reference)
 
 
 def _adjust_one(posting: Posting, line: AdjustmentLine, *, reference: str) -> None:
@@ -233,13 +231,9 @@ def check_quantities(field: str, quantities: Sequence[int], *, smallest: int) ->
     if not quantities:
         raise InvalidStockRequest("lines", "at least one line is needed.")
     if any(isinstance(q, bool) or not isinstance(q, int) for q in quantities):
-        raise InvalidStockRequest(
-            field, "whole numbers of the variant's base unit only."
-        )
+        raise InvalidStockRequest(field, "whole numbers of the variant's base unit only.")
     if not all(smallest <= q <= LARGEST_QUANTITY for q in quantities):
-        raise InvalidStockRequest(
-            field, f"must lie between {smallest} and {LARGEST_QUANTITY}."
-        )
+        raise InvalidStockRequest(field, f"must lie between {smallest} and {LARGEST_QUANTITY}.")
 
 
 def _perform(

@@ -51,17 +51,13 @@ def ship_available(posting: Posting, level: LockedLevel, quantity: int) -> int:
     return quantity - max(units, 0)
 
 
-def ship_beyond_record(
-    posting: Posting, level: LockedLevel, quantity: int, *, reference: str
-) -> None:
+def ship_beyond_record(posting: Posting, level: LockedLevel, quantity: int, *, reference: str) -> None:
     """Ships units that the record does not have: first found, then shipped, and a conflict for a person."""
     add_beyond_record(posting, level, quantity, reference=reference)
     posting.post(level, MovementKind.SHIPMENT, Reason.SALE, on_hand=-quantity)
 
 
-def add_beyond_record(
-    posting: Posting, level: LockedLevel, quantity: int, *, reference: str
-) -> None:
+def add_beyond_record(posting: Posting, level: LockedLevel, quantity: int, *, reference: str) -> None:
     """Adds units that must have been there although the record had none, and opens the conflict that says so."""
     posting.post(level, MovementKind.ADJUSTMENT, Reason.BEYOND_RECORD, on_hand=quantity)
     posting.owe(
@@ -71,6 +67,11 @@ def add_beyond_record(
         cause=ConflictCause.BEYOND_RECORD,
         location_ids=(level.location_id,),
     )
+
+
+def owed_to(owed: Iterable[OwedUnits], reference: str, variant_id: int) -> list[OwedUnits]:
+    """Returns what one demand is owed of a variant."""
+    return [o for o in owed if o.reference == reference and o.variant_id == variant_id]
 
 
 def close_owed(posting: Posting, owed: list[OwedUnits], quantity: int) -> int:
@@ -85,11 +86,7 @@ def close_owed(posting: Posting, owed: list[OwedUnits], quantity: int) -> int:
 
 def make_room(posting: Posting, losses: Iterable[tuple[LockedLevel, int]]) -> None:
     """Breaks the newest reservations of levels that lose more than is available, into conflicts."""
-    short = [
-        (level, lost - level.available)
-        for level, lost in losses
-        if lost > level.available
-    ]
+    short = [(level, lost - level.available) for level, lost in losses if lost > level.available]
     if not short:
         return
     newest = newest_first(posting, [level.id for level, _ in short])

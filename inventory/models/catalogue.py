@@ -22,9 +22,7 @@ class Merchant(models.Model):
 class Product(models.Model):
     """What a customer browses; it groups variants and holds no stock itself."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.PROTECT, related_name="products"
-    )
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="products")
     title = models.CharField(max_length=300)
     category = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -41,12 +39,8 @@ class Product(models.Model):
 class Variant(models.Model):
     """What is counted: one sellable form of a product, known by its SKU."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.PROTECT, related_name="variants"
-    )
-    product = models.ForeignKey(
-        Product, on_delete=models.PROTECT, related_name="variants"
-    )
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="variants")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="variants")
     #: Case-sensitive and unique within the merchant.
     sku = models.CharField("SKU", max_length=128)
     gtin = models.CharField("GTIN", max_length=14, blank=True)
@@ -58,12 +52,8 @@ class Variant(models.Model):
     class Meta:
         ordering = ["sku"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["merchant", "sku"], name="variant_sku_is_unique_per_merchant"
-            ),
-            models.CheckConstraint(
-                condition=~models.Q(sku=""), name="variant_sku_is_not_empty"
-            ),
+            models.UniqueConstraint(fields=["merchant", "sku"], name="variant_sku_is_unique_per_merchant"),
+            models.CheckConstraint(condition=~models.Q(sku=""), name="variant_sku_is_not_empty"),
         ]
         indexes = [models.Index(fields=["merchant", "gtin"], name="variant_by_gtin")]
 
@@ -85,14 +75,10 @@ class LocationKind(models.TextChoices):
 class Location(models.Model):
     """A place that holds stock."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.PROTECT, related_name="locations"
-    )
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="locations")
     code = models.CharField(max_length=64)
     name = models.CharField(max_length=200)
-    kind = models.CharField(
-        max_length=16, choices=LocationKind.choices, default=LocationKind.WAREHOUSE
-    )
+    kind = models.CharField(max_length=16, choices=LocationKind.choices, default=LocationKind.WAREHOUSE)
     #: ISO 3166-1 alpha-2.
     country = models.CharField(max_length=2, blank=True)
     is_active = models.BooleanField(default=True)
@@ -101,9 +87,7 @@ class Location(models.Model):
     class Meta:
         ordering = ["code"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["merchant", "code"], name="location_code_is_unique_per_merchant"
-            ),
+            models.UniqueConstraint(fields=["merchant", "code"], name="location_code_is_unique_per_merchant"),
         ]
 
     def __str__(self) -> str:

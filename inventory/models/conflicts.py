@@ -23,12 +23,8 @@ class Conflict(models.Model):
     """Units that are owed but not there, or that left without being known."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    variant = models.ForeignKey(
-        Variant, on_delete=models.PROTECT, related_name="conflicts"
-    )
-    operation = models.ForeignKey(
-        StockOperation, on_delete=models.PROTECT, related_name="conflicts"
-    )
+    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="conflicts")
+    operation = models.ForeignKey(StockOperation, on_delete=models.PROTECT, related_name="conflicts")
     cause = models.CharField(max_length=16, choices=ConflictCause.choices)
     #: Whose demand is short, in the words of whoever asked; the same as the reservation's.
     reference = models.CharField(max_length=200)
@@ -47,9 +43,7 @@ class Conflict(models.Model):
                 condition=Q(open_quantity__gt=0),
                 name="conflict_is_open_once",
             ),
-            models.CheckConstraint(
-                condition=Q(open_quantity__gte=0), name="conflict_open_is_not_negative"
-            ),
+            models.CheckConstraint(condition=Q(open_quantity__gte=0), name="conflict_open_is_not_negative"),
             models.CheckConstraint(
                 condition=Q(quantity__gte=models.F("open_quantity")),
                 name="conflict_open_is_at_most_quantity",
@@ -61,9 +55,7 @@ class Conflict(models.Model):
                 name="conflict_open",
                 condition=Q(open_quantity__gt=0),
             ),
-            models.Index(
-                fields=["merchant", "reference"], name="conflict_by_reference"
-            ),
+            models.Index(fields=["merchant", "reference"], name="conflict_by_reference"),
         ]
 
     def __str__(self) -> str:

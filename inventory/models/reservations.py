@@ -11,12 +11,8 @@ class Reservation(models.Model):
     """Units of one level held for one demand; changed only under that level's lock."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    operation = models.ForeignKey(
-        StockOperation, on_delete=models.PROTECT, related_name="reservations"
-    )
-    level = models.ForeignKey(
-        StockLevel, on_delete=models.PROTECT, related_name="reservations"
-    )
+    operation = models.ForeignKey(StockOperation, on_delete=models.PROTECT, related_name="reservations")
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="reservations")
     variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="+")
     #: Whose demand this is, in the words of whoever asked: `order-line:42`, `cart:…`.
     reference = models.CharField(max_length=200)
@@ -33,9 +29,7 @@ class Reservation(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(quantity__gt=0), name="reservation_is_positive"
-            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="reservation_is_positive"),
             models.CheckConstraint(
                 condition=Q(
                     open_quantity__gte=0,
@@ -45,18 +39,12 @@ class Reservation(models.Model):
                 name="reservation_parts_are_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    quantity=F("open_quantity")
-                    + F("fulfilled_quantity")
-                    + F("released_quantity")
-                ),
+                condition=Q(quantity=F("open_quantity") + F("fulfilled_quantity") + F("released_quantity")),
                 name="reservation_parts_sum_to_quantity",
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["merchant", "reference"], name="reservation_by_reference"
-            ),
+            models.Index(fields=["merchant", "reference"], name="reservation_by_reference"),
             models.Index(
                 fields=["level", "id"],
                 name="reservation_open",

@@ -13,12 +13,8 @@ class StockLevel(models.Model):
     """How much of one variant is at one location now; rebuilt exactly by replaying its movements."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    variant = models.ForeignKey(
-        Variant, on_delete=models.PROTECT, related_name="levels"
-    )
-    location = models.ForeignKey(
-        Location, on_delete=models.PROTECT, related_name="levels"
-    )
+    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="levels")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="levels")
     #: Units physically here, in the variant's base unit.
     on_hand = models.BigIntegerField(default=0)
     #: Units promised to open reservations.
@@ -35,23 +31,15 @@ class StockLevel(models.Model):
     class Meta:
         ordering = ["variant_id", "location_id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["merchant", "variant", "location"], name="one_level_per_place"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(on_hand__gte=0), name="on_hand_is_not_negative"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(reserved__gte=0), name="reserved_is_not_negative"
-            ),
+            models.UniqueConstraint(fields=["merchant", "variant", "location"], name="one_level_per_place"),
+            models.CheckConstraint(condition=models.Q(on_hand__gte=0), name="on_hand_is_not_negative"),
+            models.CheckConstraint(condition=models.Q(reserved__gte=0), name="reserved_is_not_negative"),
             models.CheckConstraint(
                 condition=models.Q(unavailable__gte=0),
                 name="unavailable_is_not_negative",
             ),
             models.CheckConstraint(
-                condition=models.Q(
-                    on_hand__gte=models.F("reserved") + models.F("unavailable")
-                ),
+                condition=models.Q(on_hand__gte=models.F("reserved") + models.F("unavailable")),
                 name="available_is_not_negative",
             ),
             models.CheckConstraint(
@@ -67,6 +55,17 @@ class StockLevel(models.Model):
     def available(self) -> int:
         """Units that may be promised now."""
         return self.on_hand - self.reserved - self.unavailable
+
+
+class AppendOnlyQuerySet(models.QuerySet[Any]):
+    """Reads history; every way to write it past the ledger is refused."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise LedgerIsAppendOnly
+
+    update = delete = bulk_create = bulk_update = _refuse
+    # Django sets this on its own `delete`, so that templates do not call it.
+    _refuse.alters_data = True  # type: ignore[attr-defined]
 
 
 class StockOperation(models.Model):
@@ -87,18 +86,21 @@ class StockOperation(models.Model):
     occurred_at = models.DateTimeField()
     #: When it was written, by the database's clock.
     recorded_at = models.DateTimeField()
+    objects = AppendOnlyQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["merchant", "key"], name="operation_key_is_unique_per_merchant"
-            ),
+            models.UniqueConstraint(fields=["merchant", "key"], name="operation_key_is_unique_per_merchant"),
         ]
         indexes = [BrinIndex(fields=["recorded_at"], name="operation_by_time")]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.key}"
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: operations are written by the ledger only."""
+        raise LedgerIsAppendOnly
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: what happened stays written."""
@@ -145,12 +147,8 @@ class StockMovement(models.Model):
     """One immutable row of the ledger: the change of one level, and the level after it."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    operation = models.ForeignKey(
-        StockOperation, on_delete=models.PROTECT, related_name="movements"
-    )
-    level = models.ForeignKey(
-        StockLevel, on_delete=models.PROTECT, related_name="movements"
-    )
+    operation = models.ForeignKey(StockOperation, on_delete=models.PROTECT, related_name="movements")
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="movements")
     #: The level's version after this movement: 1, 2, 3 … without a gap.
     version = models.BigIntegerField()
     kind = models.CharField(max_length=16, choices=MovementKind.choices)
@@ -179,13 +177,12 @@ class StockMovement(models.Model):
     )
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
+    objects = AppendOnlyQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["level", "version"], name="movement_version_is_unique_per_level"
-            ),
+            models.UniqueConstraint(fields=["level", "version"], name="movement_version_is_unique_per_level"),
         ]
         indexes = [BrinIndex(fields=["recorded_at"], name="movement_by_time")]
 

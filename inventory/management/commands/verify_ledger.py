@@ -57,22 +57,16 @@ class Command(BaseCommand):
     def _print(self, proof: Proof, seconds: float) -> None:
         counted = f"{proof.movements} movements, {proof.levels} levels, {proof.reservations} reservations"
         if proof.is_ok:
-            self.stdout.write(
-                self.style.SUCCESS(f"The ledger holds: {counted} in {seconds} s.")
-            )
+            self.stdout.write(self.style.SUCCESS(f"The ledger holds: {counted} in {seconds} s."))
             return
         self.stdout.write(self.style.ERROR(f"The ledger does NOT hold ({counted})."))
         for d in proof.divergences:
             where = (
-                f"movement {d.movement_id} (version {d.version})"
-                if d.movement_id
-                else f"level {d.level_id}"
+                f"movement {d.movement_id} (version {d.version})" if d.movement_id else f"level {d.level_id}"
             )
             self.stdout.write(f"  {d.sku} at {d.location}, {where}: {d.problem}")
             self.stdout.write(f"    expected {d.expected}, found {d.found}")
-        self.stdout.write(
-            "Nothing was changed. Keep this output: it is the evidence for a bug report."
-        )
+        self.stdout.write("Nothing was changed. Keep this output: it is the evidence for a bug report.")
 
 
 def summary(proof: Proof, seconds: float) -> dict[str, Any]:
