@@ -30,10 +30,17 @@ def prepare_database() -> None:
     connection.close()
 
 
-def run(children: Sequence[Child], *, host: str, port: int, on_tick: Callable[[Supervisor], None]) -> None:
+def run(
+    children: Sequence[Child],
+    *,
+    host: str,
+    port: int,
+    on_tick: Callable[[Supervisor], None],
+    before_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Supervises the children until SIGINT, SIGTERM or `request_stop`, then ends them within three seconds.
 
-    `on_tick` is called ten times a second. The embedded database is watched too, and started again when it
+    `on_tick` is called ten times a second, `before_stop` once, before the children are ended. The embedded database is watched too, and started again when it
     dies. Raises CommandError when the address is taken or another group runs in this data directory.
     """
     supervisor = Supervisor(children, directory=settings.DATA_DIR / "run")
@@ -53,6 +60,7 @@ def run(children: Sequence[Child], *, host: str, port: int, on_tick: Callable[[S
     except AlreadySupervised as error:
         raise CommandError(str(error)) from None
     finally:
+        before_stop()
         supervisor.stop()
 
 

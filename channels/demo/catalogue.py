@@ -16,13 +16,28 @@ LOCATIONS: Final = (
 #: Category → (goods, price in cents from, to).
 _GOODS: Final = {
     "Kitchen": (("Mug", "Bowl", "Plate", "Jug", "Teapot", "Bread Bin", "Tea Towel", "Apron"), 495, 5900),
-    "Living": (("Cushion", "Throw", "Lantern", "Vase", "Candle", "Picture Frame", "Basket", "Clock"), 795, 8900),
+    "Living": (
+        ("Cushion", "Throw", "Lantern", "Vase", "Candle", "Picture Frame", "Basket", "Clock"),
+        795,
+        8900,
+    ),
     "Garden": (("Planter", "Watering Can", "Bird Feeder", "Trowel", "Doormat", "Garden Stool"), 895, 12900),
     "Outdoor": (("Daypack", "Flask", "Head Torch", "Beanie", "Rain Jacket", "Trekking Socks"), 995, 18900),
     "Bath": (("Towel", "Bath Mat", "Soap Dish", "Robe", "Shower Curtain"), 695, 7900),
     "Paper": (("Notebook", "Planner", "Card Set", "Gift Wrap", "Calendar"), 295, 3900),
 }
-_RANGES: Final = ("Harbour", "Meadow", "Nordic", "Slate", "Orchard", "Dune", "Linden", "Atelier", "Fjord", "Terrace")
+_RANGES: Final = (
+    "Harbour",
+    "Meadow",
+    "Nordic",
+    "Slate",
+    "Orchard",
+    "Dune",
+    "Linden",
+    "Atelier",
+    "Fjord",
+    "Terrace",
+)
 _COLOURS: Final = (("Ivory", "IV"), ("Forest", "FO"), ("Rust", "RU"), ("Navy", "NA"), ("Charcoal", "CH"))
 _SIZES: Final = ((("S", "S"), ("M", "M"), ("L", "L")), (("", ""),))
 _SIZED: Final = frozenset({"Rain Jacket", "Robe", "Beanie", "Trekking Socks", "Apron", "Throw", "Planter"})
@@ -79,7 +94,13 @@ def _forms(source: random.Random) -> Iterator[tuple[str, str, int, str, str]]:
                     cents = source.randrange(lowest, highest, 5)
                     for option, code in _options(good, source):
                         stem = "".join(word[:4].upper() for word in f"{line} {good}".split())
-                        yield f"{line} {good}{suffix}", category, cents, option, f"{stem}{round_number + 1:02d}-{code}"
+                        yield (
+                            f"{line} {good}{suffix}",
+                            category,
+                            cents,
+                            option,
+                            f"{stem}{round_number + 1:02d}-{code}",
+                        )
 
 
 def _options(good: str, source: random.Random) -> Iterator[tuple[str, str]]:

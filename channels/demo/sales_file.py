@@ -95,7 +95,9 @@ def read_rows(
             ) from error
         except (csv.Error, EOFError, gzip.BadGzipFile) as error:
             at = tally.rows_read + 2
-            raise SalesFileError(f"{path.name}, line {at}: {error}. Repair or export the file again.") from error
+            raise SalesFileError(
+                f"{path.name}, line {at}: {error}. Repair or export the file again."
+            ) from error
 
 
 def _open(path: Path) -> TextIO:

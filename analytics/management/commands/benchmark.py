@@ -1,0 +1,46 @@
+"""Measures the program beside its physical references."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+
+class Command(BaseCommand):
+    """Runs one benchmark in a database of its own and prints what it measured, with the reference of the same run."""
+
+    help = (
+        "Measure one part of the program beside its physical reference, in the same run and in a scratch database on "
+        "the same server. Needs a checkout with the development requirements. The exit code is 0 whether or not the "
+        "aims are met."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", choices=["reserve"], help="reserve: orders reserved, beside pgbench")
+        parser.add_argument("--runs", type=int, default=5, help="paired runs of each case (default 5)")
+        parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each run (default 3)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            from tests.benchmarks import reserve  # noqa: PLC0415 - the harness is part of a checkout only
+        except ImportError as error:
+            raise CommandError(
+                f"The benchmarks live in a checkout of the source, under tests/ ({error}). Run this from one."
+            ) from error
+        measured = reserve.run(runs=options["runs"], seconds=options["seconds"])
+        if options["json"]:
+            self.stdout.write(json.dumps(measured))
+        else:
+            self._print(measured)
+
+    def _print(self, measured: dict[str, Any]) -> None:
+        for result in measured["results"]:
+            self.stdout.write(
+                f"{result['case']:28} {result['rate']:>9} {result['unit']:9} "
+                f"{result['reference']} {result['reference_rate']}: ratio {result['ratio']:.3f}"
+            )
+        for aim in measured["aims"]:
+            self.stdout.write(
+                f"{'met' if aim['met'] else 'MISSED':7} {aim['name']} {aim['target']}: {aim['measured']}"
+            )

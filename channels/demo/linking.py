@@ -1,0 +1,85 @@
+"""Connects simulated shops to a merchant, the way a person connects real ones."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.db.models import Count, F
+
+from channels.accounts import open_connector
+from channels.connectors.base import PlatformLocation
+from channels.demo.shops import Shop
+from channels.importing import import_channel
+from channels.models import Channel, ChannelLocation, ChannelLocationSource, ListingLevel
+from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
+from channels.sandbox import CatalogueItem
+from channels.subscriptions import register
+from inventory.models import Location, Merchant, StockLevel, Variant
+
+
+def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> None:
+    """Fills the shop with the merchant's catalogue, at the numbers that are available now."""
+    for location in Location.objects.filter(merchant=merchant).order_by("id"):
+        shop.client.add_location(location.code, location.name)
+    stock: dict[str, dict[str, int]] = {}
+    levels = (
+        StockLevel.objects.filter(merchant=merchant)
+        .annotate(free=F("on_hand") - F("reserved") - F("unavailable"))
+        .values_list("variant__sku", "location__code", "free")
+    )
+    for sku, code, free in levels:
+        stock.setdefault(sku, {})[code] = free
+    variants = Variant.objects.filter(merchant=merchant).select_related("product").order_by("id")
+    forms = Variant.objects.filter(merchant=merchant).values("product").annotate(count=Count("id"))
+    counts = dict(forms.values_list("product", "count"))
+    shop.client.load_catalogue(
+        [
+            CatalogueItem(
+                sku=variant.sku,
+                title=variant.title or variant.product.title,
+                gtin=variant.gtin,
+                price=prices.get(variant.sku, Decimal("9.95")),
+                quantities=stock.get(variant.sku, {}),
+                parent=variant.product.title if counts[variant.product_id] > 1 else None,
+            )
+            for variant in variants
+        ]
+    )
+
+
+def link(shop: Shop, merchant: Merchant) -> Channel:
+    """Creates or revives the shop's channel, imports its places and listings, and subscribes to its webhooks."""
+    channel, _ = Channel.objects.get_or_create(
+        merchant=merchant, name=shop.name, defaults={"kind": shop.kind}
+    )
+    channel.settings = shop.client.settings()
+    channel.credentials = {**channel.credentials, **shop.client.credentials()}
+    channel.is_active, channel.is_paused = True, False
+    channel.save()
+    connector = open_connector(channel)
+    _map_locations(channel, connector.fetch_locations())
+    import_channel(channel, connector)
+    register(channel, connector)
+    ids = ListingLevel.objects.filter(channel=channel, dead_at__isnull=True).order_by("id")
+    mark_listing_levels(list(ids.values_list("id", flat=True)), lane=Lane.INCREASE)
+    return channel
+
+
+def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None:
+    """Puts our location behind the place of the same name, and all of ours behind a platform without places."""
+    locations = list(Location.objects.filter(merchant=channel.merchant).order_by("id"))
+    for place in places:
+        row, _ = ChannelLocation.objects.get_or_create(
+            channel=channel, external_id=place.external_id, defaults={"name": place.name}
+        )
+        behind = [each for each in locations if each.name == place.name] if place.external_id else locations
+        for priority, location in enumerate(behind):
+            ChannelLocationSource.objects.get_or_create(
+                channel_location=row, location=location, defaults={"priority": priority}
+            )
+
+
+def retire_other_shops(keep: Sequence[Channel]) -> int:
+    """Deactivates channels of earlier demos and replays, whose shops do not run any more; returns how many."""
+    simulated = Channel.objects.filter(is_active=True, settings__base_url__startswith="http://127.0.0.1:")
+    return simulated.exclude(pk__in=[channel.pk for channel in keep]).update(is_active=False)

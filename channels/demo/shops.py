@@ -1,0 +1,74 @@
+"""The simulated shops of a demo or replay: processes of their own, and the clients that drive them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from channels.sandbox.client import SandboxClient, SandboxError
+from config.environment import BASE_DIR
+from config.supervisor import Child, python_child
+
+#: Kind → name of the shop in the demo, and how far its port lies behind the first one.
+SHOPS: Final = {
+    "shopify": ("Web shop (Shopify)", 0),
+    "woocommerce": ("Outlet (WooCommerce)", 1),
+    "bol": ("Marketplace (Bol.com)", 2),
+}
+FIRST_PORT: Final = 8101
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """How the shops behave."""
+
+    #: `healthy`, `slow` or `mean`, as `channels.sandbox.profiles` describes them.
+    profile: str = "healthy"
+    #: `true`: the platform's own rate limits; `generous`: none that matter.
+    limits: str = "true"
+    seed: int = 1
+    #: Number of the first order: a shop that starts again must not give an earlier order's number to a new one.
+    first_order: int = field(default_factory=lambda: int(time.time()) - 1_700_000_000)
+
+
+@dataclass(slots=True)
+class Shop:
+    """One simulated shop."""
+
+    kind: str
+    name: str
+    port: int
+    client: SandboxClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = SandboxClient(f"http://127.0.0.1:{self.port}")
+
+    def child(self, temper: Temper) -> Child:
+        """Returns the process that serves this shop."""
+        return python_child(
+            f"shop-{self.kind}",
+            str(BASE_DIR / "manage.py"),
+            "sandbox",
+            f"--platform={self.kind}",
+            f"--port={self.port}",
+            f"--profile={temper.profile}",
+            f"--limits={temper.limits}",
+            f"--seed={temper.seed}",
+            f"--first-order={temper.first_order}",
+            probe=partial(is_up, self.client),
+        )
+
+
+def is_up(client: SandboxClient) -> bool:
+    """Returns whether the shop answers."""
+    try:
+        client.health()
+    except SandboxError:
+        return False
+    return True
+
+
+def shops(first_port: int = FIRST_PORT, kinds: Sequence[str] = tuple(SHOPS)) -> list[Shop]:
+    """Returns the shops of these platforms on consecutive ports."""
+    return [Shop(kind, SHOPS[kind][0], first_port + SHOPS[kind][1]) for kind in kinds]

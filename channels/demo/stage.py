@@ -1,0 +1,211 @@
+"""Runs the whole program on simulated shops: sets the stage, plays, lets things go quiet, and sums up.
+
+The playing is done in a thread beside the supervisor of the processes, which it never blocks.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+import psutil
+import structlog
+from django.db import close_old_connections, connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from channels.demo.figures import Stage, summary
+from channels.demo.linking import link, load_shop, retire_other_shops
+from channels.demo.oversell import StockEvent
+from channels.demo.shops import Shop
+from channels.models import ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
+from channels.models.inbound import DeliveryState
+from channels.polling import ask_for_poll
+from config.supervisor import Supervisor
+from inventory.models import Merchant, StockLevel
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that all work in progress is given to end after the last sale.
+QUIET_LIMIT: Final = 180.0
+#: The last thing that changed must lie this far back.
+QUIET_FOR: Final = 1.5
+_TICK: Final = 0.25
+
+
+class Play(Protocol):
+    """What happens on the stage."""
+
+    #: Stock changes beside the shops' own books.
+    events: Sequence[StockEvent]
+
+    def run(self, stage: Stage, should_stop: Callable[[], bool]) -> None:
+        """Has customers buy until the play is over or `should_stop`."""
+
+    def figures(self) -> dict[str, Any]:
+        """What the play itself counted; laid over the summary."""
+
+
+class Performance:
+    """One run: give its `tick` to the supervisor; `result` is the summary once it has ended by itself."""
+
+    def __init__(
+        self,
+        merchant: Merchant,
+        shops: Sequence[Shop],
+        play: Play,
+        *,
+        prices: Mapping[str, Decimal],
+        announce: Callable[[str], None],
+    ) -> None:
+        self._merchant = merchant
+        self._shops = shops
+        self._play = play
+        self._prices = dict(prices)
+        self._announce = announce
+        self._thread = threading.Thread(target=self._run, name="performance", daemon=True)
+        self._is_stopping = threading.Event()
+        self._peak_bytes = 0
+        self._measured_at = 0.0
+        self.result: dict[str, Any] | None = None
+        self.failure: Exception | None = None
+
+    def tick(self, supervisor: Supervisor) -> None:
+        """Starts the thread once all processes are up, and ends the group once it is done."""
+        self._measure()
+        if self._thread.ident is None:
+            if all(supervisor.is_up(name) for name in self._needed()):
+                self._thread.start()
+        elif not self._thread.is_alive():
+            supervisor.request_stop()
+
+    def stop(self) -> None:
+        """Has the thread end soon; it is not waited for longer than a moment."""
+        self._is_stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(1.0)
+
+    def _needed(self) -> list[str]:
+        return ["web", "jobs", "pusher", *(f"shop-{shop.kind}" for shop in self._shops)]
+
+    def _measure(self) -> None:
+        """Notes the largest memory of this process and all that descend from it."""
+        if time.monotonic() - self._measured_at > 1.0:
+            self._measured_at = time.monotonic()
+            self._peak_bytes = max(self._peak_bytes, resident_bytes())
+
+    def _run(self) -> None:
+        try:
+            self.result = self._perform()
+        except Exception as error:  # noqa: BLE001 - carried to the command, which reports it
+            self.failure = error
+        finally:
+            connection.close()
+
+    def _perform(self) -> dict[str, Any] | None:
+        stage = self._set_stage()
+        started = time.monotonic()
+        self._play.run(stage, self._is_stopping.is_set)
+        if self._is_stopping.is_set():
+            return None
+        became_quiet = wait_until_quiet(stage, self._is_stopping.is_set)
+        if not became_quiet:
+            log.warning("not_quiet", seconds=QUIET_LIMIT)
+        books = {shop.kind: shop.client.book() for shop in stage.shops}
+        figures = summary(stage, books, self._play.events)
+        return {
+            **figures,
+            **self._play.figures(),
+            "wall_seconds": round(time.monotonic() - started, 1),
+            "peak_rss_mb": round(self._peak_bytes / 2**20),
+        }
+
+    def _set_stage(self) -> Stage:
+        channels = {}
+        for shop in self._shops:
+            load_shop(shop, self._merchant, self._prices)
+        for shop in self._shops:
+            channels[shop.kind] = link(shop, self._merchant)
+        retire_other_shops(list(channels.values()))
+        stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now())
+        self._announce("The shops are connected.")
+        return stage
+
+
+def _for_sale(merchant: Merchant) -> dict[str, int]:
+    """Units available by SKU, over all locations."""
+    units: dict[str, int] = {}
+    levels = StockLevel.objects.filter(merchant=merchant).annotate(
+        free=F("on_hand") - F("reserved") - F("unavailable")
+    )
+    for sku, free in levels.values_list("variant__sku", "free"):
+        units[sku] = units.get(sku, 0) + free
+    return units
+
+
+def resident_bytes() -> int:
+    """Returns the resident memory of this process and its descendants; pages that several share count several times."""
+    total = 0
+    root = psutil.Process()
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:
+            continue  # it has ended meanwhile
+    return total
+
+
+def wait_until_quiet(stage: Stage, should_stop: Callable[[], bool]) -> bool:
+    """Waits until every sale has been imported and every shelf told; False when time ran out or it should stop."""
+    deadline = time.monotonic() + QUIET_LIMIT
+    asked_at = timezone.now()
+    for channel_id in stage.channel_ids:
+        ask_for_poll(channel_id)
+    quiet_since: float | None = None
+    while time.monotonic() < deadline and not should_stop():
+        close_old_connections()
+        if not all(shop.client.is_idle() for shop in stage.shops) or work_left(stage, polled_after=asked_at):
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > QUIET_FOR:
+            return True
+        time.sleep(_TICK)
+    return False
+
+
+def work_left(stage: Stage, *, polled_after: Any = None) -> dict[str, int]:
+    """Returns what is still on its way, by kind of work; empty when nothing is."""
+    ids = stage.channel_ids
+    levels = ListingLevel.objects.filter(channel_id__in=ids, dead_at__isnull=True)
+    counts = {
+        "deliveries": WebhookDelivery.objects.filter(
+            channel_id__in=ids, state=DeliveryState.RECEIVED
+        ).count(),
+        "fetches": ChannelOrder.objects.filter(channel_id__in=ids, fetch_wanted__gt=F("fetched")).count(),
+        "pushes": levels.filter(Q(wanted__gt=F("done")) | Q(lease_token__isnull=False)).count(),
+    }
+    if polled_after is not None:
+        unread = Q(last_polled_at__isnull=True) | Q(last_polled_at__lt=polled_after)
+        counts["polls"] = PollFeed.objects.filter(unread, channel_id__in=ids, name="orders").count()
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def live_line(stage_channel_ids: Sequence[int]) -> str:
+    """Returns one line on what is going on: orders of the last ten seconds, what is due, the latest latency."""
+    since = timezone.now() - timedelta(seconds=10)
+    recent = ChannelOrder.objects.filter(channel_id__in=stage_channel_ids, arrived_at__gte=since)
+    orders = recent.count()
+    spans = sorted(
+        (done - arrived).total_seconds()
+        for arrived, done in recent.filter(propagated_at__isnull=False).values_list(
+            "arrived_at", "propagated_at"
+        )
+    )
+    due = ListingLevel.objects.filter(
+        channel_id__in=stage_channel_ids, wanted__gt=F("done"), dead_at__isnull=True
+    ).count()
+    typical = f"{spans[len(spans) // 2] * 1000:.0f} ms" if spans else "-"
+    return f"{orders / 10:.1f} orders/s · {due} shelves to tell · sale to shelf {typical} (median, last 10 s)"

@@ -1,0 +1,70 @@
+"""Shows OneCount at work on simulated shops."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from channels.demo import options as common
+from channels.demo.catalogue import catalogue
+from channels.demo.plays import Shoppers
+from channels.demo.shops import Temper, shops
+from channels.demo.stage import Performance
+from channels.demo.stocking import Goods, open_merchant, stock_up
+from channels.schedules import ensure_schedules
+from config import serving
+
+
+class Command(BaseCommand):
+    """Runs the whole program with a believable catalogue, three simulated shops and customers who buy there."""
+
+    help = (
+        "Create the database where there is none, load 1,200 variants in 3 locations, start simulated Shopify, "
+        "WooCommerce and Bol.com shops with customers, and run web, jobs and pusher until Ctrl-C. With --for it ends "
+        "by itself, lets things go quiet, and prints a summary; the exit code is 0 when all is well."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        common.add_process_options(parser)
+        parser.add_argument(
+            "--for", dest="seconds", type=float, metavar="SECONDS", help="end after this time"
+        )
+        parser.add_argument(
+            "--rate", type=float, default=2.0, help="orders a second in all (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--profile", choices=["healthy", "slow", "mean"], default="healthy", help="how the shops behave"
+        )
+        parser.add_argument(
+            "--shop-limits", choices=["true", "generous"], default="true", help="the shops' rate limits"
+        )
+        parser.add_argument(
+            "--seed", type=int, default=1, help="decides what customers buy (default: %(default)s)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        common.allow_simulated_shops(options["host"], options["port"])
+        serving.prepare_database()
+        ensure_schedules()
+        name, password = common.ensure_login()
+        merchant = open_merchant("Harbour & Hill (demo)", "demo")
+        items = catalogue()
+        stock_up(
+            merchant, [Goods(i.sku, i.product, i.title, i.quantities, i.gtin, i.category) for i in items]
+        )
+        report = common.reporter(self.stderr._out.write, is_terminal=self.stderr.isatty())
+        play = Shoppers(rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report)
+        address = f"http://{options['host']}:{options['port']}/admin/"
+
+        def announce(text: str) -> None:
+            self.stderr.write(
+                f"{text}\nOneCount is ready at {address}  login {name}  password {password}  (Ctrl-C ends)"
+            )
+
+        simulated = shops(options["shop_port"])
+        performance = Performance(
+            merchant, simulated, play, prices={item.sku: item.price for item in items}, announce=announce
+        )
+        temper = Temper(options["profile"], options["shop_limits"], options["seed"])
+        summary = common.perform(performance, simulated, temper, options)
+        if summary is not None:
+            common.print_summary(self, summary, as_json=options["json"])

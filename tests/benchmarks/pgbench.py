@@ -1,0 +1,142 @@
+"""The physical reference of the reserve benchmark: pgbench with the statements that one `reserve` sent."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from config import postgres_installation
+from django.conf import settings
+from django.db import connection, transaction
+from inventory.ledger import Context
+from inventory.reservations import Demand, reserve
+
+if TYPE_CHECKING:
+    from tests.benchmarks.reserve import Case, Seed
+
+Statement = tuple[str, Sequence[Any]]
+
+#: What the locking query hands to the statements after it, in place of the arithmetic that Python does.
+_LOCKED: Final = (
+    "array_agg(id) AS ids, array_agg(variant_id) AS variants, array_agg(version + 1) AS versions, "
+    "array_agg(on_hand) AS on_hand, array_agg(reserved + 1) AS reserved, array_agg(unavailable) AS unavailable, "
+    "array_agg(on_hand - reserved - unavailable - 1) AS available, max(recorded_at) AS known"
+)
+
+
+def script(seed: "Seed", case: "Case", *, variants: int) -> str:
+    """Returns a pgbench script that reserves one order of the case."""
+    captured = _capture(seed, case)
+    numbers = (
+        ["0"] * case.lines
+        if case.is_hot
+        else [f"(:start + {97 * n}) % {variants}" for n in range(case.lines)]
+    )
+    head = ["\\set start random(0, 1000000000)", "\\set nonce random(1, 1000000000000000)"]
+    head += [f"\\set v{n} {seed.first_variant_id} + {number}" for n, number in enumerate(numbers)]
+    return "\n".join([*head, "BEGIN;", *(_translate(s, seed, case) for s in captured), "COMMIT;", ""])
+
+
+def rate(text: str, *, database: str, clients: int, seconds: float) -> float:
+    """Runs the script with this many clients and returns its transactions a second."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "reserve.sql")
+        path.write_text(text)
+        command = [
+            _program(),
+            *("--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={clients}"),
+            *(f"--time={max(round(seconds), 1)}", f"--file={path}", database),
+        ]
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    if done.returncode or found is None:
+        raise RuntimeError(f"pgbench failed: {done.stderr[-2000:]}")
+    return float(found[1])
+
+
+def _program() -> str:
+    """pgbench of the embedded server's release, or the one on the PATH for another server."""
+    if settings.EMBEDDED_POSTGRES_HOME is None:
+        return "pgbench"
+    return str(postgres_installation.binaries() / "pgbench")
+
+
+def _environment() -> dict[str, str]:
+    address = connection.settings_dict
+    return {
+        "PGHOST": address["HOST"],
+        "PGPORT": str(address["PORT"] or 5432),
+        "PGUSER": address["USER"],
+        "PGPASSWORD": address["PASSWORD"],
+    }
+
+
+def _capture(seed: "Seed", case: "Case") -> list[Statement]:
+    """Sends one order and returns its statements in order, transaction control left out."""
+    captured: list[Statement] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        captured.append((sql, params or ()))
+        return execute(sql, params, many, context)
+
+    first = seed.first_variant_id
+    order = [Demand(f"line:{n}", first + n, 1, (seed.location_id,)) for n in range(case.lines)]
+    with connection.execute_wrapper(note), transaction.atomic():
+        reserve(Context(seed.merchant_id, f"captured:{case.name}"), order)
+        transaction.set_rollback(True)
+    return [(sql, params) for sql, params in captured if "SAVEPOINT" not in sql]
+
+
+def _translate(statement: Statement, seed: "Seed", case: "Case") -> str:
+    """Turns one captured statement into pgbench's, by what it is."""
+    sql, params = statement
+    if "INSERT INTO inventory_stockoperation" in sql:
+        key = "'b' || :client_id || '-' || :nonce"
+        return _fill(sql, params, {1: key}) + " \\gset"
+    if "FOR NO KEY UPDATE" in sql:
+        chosen = {1 + n: f":v{n}" for n in range(case.lines)}
+        return f"SELECT {_LOCKED} FROM ({_fill(sql, params, chosen)}) s \\gset"
+    if "expires_at <= clock_timestamp()" in sql:
+        return _fill(sql, params, {0: ":ids"}) + ";"
+    if "UPDATE inventory_stockoperation" in sql:
+        return _fill(sql, params, _append_columns(params)) + ";"
+    return _fill(sql, params, _due_mark_columns(sql, params)) + ";"
+
+
+def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
+    """Positions of `inventory.statements.append_statement` for new reservations, movements and levels."""
+    reservation = {5: ":array", 6: ":ids", 7: ":variants"}
+    movement = {
+        16: ":ids",
+        17: ":versions",
+        23: ":on_hand",
+        24: ":reserved",
+        25: ":unavailable",
+        26: ":array",
+    }
+    level = {28: ":ids", 29: ":on_hand", 30: ":reserved", 31: ":unavailable", 32: ":versions"}
+    if len(params) != max(level) + 1:
+        raise RuntimeError("The append statement has changed: adapt the benchmark's positions.")
+    return {0: ":known", 2: ":id", 4: ":id", 14: ":id"} | reservation | movement | level
+
+
+def _due_mark_columns(sql: str, params: Sequence[Any]) -> Mapping[int, str]:
+    raise NotImplementedError(sql)
+
+
+def _fill(sql: str, params: Sequence[Any], replaced: Mapping[int, str]) -> str:
+    """Puts pgbench variables in place of some parameters and the captured values in place of the others."""
+    values = iter([replaced.get(n, _literal(value)) for n, value in enumerate(params)])
+    return re.sub(r"%s", lambda _: next(values), " ".join(sql.split())).replace("%%", "%")
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "ARRAY[" + ",".join(map(_literal, value)) + "]"
+    return "'" + str(value).replace("'", "''") + "'"

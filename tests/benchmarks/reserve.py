@@ -1,0 +1,222 @@
+"""How fast orders can be reserved: the public operation beside pgbench running the same statements on the same server.
+
+Both sides work on the same finite stock, with durable commits. Ours goes through `inventory.reservations.reserve` with
+its idempotency key, due mark and on-commit hook; pgbench is given the statements that one such call sent, with what the
+call computed in between (the levels after it) computed by the locking query.
+"""
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+from channels.models import Channel, ChannelLocation, ChannelLocationSource, Listing, ListingLevel
+from config.environment import BASE_DIR
+from django.db import connection
+from inventory.ledger import Context
+from inventory.models import Location, Merchant, Product, Reservation, StockLevel, Variant
+from inventory.models.stock import Reason
+from inventory.proof import prove
+from inventory.stock import StockLine, receive
+
+from tests.benchmarks import pgbench
+from tests.benchmarks.report import Aim, Result, document, paired
+from tests.benchmarks.scratch import scratch_database
+
+VARIANTS: Final = 1_000
+CHANNELS: Final = 3
+#: Units of each variant: finite, and enough for the whole run.
+STOCK: Final = 1_000_000
+#: Units of the variant that the last case sells out, wanted by more buyers than there are units.
+LAST_UNITS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What each process reserves, again and again."""
+
+    name: str
+    lines: int
+    processes: int
+    is_hot: bool = False
+
+
+CASES: Final = (
+    Case("single-line, 1 process", lines=1, processes=1),
+    Case("single-line, 4 processes", lines=1, processes=4),
+    Case("ten-line, 1 process", lines=10, processes=1),
+    Case("ten-line, 4 processes", lines=10, processes=4),
+    Case("hot SKU, 4 processes", lines=1, processes=4, is_hot=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What the benchmark's merchant has."""
+
+    merchant_id: int
+    location_id: int
+    first_variant_id: int
+
+
+def run(*, runs: int, seconds: float) -> dict[str, Any]:
+    """Measures every case in `runs` pairs of `seconds` each, and returns the JSON document."""
+    with scratch_database() as database:
+        seed = _seed()
+        results = [_measure(case, seed, database, runs=runs, seconds=seconds) for case in CASES]
+        results.append(_sell_out(seed, database))
+        ledger_ok = all(proof.is_ok for proof in prove())
+        return document("reserve", runs, results, _aims(results, ledger_ok=ledger_ok))
+
+
+def _seed() -> Seed:
+    merchant = Merchant.objects.create(name="Benchmark", slug="benchmark")
+    location = Location.objects.create(merchant=merchant, code="W1", name="Warehouse")
+    product = Product.objects.create(merchant=merchant, title="Benchmark product")
+    variants = Variant.objects.bulk_create(
+        Variant(merchant=merchant, product=product, sku=f"SKU-{n:06d}") for n in range(VARIANTS + 1)
+    )
+    _list_everywhere(merchant, location, variants)
+    lines = [StockLine(v.id, location.id, STOCK) for v in variants[:-1]]
+    receive(Context(merchant.id, "opening"), lines, reason=Reason.OPENING)
+    receive(
+        Context(merchant.id, "last"),
+        [StockLine(variants[-1].id, location.id, LAST_UNITS)],
+        reason=Reason.OPENING,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return Seed(merchant.id, location.id, variants[0].id)
+
+
+def _list_everywhere(merchant: Merchant, location: Location, variants: Sequence[Variant]) -> None:
+    """Lists every variant on every channel, so that each reservation has listing levels to mark due."""
+    for number in range(CHANNELS):
+        channel = Channel.objects.create(merchant=merchant, name=f"Channel {number}", kind="shopify")
+        place = ChannelLocation.objects.create(channel=channel, external_id="1")
+        ChannelLocationSource.objects.create(channel_location=place, location=location)
+        listings = Listing.objects.bulk_create(
+            Listing(channel=channel, variant=v, external_id=v.sku, sku=v.sku) for v in variants
+        )
+        ListingLevel.objects.bulk_create(
+            ListingLevel(channel=channel, listing=listing, channel_location=place) for listing in listings
+        )
+
+
+def _measure(case: Case, seed: Seed, database: str, *, runs: int, seconds: float) -> Result:
+    script = pgbench.script(seed, case, variants=VARIANTS)
+    pairs = []
+    for number in range(runs):
+        order = (_ours, _theirs) if number % 2 == 0 else (_theirs, _ours)
+        rates = {side: side(case, seed, database, script, seconds) for side in order}
+        pairs.append((rates[_ours], rates[_theirs]))
+        print(f"{case.name}: ours {pairs[-1][0]:.0f}/s, pgbench {pairs[-1][1]:.0f}/s", file=sys.stderr)
+    return paired(case.name, "orders/s", "pgbench, same statements", pairs, **_oversold(seed))
+
+
+def _ours(case: Case, seed: Seed, database: str, script: str, seconds: float) -> float:
+    done = _run_workers(case.processes, seed, database, case.lines, case.is_hot, seconds)
+    return sum(answer["reserved"] / answer["seconds"] for answer in done)
+
+
+def _theirs(case: Case, seed: Seed, database: str, script: str, seconds: float) -> float:
+    return pgbench.rate(script, database=database, clients=case.processes, seconds=seconds)
+
+
+def _run_workers(
+    processes: int,
+    seed: Seed,
+    database: str,
+    lines: int,
+    is_hot: bool,
+    seconds: float,
+    *,
+    only_last: bool = False,
+) -> list[dict[str, Any]]:
+    """Starts worker processes, lets them begin together, and returns what each counted."""
+    job = {
+        "database": database,
+        "merchant_id": seed.merchant_id,
+        "location_id": seed.location_id,
+        "first_variant_id": seed.first_variant_id + (VARIANTS if only_last else 0),
+        "variants": 1 if is_hot or only_last else VARIANTS,
+        "lines": lines,
+        "seconds": seconds,
+    }
+    command = [sys.executable, "-m", "tests.benchmarks.reserve_worker", json.dumps(job)]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
+        for _ in range(processes)
+    ]
+    for worker in workers:
+        _pipe(worker.stdout).readline()
+    for worker in workers:
+        _pipe(worker.stdin).write("go\n")
+        _pipe(worker.stdin).flush()
+    answers = [json.loads(_pipe(worker.stdout).readline()) for worker in workers]
+    for worker in workers:
+        worker.communicate(timeout=30)
+    return answers
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise RuntimeError("the worker has no pipe")
+    return pipe
+
+
+def _oversold(seed: Seed) -> dict[str, Any]:
+    """What would show an oversell: reserved beyond on hand, or levels that differ from their reservations."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE reserved > on_hand) FROM inventory_stocklevel WHERE merchant_id = %s",
+            [seed.merchant_id],
+        )
+        (beyond,) = cursor.fetchone()
+    return {"levels_oversold": beyond}
+
+
+def _sell_out(seed: Seed, database: str) -> Result:
+    """Four processes want one variant until it is gone: exactly its units may be sold."""
+    variant_id = seed.first_variant_id + VARIANTS
+    answers = _run_workers(4, seed, database, 1, True, 3.0, only_last=True)
+    level = StockLevel.objects.get(variant_id=variant_id)
+    sold = Reservation.objects.filter(variant_id=variant_id).count()
+    refused = sum(answer["refused"] for answer in answers)
+    return Result(
+        "last units, 4 processes",
+        "units",
+        float(sold),
+        "units in stock",
+        float(LAST_UNITS),
+        sold / LAST_UNITS,
+        (),
+        {"refused": refused, "available_left": level.available, "oversold": max(sold - LAST_UNITS, 0)},
+    )
+
+
+def _aims(results: Sequence[Result], *, ledger_ok: bool) -> list[Aim]:
+    by_case = {result.case: result for result in results}
+    oversold = by_case["last units, 4 processes"].notes["oversold"] + sum(
+        result.notes.get("levels_oversold", 0) for result in results
+    )
+    aims = [
+        _ratio_aim(by_case["single-line, 4 processes"], 0.35),
+        _ratio_aim(by_case["ten-line, 4 processes"], 0.35),
+        _ratio_aim(by_case["hot SKU, 4 processes"], 0.5),
+        Aim("nothing oversold", "0", oversold, oversold == 0),
+        Aim("the ledger replays to the live levels", "1", float(ledger_ok), ledger_ok),
+    ]
+    return aims
+
+
+def _ratio_aim(result: Result, target: float) -> Aim:
+    return Aim(f"{result.case}: ratio to pgbench", f">= {target}", result.ratio, result.ratio >= target)
+
+
+def new_key() -> str:
+    """Returns a key that no run has used."""
+    return f"benchmark:{uuid.uuid4()}"

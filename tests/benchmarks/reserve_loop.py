@@ -1,0 +1,34 @@
+"""What one process of the reserve benchmark does, again and again."""
+
+import random
+import time
+import uuid
+from typing import Any
+
+from inventory.errors import InsufficientStock
+from inventory.ledger import Context
+from inventory.reservations import Demand, reserve
+
+
+def reserve_until(
+    job: dict[str, Any], until: float, source: random.Random, *, warm_up: int = 0
+) -> dict[str, int]:
+    """Reserves orders until `until` (monotonic seconds), or `warm_up` of them first; counts reserved and refused."""
+    counted = {"reserved": 0, "refused": 0}
+    turns = 0
+    while turns < warm_up or time.monotonic() < until:
+        turns += 1
+        try:
+            reserve(Context(job["merchant_id"], f"benchmark:{uuid.uuid4()}"), _order(job, source))
+            counted["reserved"] += 1
+        except InsufficientStock:
+            counted["refused"] += 1
+    return counted
+
+
+def _order(job: dict[str, Any], source: random.Random) -> list[Demand]:
+    numbers = source.sample(range(job["variants"]), job["lines"])
+    return [
+        Demand(f"line:{number}", job["first_variant_id"] + number, 1, (job["location_id"],))
+        for number in numbers
+    ]
