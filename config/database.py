@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, Final
 
-import environ
 import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from psycopg.conninfo import conninfo_to_dict
 
 from config import postgres_installation as installation
 from config.embedded_postgres import DATABASE_NAME, SUPERUSER
@@ -27,7 +27,8 @@ SESSION_SETTINGS: Final = {
 _DJANGO_OPTIONS: Final = frozenset(
     {"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"}
 )
-_POSTGRES_ENGINES: Final = frozenset({"django.db.backends.postgresql"})
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_ADDRESS: Final = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
 
 
 def embedded_database(home: Path, *, pool_size: int) -> dict[str, Any]:
@@ -44,10 +45,19 @@ def embedded_database(home: Path, *, pool_size: int) -> dict[str, Any]:
 
 
 def external_database(url: str, *, pool_size: int) -> dict[str, Any]:
-    """Returns the settings for a `postgresql://` URL; its query parameters become libpq options."""
-    address: dict[str, Any] = environ.Env.db_url_config(url)
-    if address.get("ENGINE") not in _POSTGRES_ENGINES:
-        raise ImproperlyConfigured("DATABASE_URL must be a postgresql:// URL.")
+    """Returns the settings for a URL as libpq understands it, sockets and parameters included."""
+    try:
+        parameters = conninfo_to_dict(url) if url.startswith(_SCHEMES) else {}
+    except psycopg.ProgrammingError:
+        # Its message would repeat the URL, and with it the password.
+        parameters = {}
+    if "dbname" not in parameters:
+        raise ImproperlyConfigured("DATABASE_URL must be like postgresql://user:password@host:5432/database.")
+    address = {
+        "ENGINE": "django.db.backends.postgresql",
+        **{name: str(parameters.pop(key, "")) for name, key in _ADDRESS.items()},
+        "OPTIONS": parameters,
+    }
     return _with_options(address, pool_size=pool_size)
 
 

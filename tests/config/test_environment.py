@@ -72,9 +72,19 @@ def test_importing_the_settings_writes_nothing_and_opens_no_connection(tmp_path:
     assert not (tmp_path / "data").exists()
 
 
-def test_another_database_than_postgresql_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="postgresql://"):
-        external_database("mysql://user@host/name", pool_size=0)
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://user:hidden@host/name", "postgresql://user:hidden%zz@host/name", "postgresql://hidden@host"],
+)
+def test_what_is_no_postgresql_database_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="postgresql://user") as raised:
+        external_database(url, pool_size=0)
+    assert "hidden" not in str(raised.value)
+
+
+def test_an_external_database_may_be_reached_through_a_socket() -> None:
+    database = external_database("postgresql://me@/stock?host=/run/postgresql", pool_size=0)
+    assert (database["HOST"], database["NAME"], database["PORT"]) == ("/run/postgresql", "stock", "")
 
 
 def test_an_external_database_gets_the_same_session_settings_and_keeps_its_own_options() -> None:
