@@ -40,8 +40,9 @@ def run(
 ) -> None:
     """Supervises the children until SIGINT, SIGTERM or `request_stop`, then ends them within three seconds.
 
-    `on_tick` is called ten times a second, `before_stop` once, before the children are ended. The embedded database is watched too, and started again when it
-    dies. Raises CommandError when the address is taken or another group runs in this data directory.
+    `on_tick` is called ten times a second; `before_stop`, which must be brief, once before the children are
+    ended. The embedded database is watched too, and started again when it dies. Raises CommandError when
+    the address is taken or another group runs in this data directory.
     """
     supervisor = Supervisor(children, directory=settings.DATA_DIR / "run")
     database = _DatabaseWatch()
@@ -60,8 +61,10 @@ def run(
     except AlreadySupervised as error:
         raise CommandError(str(error)) from None
     finally:
-        before_stop()
-        supervisor.stop()
+        try:
+            before_stop()
+        finally:
+            supervisor.stop()
 
 
 class _DatabaseWatch:

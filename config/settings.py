@@ -29,6 +29,9 @@ CSRF_TRUSTED_ORIGINS = env.strings("CSRF_TRUSTED_ORIGINS")
 #: Where platforms reach the webhooks, without a final slash.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 
+#: Whether platforms may lie on this machine, as the sandbox shops do; never where others may enter addresses.
+ALLOW_LOOPBACK_PLATFORMS = env.boolean("ONECOUNT_ALLOW_LOOPBACK_PLATFORMS", default=False)
+
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
