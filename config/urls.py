@@ -5,5 +5,6 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("analytics.urls")),
+    path("", include("channels.urls")),
     path("admin/", admin.site.urls),
 ]
