@@ -1,0 +1,114 @@
+"""From a channel's row to a connector that speaks for it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from channels.connectors import connector_class
+from channels.connectors.base import Account, Connector
+from channels.errors import Misconfigured
+from channels.models import Channel
+from channels.transport import HttpClient, check_url
+from config.logs import register_secret
+
+#: Seconds after which a call is given up, waiting for its turn included.
+DEADLINE: Final = 20.0
+
+
+def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bool = False) -> Connector:
+    """Returns a connector for the channel, with HTTP of its own.
+
+    `priority` lets its calls also spend what ordinary calls leave of each limit. Raises `Misconfigured`.
+    """
+    kind = connector_class(channel.kind)
+    account = account_of(channel)
+    client = HttpClient(
+        channel.pk,
+        limits=kind.rate_limits,
+        read_limits=kind.read_limits,
+        deadline=deadline,
+        priority=priority,
+    )
+    return kind(account, client)
+
+
+def account_of(channel: Channel) -> Account:
+    """Returns the channel's account: settings completed and checked, live webhook secrets collected.
+
+    Raises `Misconfigured`, naming what is missing.
+    """
+    kind = connector_class(channel.kind)
+    credentials = channel.credentials or {}
+    _check_credentials(kind, credentials)
+    for secret in _texts(credentials):
+        register_secret(secret)
+    return Account(
+        channel_id=channel.pk,
+        settings=checked_settings(kind, channel.settings or {}),
+        credentials=credentials,
+        webhook_secrets=_live_secrets(kind, credentials, timezone.now()),
+    )
+
+
+def webhook_url(channel: Channel) -> str:
+    """Returns the address at which the platform delivers this channel's messages."""
+    return f"{settings.PUBLIC_URL}{reverse('channels:webhook', args=[channel.public_id])}"
+
+
+def checked_settings(kind: type[Connector], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns settings with the connector's defaults filled in. Raises `Misconfigured`.
+
+    Required ones are there, texts are texts, and `*_url` settings are addresses that may be called.
+    """
+    unknown = sorted(set(given) - set(kind.settings_schema))
+    if unknown:
+        raise Misconfigured(f"{kind.label} has no setting named {', '.join(unknown)}.")
+    checked = {name: given.get(name, default) for name, default in kind.settings_schema.items()}
+    for name, value in checked.items():
+        _check_setting(kind, name, value)
+    return checked
+
+
+def _check_setting(kind: type[Connector], name: str, value: Any) -> None:
+    default = kind.settings_schema[name]
+    if value is ... or (default is ... and value in ("", None)):
+        raise Misconfigured(f"{kind.label} needs the setting {name}.")
+    if default is not ... and default is not None and not isinstance(value, type(default)):
+        raise Misconfigured(f"The setting {name} of {kind.label} has the wrong type.")
+    if name.endswith("_url") and value:
+        check_url(str(value))
+        if urlsplit(str(value)).query or urlsplit(str(value)).fragment:
+            raise Misconfigured(f"The setting {name} must not hold a query or a fragment.")
+
+
+def _check_credentials(kind: type[Connector], credentials: Mapping[str, Any]) -> None:
+    missing = [
+        field.label
+        for field in kind.credential_fields
+        if field.is_required and not credentials.get(field.name)
+    ]
+    if missing:
+        raise Misconfigured(f"Missing under Channels: {', '.join(missing)}.")
+
+
+def _live_secrets(kind: type[Connector], credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
+    """Returns the secrets that may have signed a message: the present one, then those in their overlap."""
+    replaced = [
+        previous["secret"]
+        for previous in credentials.get("previous_webhook_secrets", ())
+        if datetime.fromisoformat(previous["valid_until"]) > now
+    ]
+    return tuple(secret for secret in (credentials.get(kind.signed_with), *replaced) if secret)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for name, each in value.items() if name != "valid_until" for text in _texts(each)]
+    return [text for each in value for text in _texts(each)] if isinstance(value, list) else []

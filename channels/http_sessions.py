@@ -1,0 +1,142 @@
+"""Plain `requests` sessions with three rules built in: addresses, total deadlines and size.
+
+Every address is resolved once, judged, and connected to as judged (requests-hardened), so that an address
+that people type leads to no private network. Redirects and proxies are not followed, cookies not kept.
+
+Time-outs of sockets start anew with every byte, so a platform that drips its answer would hold a call for
+ever. Here a timer cuts the connection at the deadline, from the handshake to the last byte of the body. Only
+the resolution of names is bounded by the system's resolver instead.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+#: Hosts whose connections one thread keeps open, and how many to each.
+_HOSTS: Final = 64
+_CONNECTIONS: Final = 2
+
+_local = threading.local()
+
+
+class Call:
+    """One call in flight in this thread; its connection is cut when its seconds are over."""
+
+    def __init__(self, seconds: float) -> None:
+        #: Something of the request has left: the platform may act on it.
+        self.was_sent = False
+        self.has_expired = False
+        self._lock = threading.Lock()
+        # A duplicate of the descriptor: it stays ours when urllib3 closes or wraps the connection's own.
+        self._twin: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        _local.call = self
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _local.call = None
+        self._timer.cancel()
+        with self._lock:
+            if self._twin is not None:
+                self._twin.close()
+                self._twin = None
+
+    def watch(self, connected: socket.socket) -> None:
+        """Takes charge of the connection that the call goes over."""
+        with self._lock:
+            if self._twin is None:
+                self._twin = socket.socket(fileno=os.dup(connected.fileno()))
+            if self.has_expired:
+                _cut(self._twin)
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.has_expired = True
+            if self._twin is not None:
+                _cut(self._twin)
+
+
+def _cut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may have ended by itself
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def _present_call() -> Call | None:
+    return getattr(_local, "call", None)
+
+
+class _Watched(HTTPConnection):
+    """A connection that tells the present call of itself."""
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        if call := _present_call():
+            call.watch(connected)
+        return connected
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        if (call := _present_call()) and self.sock is not None:
+            call.watch(self.sock)
+            call.was_sent = True
+        super().send(data)
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    """The same over TLS; the handshake counts."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTls
+
+
+class _Adapter(IPFilterAdapter):
+    """Judges addresses and connects through watched connections."""
+
+    def __init__(self, *, is_tls: bool, allow_loopback: bool) -> None:
+        super().__init__(is_https_proto=is_tls, allow_loopback=allow_loopback)
+        self.init_poolmanager(_HOSTS, _CONNECTIONS)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+def session(*, allow_loopback: bool) -> requests.Session:
+    """Returns this thread's session; a process that was forked gets one of its own."""
+    key = (os.getpid(), allow_loopback)
+    kept: dict[tuple[int, bool], requests.Session] = _local.__dict__.setdefault("sessions", {})
+    if key not in kept:
+        kept[key] = _new_session(allow_loopback=allow_loopback)
+    return kept[key]
+
+
+def _new_session(*, allow_loopback: bool) -> requests.Session:
+    made = requests.Session()
+    # No proxies, no .netrc: a proxy would undo the judgement of addresses.
+    made.trust_env = False
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    made.headers.update({"User-Agent": "OneCount", "Accept": "application/json"})
+    made.mount("https://", _Adapter(is_tls=True, allow_loopback=allow_loopback))
+    made.mount("http://", _Adapter(is_tls=False, allow_loopback=allow_loopback))
+    return made

@@ -1,0 +1,129 @@
+"""Token buckets that all processes spend from; the platforms' answers correct them.
+
+One `UPDATE … RETURNING` looks and takes at once: two processes that want the last token queue at the row, and
+the second one sees what the first one left. (Reading first and writing then grants the same token to both.)
+Time is the database's clock, read once a statement; it never runs backwards for a bucket.
+"""
+
+from typing import Final
+
+from django.db import connection
+
+from channels.connectors.base import LimitReading, RateLimit
+
+#: The share of each bucket that ordinary callers leave to those with priority: what has waited longest.
+PRIORITY_SHARE: Final = 0.1
+#: No platform is believed that wants silence for longer than this, in seconds.
+LONGEST_BLOCK: Final = 900.0
+
+# Costs beyond the capacity count as the capacity, else they would wait for ever. Ordinary callers leave the
+# share of the others, as far as their own call still fits into a full bucket.
+_TAKE: Final = """
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+UPDATE channels_ratebucket AS bucket
+SET tokens = {level} - least(%(cost)s, capacity),
+    updated_at = greatest(updated_at, clock.now)
+FROM clock
+WHERE channel_id = %(channel)s AND name = %(name)s
+  AND coalesce(blocked_until <= clock.now, true)
+  AND {level} >= {needed}
+RETURNING tokens
+"""
+
+_INSERT: Final = """
+INSERT INTO channels_ratebucket (channel_id, name, capacity, refill_per_second, tokens, updated_at)
+VALUES (%(channel)s, %(name)s, %(capacity)s, %(refill)s, %(capacity)s, clock_timestamp())
+ON CONFLICT (channel_id, name) DO NOTHING
+"""
+
+_WAIT: Final = """
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+SELECT greatest(
+    extract(epoch FROM blocked_until - clock.now)::float,
+    ({needed} - {level}) / greatest(refill_per_second, 0.001),
+    0.001
+)
+FROM channels_ratebucket AS bucket, clock
+WHERE channel_id = %(channel)s AND name = %(name)s
+"""
+
+# The platform's count includes calls of ours that are on their way to us, ours includes those on their way to
+# it: the smaller one is safe. A capacity that was only assumed says nothing about what is left.
+_LEARN: Final = """
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+UPDATE channels_ratebucket AS bucket
+SET capacity = coalesce(%(capacity)s::float, capacity),
+    refill_per_second = coalesce(%(refill)s::float, refill_per_second),
+    tokens = greatest(least(
+        CASE WHEN %(capacity)s::float <> capacity THEN %(tokens)s::float
+             ELSE least({level} + %(refund)s, capacity) END,
+        coalesce(%(tokens)s::float, 'infinity'),
+        coalesce(%(capacity)s::float, capacity)
+    ), 0),
+    blocked_until = greatest(blocked_until, clock.now + make_interval(secs => %(blocked_for)s::float)),
+    updated_at = greatest(updated_at, clock.now)
+FROM clock
+WHERE channel_id = %(channel)s AND name = %(name)s
+"""
+
+_EXPRESSIONS: Final = {
+    "level": (
+        "least(capacity, tokens + refill_per_second"
+        " * greatest(extract(epoch FROM clock.now - updated_at)::float, 0))"
+    ),
+    "needed": (
+        "(least(%(cost)s, capacity) + least(%(left)s * capacity, capacity - least(%(cost)s, capacity)))"
+    ),
+}
+_TAKE_SQL: Final = _TAKE.format(**_EXPRESSIONS)
+_WAIT_SQL: Final = _WAIT.format(**_EXPRESSIONS)
+_LEARN_SQL: Final = _LEARN.format(**_EXPRESSIONS)
+
+
+def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, priority: bool = False) -> float:
+    """Takes `cost` tokens and returns 0.0, or takes nothing and returns the seconds until a try is worth it.
+
+    A bucket that is new starts full, as `declared`. With `priority` the share that ordinary callers leave may
+    be taken as well. Call it outside transactions: the row stays locked until the commit.
+    """
+    parameters = {
+        "channel": channel_id,
+        "name": bucket,
+        "cost": max(float(cost), 0.0),
+        "left": 0.0 if priority else PRIORITY_SHARE,
+        "capacity": declared.capacity,
+        "refill": declared.refill_per_second,
+    }
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_TAKE_SQL, parameters)
+            if cursor.fetchone():
+                return 0.0
+            cursor.execute(_WAIT_SQL, parameters)
+            row = cursor.fetchone()
+            if row:
+                return float(row[0])
+            cursor.execute(_INSERT, parameters)
+
+
+def learn(channel_id: int, bucket: str, reading: LimitReading, *, refund: float = 0.0) -> None:
+    """Corrects a bucket by what the platform's answer told; `refund` are tokens that were not needed.
+
+    A capacity, rate or pause that makes no sense is not believed.
+    """
+    blocked_for = reading.blocked_for
+    parameters = {
+        "channel": channel_id,
+        "name": bucket,
+        "capacity": _positive(reading.capacity),
+        "refill": _positive(reading.refill_per_second),
+        "tokens": reading.tokens,
+        "refund": refund,
+        "blocked_for": None if blocked_for is None else min(max(blocked_for, 0.0), LONGEST_BLOCK),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LEARN_SQL, parameters)
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and 0 < value < float("inf") else None

@@ -1,0 +1,290 @@
+"""The one way out: every call to a platform goes through `HttpClient`, which no connector can go round.
+
+In this order a call: has its address checked, takes its tokens from the channel's shared bucket, is sent
+under a total deadline, is read up to a cap, corrects the bucket by what the answer tells, and is logged
+without its content. What went wrong comes back as `channels.errors`; a write of which nobody knows whether it
+arrived is `OutcomeUnknown`.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from requests_hardened.ip_filter import InvalidIPAddress
+from urllib3.exceptions import HTTPError
+
+from channels import limits, tokens
+from channels.connectors.base import IssuedToken, LimitReading, RateLimit, Response
+from channels.errors import ConnectorError, Misconfigured, OutcomeUnknown, Throttled, TransientError
+from channels.http_sessions import Call, session
+
+log = structlog.get_logger(__name__)
+
+#: Bytes of an answer, after decompression.
+LARGEST_ANSWER: Final = 20 * 1024 * 1024
+#: Seconds to connect; a healthy platform needs a tenth.
+_CONNECT_SECONDS: Final = 5.0
+#: The share of a call's time that it may wait for its tokens.
+_WAITING_SHARE: Final = 0.5
+#: Seconds of silence after a 429 that names none.
+_DEFAULT_BLOCK: Final = 1.0
+_LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_UNSAFE_IN_URL: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+class Answer:
+    """An answer of a platform, read to its end."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, *, is_write: bool) -> None:
+        self.status = status
+        #: Looked up in any case.
+        self.headers = headers
+        self.body = body
+        self._is_write = is_write
+        self._parsed: Any = None
+        self._is_parsed = False
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}, {len(self.body)} bytes>"
+
+    def json(self) -> Any:
+        """Returns the body as JSON. Raises `TransientError`, after a write `OutcomeUnknown`, for HTML etc."""
+        if not self._is_parsed:
+            self._parsed = self._parse()
+            self._is_parsed = True
+        return self._parsed
+
+    def _parse(self) -> Any:
+        try:
+            # Plugins of shops put a byte order mark before their JSON now and then.
+            return json.loads(self.body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            kind = self.headers.get("Content-Type", "").partition(";")[0].strip() or "no content type"
+            what = f"{kind}, {len(self.body)} bytes" if self.body else "nothing"
+            raise self._error(f"Answered {self.status} with {what} where JSON was expected.") from None
+
+    def _error(self, message: str) -> TransientError:
+        return OutcomeUnknown(message) if self._is_write else TransientError(message)
+
+
+class HttpClient:
+    """The HTTP of one channel. Cheap to make; connections are shared by all clients of a thread."""
+
+    def __init__(
+        self,
+        channel_id: int,
+        *,
+        limits: Mapping[str, RateLimit],
+        read_limits: Callable[[str, Response], LimitReading | None] = lambda bucket, answer: None,
+        deadline: float = 20.0,
+        priority: bool = False,
+    ) -> None:
+        self._channel_id = channel_id
+        self._limits = limits
+        self._read_limits = read_limits
+        self._deadline = deadline
+        self._priority = priority
+        self._budget_ends_at: float | None = None
+        self._token: tuple[str, datetime] | None = None
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        bucket: str,
+        cost: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        data: bytes | Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        writes: bool | None = None,
+    ) -> Answer:
+        """Sends one call and returns its answer: success, or a refusal that the connector understands.
+
+        Raises `Throttled` (429, or no tokens in time), `TransientError` (5xx, no connection, no answer),
+        `OutcomeUnknown` (a write that may have arrived), `Misconfigured` (address not allowed, redirect).
+        """
+        parts = check_url(url)
+        is_write = writes if writes is not None else method not in ("GET", "HEAD")
+        ends_at = self._ends_at()
+        self._take_tokens(bucket, cost, ends_at)
+        options = {"headers": headers, "params": params, "json": json, "data": data, "auth": auth}
+        started = time.monotonic()
+        try:
+            answer = _exchange(method, url, options, is_write=is_write, seconds=ends_at - started)
+            self._learn(bucket, cost, answer)
+            _check_status(answer, parts, is_write=is_write)
+        except ConnectorError as error:
+            self._log("platform_call_failed", method, parts, started, reason=str(error))
+            raise
+        self._log("platform_call", method, parts, started, status=answer.status)
+        return answer
+
+    def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
+        """Returns the channel's access token, shared by all processes (`channels.tokens`)."""
+        if self._token is None or rejected or timezone.now() >= self._token[1]:
+            self._token = tokens.current(self._channel_id, issue, rejected=rejected)
+        return self._token[0]
+
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """Has all calls inside share one total deadline, on top of each one's own."""
+        self._budget_ends_at = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._budget_ends_at = None
+
+    def _ends_at(self) -> float:
+        ends_at = time.monotonic() + self._deadline
+        return ends_at if self._budget_ends_at is None else min(ends_at, self._budget_ends_at)
+
+    def _take_tokens(self, bucket: str, cost: float, ends_at: float) -> None:
+        """Waits for the call's turn, but leaves time for the call itself. Raises `Throttled`."""
+        declared = self._limits[bucket]
+        started = time.monotonic()
+        latest = started + (ends_at - started) * _WAITING_SHARE
+        while wait := limits.spend(
+            self._channel_id, bucket, cost, declared=declared, priority=self._priority
+        ):
+            if time.monotonic() + wait > latest:
+                raise Throttled(
+                    f"The limit {bucket} is used up for {wait:.1f} s; nothing was sent.", retry_after=wait
+                )
+            # Those who wait together do not come back together.
+            time.sleep(wait * random.uniform(1.0, 1.1))  # noqa: S311
+
+    def _learn(self, bucket: str, cost: float, answer: Answer) -> None:
+        reading = self._read_limits(bucket, answer)
+        if answer.status == 429:
+            blocked_for = retry_after(answer) or _DEFAULT_BLOCK
+            reading = LimitReading(tokens=0.0, blocked_for=blocked_for)
+        if reading is not None:
+            refund = 0.0 if reading.cost is None else cost - reading.cost
+            limits.learn(self._channel_id, bucket, reading, refund=refund)
+
+    def _log(self, event: str, method: str, parts: SplitResult, started: float, **facts: object) -> None:
+        write = log.debug if event == "platform_call" else log.warning
+        facts["call"] = f"{method} {parts.netloc}{parts.path}"
+        facts["seconds"] = round(time.monotonic() - started, 3)
+        write(event, channel=self._channel_id, **facts)
+
+
+def check_url(url: str) -> SplitResult:
+    """Returns the parts of an address that may be called. Raises `Misconfigured`, saying what is wrong.
+
+    https only; the sandbox's http on loopback where `ALLOW_LOOPBACK_PLATFORMS` is set.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise Misconfigured("The platform's address cannot be read.") from None
+    if _UNSAFE_IN_URL.search(url) or not parts.hostname:
+        raise Misconfigured("The platform's address is not a web address.")
+    if parts.username is not None or parts.password is not None:
+        raise Misconfigured("The platform's address must not hold a user name or password.")
+    is_sandbox = parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS and _allows_loopback()
+    if parts.scheme != "https" and not is_sandbox:
+        raise Misconfigured(f"The platform's address must begin with https://, not {parts.scheme}://.")
+    return parts
+
+
+def retry_after(answer: Response) -> float | None:
+    """Returns the seconds that a platform asks us to wait, within reason; None when it does not say."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+        return min(float(text), limits.LONGEST_BLOCK)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    seconds = (until.replace(tzinfo=until.tzinfo or UTC) - timezone.now()).total_seconds()
+    return min(max(seconds, 0.0), limits.LONGEST_BLOCK)
+
+
+def _allows_loopback() -> bool:
+    return bool(getattr(settings, "ALLOW_LOOPBACK_PLATFORMS", False))
+
+
+def _exchange(method: str, url: str, options: Mapping[str, Any], *, is_write: bool, seconds: float) -> Answer:
+    """Sends a request and reads its answer, both within `seconds`."""
+    if seconds <= 0:
+        raise Throttled("The time of the call was over before it was its turn; nothing was sent.")
+    with Call(seconds) as call:
+        try:
+            response = session(allow_loopback=_allows_loopback()).request(
+                method,
+                url,
+                **options,
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(_CONNECT_SECONDS, seconds), seconds),
+            )
+            with response:
+                body = _read(response, call)
+        except InvalidIPAddress:
+            raise Misconfigured("The platform's address leads into a private network.") from None
+        except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidJSONError):
+            # Their texts quote what could not be sent.
+            raise Misconfigured("A credential or value holds characters that cannot be sent.") from None
+        except (OSError, HTTPError) as error:
+            raise _failure(error, call, seconds, is_write=is_write) from error
+    if body is None or call.has_expired:
+        raise _failure(None, call, seconds, is_write=is_write)
+    return Answer(response.status_code, response.headers, body, is_write=is_write)
+
+
+def _read(response: requests.Response, call: Call) -> bytes | None:
+    """Returns the whole body; None when it is larger than any answer may be."""
+    body = bytearray()
+    for piece in response.iter_content(65536):
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            return None
+        if call.has_expired:
+            break
+    return bytes(body)
+
+
+def _failure(error: Exception | None, call: Call, seconds: float, *, is_write: bool) -> TransientError:
+    """Returns what an exchange without an answer means; requests' own texts may quote what was sent."""
+    if call.has_expired or isinstance(error, requests.Timeout):
+        reason = f"No complete answer within {seconds:.1f} s."
+    elif error is None:
+        reason = f"The answer is larger than {LARGEST_ANSWER} bytes."
+    elif call.was_sent:
+        reason = "The connection was lost before the answer was complete."
+    elif isinstance(error, requests.exceptions.SSLError):
+        reason = "The platform's certificate is not accepted."
+    else:
+        reason = "The platform cannot be reached."
+    return OutcomeUnknown(reason) if is_write and call.was_sent else TransientError(reason)
+
+
+def _check_status(answer: Answer, parts: SplitResult, *, is_write: bool) -> None:
+    """Raises for statuses that mean the same on every platform."""
+    status = answer.status
+    if status == 429:
+        raise Throttled("The platform asks for fewer calls (429).", retry_after=retry_after(answer))
+    if status == 503:
+        raise TransientError("The platform is not available (503).", retry_after=retry_after(answer))
+    if status >= 500 or status == 408:
+        failure = OutcomeUnknown if is_write else TransientError
+        raise failure(f"The platform failed ({status}).", retry_after=retry_after(answer))
+    if 300 <= status < 400:
+        target = urlsplit(answer.headers.get("Location", "")).netloc or "another page"
+        raise Misconfigured(f"{parts.netloc} redirects to {target}; enter the address it redirects to.")
