@@ -6,17 +6,16 @@ shipped beyond record.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from inventory import taking
-from inventory.errors import InvalidStockRequest
-from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
 from inventory.reservations import Demand, hold_available
-from inventory.stock import check_quantities
+from inventory.validation import check_places, check_quantities, check_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class DemandChange:
 def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
     """Applies all changes in one operation. Never refused for want of stock."""
     _check(changes)
-    settlement = _Settlement(changes)
+    settlement = _Settlement([_netted(change) for change in changes])
     request = [asdict(change) for change in changes]
     return perform(context, "settle", request, settlement, reservations=len(changes))
 
@@ -49,8 +48,14 @@ def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
 def _check(changes: Sequence[DemandChange]) -> None:
     counts = [n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)]
     check_quantities("changes", counts, smallest=0)
-    if not all(change.location_ids for change in changes):
-        raise InvalidStockRequest("location_ids", "a demand needs at least one location.")
+    check_references(change.reference for change in changes)
+    check_places(change.location_ids for change in changes)
+
+
+def _netted(change: DemandChange) -> DemandChange:
+    """Takes units wanted and cancelled in one breath off both: they were never held."""
+    both = min(change.wanted, change.cancelled)
+    return replace(change, wanted=change.wanted - both, cancelled=change.cancelled - both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class _Settlement:
                 posting,
                 change,
                 _of(held.get(change.reference, ()), change),
-                _owed_to(owed, change),
+                taking.owed_to(owed, change.reference, change.variant_id),
             )
         if has_expired or looked_up:
             fill_owed(posting)
@@ -85,16 +90,17 @@ class _Settlement:
             _ship(posting, change, own)
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
-        """Locks what the changes may touch, and where their demands hold units already."""
+        """Locks what the changes may touch, and where their demands hold units already.
+
+        Every place that may serve a demand has a level from then on: under its lock no goods arrive there unseen while
+        a shortage is being opened. Levels are missing only once, so this costs nothing later.
+        """
         candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
         elsewhere = places_of(posting.merchant_id, looked_up) if looked_up else set()
-        must_exist = {(c.variant_id, c.location_ids[0]) for c in self.changes if c.fulfilled or c.unfulfilled}
         every = candidates | elsewhere
-        posting.lock(
-            {variant for variant, _ in every},
-            {place for _, place in every},
-            create=must_exist,
-        )
+        posting.lock({variant for variant, _ in every}, {place for _, place in every})
+        if missing := candidates - posting.levels.keys():
+            posting.lock({v for v, _ in missing}, {place for _, place in missing}, create=missing)
         posting.concerned |= candidates
 
 
@@ -109,10 +115,6 @@ def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
         for h in posting.new_reservations
         if h.reference == change.reference and h.level.variant_id == change.variant_id
     ]
-
-
-def _owed_to(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
-    return [o for o in owed if o.reference == change.reference and o.variant_id == change.variant_id]
 
 
 def _take_back(posting: Posting, change: DemandChange) -> None:
@@ -156,12 +158,8 @@ def _want(posting: Posting, change: DemandChange) -> None:
 def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None:
     """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
     rest = taking.ship_held(posting, held, change.fulfilled)
-    owed = [o for o in posting.conflicts.values() if o.reference == change.reference and o.open]
-    taking.close_owed(
-        posting,
-        [o for o in _owed_to(owed, change) if o.cause != ConflictCause.BEYOND_RECORD],
-        rest,
-    )
+    debts = taking.owed_to(posting.conflicts.values(), change.reference, change.variant_id)
+    taking.close_owed(posting, [o for o in debts if o.cause in OWED_CAUSES], rest)
     for level in posting.levels_of(change.variant_id, change.location_ids):
         rest = taking.ship_available(posting, level, rest)
     if rest:

@@ -7,7 +7,7 @@ what was only reported later, and may therefore show negative numbers.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -89,8 +89,8 @@ def reservations_as_of(merchant_id: int, variant_ids: Collection[int], at: datet
     return [PastReservation(*row) for row in _rows(_RESERVED_AS_OF, merchant_id, variant_ids, at)]
 
 
-def _rows(sql: str, merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[tuple[int, ...]]:
+def _rows(sql: str, merchant_id: int, variant_ids: Collection[int], at: datetime) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [at, merchant_id, sorted(variant_ids)])
-        rows: list[tuple[int, ...]] = cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

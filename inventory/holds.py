@@ -49,13 +49,13 @@ WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.open_quantity >
 OWED_CAUSES: Final = (ConflictCause.SHORTAGE.value, ConflictCause.BROKEN.value)
 
 
-def release_expired(posting: Posting) -> bool:
-    """Releases what has expired on the locked levels; says whether there was any."""
+def release_expired(posting: Posting) -> int:
+    """Releases what has expired on the locked levels; returns the number of reservations released."""
     expired = _load(posting, _EXPIRED, [[level.id for level in posting.levels.values()]])
-    for held in expired:
-        if held.open:
-            posting.release(held, held.open, Reason.EXPIRY)
-    return bool(expired)
+    alive = [held for held in expired if held.open]
+    for held in alive:
+        posting.release(held, held.open, Reason.EXPIRY)
+    return len(alive)
 
 
 def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[HeldUnits]]:
@@ -115,6 +115,7 @@ def load_owed(posting: Posting, variant_ids: Collection[int]) -> list[OwedUnits]
     rows = (
         Conflict.objects.select_for_update(no_key=True)
         .filter(
+            merchant_id=posting.merchant_id,
             variant_id__in=sorted(variant_ids),
             open_quantity__gt=0,
             cause__in=OWED_CAUSES,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.db import DatabaseError, connection, transaction
@@ -20,12 +21,14 @@ from django.db import DatabaseError, connection, transaction
 from inventory import announcements
 from inventory.errors import (
     IdempotencyConflict,
+    InvalidStockRequest,
     LedgerIsAppendOnly,
     StockBusy,
     StockError,
 )
 from inventory.posting import Held, Posting, Short
 from inventory.statements import append_statement
+from inventory.validation import check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,14 @@ _MORE_RESERVATION_IDS: Final = """
 SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)
 """
 
-#: What PostgreSQL says → what it means here. `55P03` lock timeout, `40P01` deadlock, `40001` serialisation.
-_ERRORS_BY_STATE: Final[dict[str, type[StockError]]] = {
+#: What PostgreSQL says → what it means here. `55P03` lock timeout, `40P01` deadlock, `40001` serialisation,
+#: `23001` our own trigger, `22003` a number out of range.
+_ERRORS_BY_STATE: Final[dict[str, Callable[[], StockError]]] = {
     "55P03": StockBusy,
     "40P01": StockBusy,
     "40001": StockBusy,
     "23001": LedgerIsAppendOnly,
+    "22003": partial(InvalidStockRequest, "lines", "a number does not fit into 64 bits."),
 }
 
 
@@ -87,9 +92,12 @@ def perform(
     """Runs one operation exactly once for its key, and returns its outcome.
 
     `request` is what the caller asked for, as JSON; its digest tells a repeat from a reused key. `work` locks, checks and
-    posts; `reservations` says how many new ones to expect, which saves asking for their ids later. Raises what `work` raises, `IdempotencyConflict`, and `StockBusy` when the rows could not be had in time;
-    a refused operation leaves nothing behind, its key included.
+    posts; `reservations` says how many new ones to expect, which saves asking for their ids later.
+
+    Raises what `work` raises, `IdempotencyConflict`, and `StockBusy` when the rows could not be had in time; a refused
+    operation leaves nothing behind, its key included.
     """
+    _check(context)
     digest = _digest(verb, request)
     with domain_errors(), transaction.atomic():
         with connection.cursor() as cursor:
@@ -103,6 +111,13 @@ def perform(
             _append(cursor, context, operation_id, posting)
         announcements.announce(context.merchant_id, posting.level_changes())
     return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()))
+
+
+def _check(context: Context) -> None:
+    if not context.key:
+        raise InvalidStockRequest("key", "an operation needs an idempotency key.")
+    for field, longest in (("key", 200), ("actor", 200), ("source", 100), ("document", 200)):
+        check_text(field, getattr(context, field), longest=longest)
 
 
 def _digest(verb: str, request: Any) -> str:

@@ -12,9 +12,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from django.db import connection, transaction
 
+from inventory.errors import UnknownStock
 from inventory.models import StockLevel
 
 
@@ -69,7 +71,7 @@ def lock_levels(
     return [LockedLevel(*row) for row in rows]
 
 
-_CREATE_MISSING = """
+_CREATE_MISSING: Final = """
 INSERT INTO inventory_stocklevel
     (merchant_id, variant_id, location_id, on_hand, reserved, unavailable, version, safety_stock)
 SELECT v.merchant_id, v.id, l.id, 0, 0, 0, 0, 0
@@ -97,3 +99,18 @@ def create_missing_levels(merchant_id: int, pairs: Iterable[tuple[int, int]]) ->
                 merchant_id,
             ],
         )
+
+
+_KNOWS_ALL: Final = """
+SELECT (SELECT count(*) FROM inventory_variant WHERE merchant_id = %s AND id = ANY(%s::bigint[]))
+     + (SELECT count(*) FROM inventory_location WHERE merchant_id = %s AND id = ANY(%s::bigint[]))
+"""
+
+
+def check_known(merchant_id: int, variant_ids: Collection[int], location_ids: Collection[int]) -> None:
+    """Raises `UnknownStock` unless the merchant has all these variants and locations."""
+    variants, places = set(variant_ids), set(location_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWS_ALL, [merchant_id, sorted(variants), merchant_id, sorted(places)])
+        if cursor.fetchone()[0] < len(variants) + len(places):
+            raise UnknownStock

@@ -113,7 +113,7 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
 
     Keeps the first `at_most` divergences, one a level and kind.
     """
-    proof = Proof()
+    proof, at_most = Proof(), max(at_most, 1)
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as cursor:

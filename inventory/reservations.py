@@ -20,13 +20,15 @@ from inventory.errors import (
 from inventory.holds import (
     fill_owed,
     load_by_id,
+    load_owed,
     places_of_reservations,
     release_expired,
 )
 from inventory.ledger import Context, Outcome, perform
+from inventory.locking import check_known
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, Posting, Short
-from inventory.stock import check_quantities
+from inventory.validation import check_places, check_quantities, check_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,19 @@ def reserve(
     """Holds units for demands: all of them, or as many as there are where `allow_partial`.
 
     Without `expires_at` the reservation is confirmed from the start. Demands on one level are summed before the check.
-    Raises `InsufficientStock` with every shortage.
+    Raises `InsufficientStock` with every shortage, and `UnknownStock`.
     """
     check_quantities("quantity", [demand.quantity for demand in demands], smallest=1)
+    check_references(demand.reference for demand in demands)
+    check_places(demand.location_ids for demand in demands)
 
     def work(posting: Posting) -> None:
         lock_for(posting, demands)
         if release_expired(posting):
             fill_owed(posting)
         short = [s for demand in demands if (s := hold_available(posting, demand, expires_at)) is not None]
+        if short:
+            _check_known(posting, demands)
         if short and not allow_partial:
             raise InsufficientStock(short)
         posting.not_held += [Short(s.reference, s.variant_id, s.requested - s.available) for s in short]
@@ -79,6 +85,15 @@ def reserve(
 def lock_for(posting: Posting, demands: Sequence[Demand]) -> None:
     """Locks every level that these demands may draw on."""
     posting.lock(
+        {d.variant_id for d in demands},
+        {place for d in demands for place in d.location_ids},
+    )
+
+
+def _check_known(posting: Posting, demands: Sequence[Demand]) -> None:
+    """Tells a place without stock from one that the merchant does not have; asked only where something is short."""
+    check_known(
+        posting.merchant_id,
         {d.variant_id for d in demands},
         {place for d in demands for place in d.location_ids},
     )
@@ -99,6 +114,7 @@ def hold_available(posting: Posting, demand: Demand, expires_at: datetime | None
 
 def confirm(context: Context, reservation_ids: Sequence[int]) -> Outcome:
     """Makes holds permanent, all or none, judged by the database's clock. Raises `ReservationExpired`."""
+    _check_any(reservation_ids)
 
     def work(posting: Posting) -> None:
         held = _lock_and_load(posting, reservation_ids)
@@ -117,20 +133,29 @@ def fulfil(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
 
     def work(posting: Posting) -> None:
         held = {h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])}
+        uncovered = []
         for unit in units:
             reservation = held[unit.reservation_id]
             quantity = reservation.open if unit.quantity is None else unit.quantity
-            rest = taking.ship_held(posting, [reservation], quantity)
-            uncovered = taking.ship_available(posting, reservation.level, rest)
-            if uncovered:
-                taking.ship_beyond_record(
-                    posting,
-                    reservation.level,
-                    uncovered,
-                    reference=reservation.reference,
-                )
+            if rest := taking.ship_held(posting, [reservation], quantity):
+                uncovered.append((reservation, rest))
+        if uncovered:
+            _ship_uncovered(posting, uncovered)
 
     return _perform_on_units(context, "fulfil", units, work)
+
+
+def _ship_uncovered(posting: Posting, uncovered: Sequence[tuple[HeldUnits, int]]) -> None:
+    """Ships units that no longer were held; what their demand was owed is thereby met."""
+    release_expired(posting)
+    owed = load_owed(posting, {held.level.variant_id for held, _ in uncovered})
+    for held, quantity in uncovered:
+        debts = taking.owed_to(owed, held.reference, held.level.variant_id)
+        taking.close_owed(posting, debts, quantity)
+        rest = taking.ship_available(posting, held.level, quantity)
+        if rest:
+            taking.ship_beyond_record(posting, held.level, rest, reference=held.reference)
+    fill_owed(posting)
 
 
 def release(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
@@ -161,26 +186,28 @@ GROUP BY r.merchant_id
 
 
 def expire(*, limit: int = 1000) -> int:
-    """Releases up to `limit` reservations whose time is over, and returns how many. Tidying only: `reserve` does not wait for it."""
+    """Looks for up to `limit` reservations whose time is over, releases them and returns how many it released.
+
+    Tidying only: `reserve` does not wait for it. Those confirmed or released meanwhile are left alone.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRED_BY_MERCHANT, [limit])
         batches: list[tuple[int, list[int]]] = cursor.fetchall()
-    for merchant_id, reservation_ids in batches:
-        context = Context(merchant_id, key=f"expire:{uuid.uuid4()}", source="sweeper")
-        perform(context, "expire", reservation_ids, _Expiry(reservation_ids))
-    return sum(len(ids) for _, ids in batches)
+    return sum(_expire(merchant_id, reservation_ids) for merchant_id, reservation_ids in batches)
 
 
-@dataclass(frozen=True, slots=True)
-class _Expiry:
-    """The work of releasing expired reservations; those confirmed or released meanwhile are left alone."""
+def _expire(merchant_id: int, reservation_ids: list[int]) -> int:
+    released = 0
 
-    reservation_ids: list[int]
-
-    def __call__(self, posting: Posting) -> None:
-        _lock_and_load(posting, self.reservation_ids)
-        release_expired(posting)
+    def work(posting: Posting) -> None:
+        nonlocal released
+        _lock_and_load(posting, reservation_ids)
+        released = release_expired(posting)
         fill_owed(posting)
+
+    context = Context(merchant_id, key=f"expire:{uuid.uuid4()}", source="sweeper")
+    perform(context, "expire", reservation_ids, work)
+    return released
 
 
 _ENDED: Final = """
@@ -206,8 +233,12 @@ def _lock_and_load(posting: Posting, reservation_ids: Sequence[int]) -> list[Hel
     return held
 
 
+def _check_any(reservations: Sequence[object]) -> None:
+    if not reservations:
+        raise InvalidStockRequest("reservations", "at least one is needed.")
+
+
 def _perform_on_units(context: Context, verb: str, units: Sequence[ReservedUnits], work: Any) -> Outcome:
-    if not units:
-        raise InvalidStockRequest("units", "at least one reservation is needed.")
+    _check_any(units)
     check_quantities("quantity", [1 if u.quantity is None else u.quantity for u in units], smallest=1)
     return perform(context, verb, [asdict(unit) for unit in units], work)

@@ -40,7 +40,7 @@ changed AS (
     SET open_quantity = r.open_quantity - c.fulfilled - c.released,
         fulfilled_quantity = r.fulfilled_quantity + c.fulfilled,
         released_quantity = r.released_quantity + c.released,
-        confirmed_at = CASE WHEN c.confirmed = 1 THEN clock.now ELSE r.confirmed_at END,
+        confirmed_at = CASE WHEN c.confirmed = 1 THEN coalesce(r.confirmed_at, clock.now) ELSE r.confirmed_at END,
         expires_at = CASE WHEN c.confirmed = 1 THEN NULL ELSE r.expires_at END
     FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS c(id, fulfilled, released, confirmed)
     WHERE r.id = c.id

@@ -12,9 +12,7 @@ from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
 from inventory.models.stock import MovementKind, Reason, StockMovement
 from inventory.posting import HeldUnits, OwedUnits, Posting
-
-#: Largest quantity of one line: far above any warehouse, far below what sums to more than 64 bits.
-LARGEST_QUANTITY = 10**15
+from inventory.validation import check_quantities, check_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,7 @@ def ship(context: Context, lines: Sequence[ShipmentLine]) -> Outcome:
     """Records goods that left: own reservation first, then what is available, the rest beyond record. Never refused."""
     check_quantities("quantity", [line.quantity for line in lines], smallest=1)
     references = {line.reference for line in lines if line.reference}
+    check_references(references)
 
     def work(posting: Posting) -> None:
         elsewhere = places_of(posting.merchant_id, references) if references else set()
@@ -224,16 +223,6 @@ def _lock(
 
 def _level(posting: Posting, line: Line) -> LockedLevel:
     return posting.levels[line.variant_id, line.location_id]
-
-
-def check_quantities(field: str, quantities: Sequence[int], *, smallest: int) -> None:
-    """Refuses what is no quantity. Raises `InvalidStockRequest` with the field."""
-    if not quantities:
-        raise InvalidStockRequest("lines", "at least one line is needed.")
-    if any(isinstance(q, bool) or not isinstance(q, int) for q in quantities):
-        raise InvalidStockRequest(field, "whole numbers of the variant's base unit only.")
-    if not all(smallest <= q <= LARGEST_QUANTITY for q in quantities):
-        raise InvalidStockRequest(field, f"must lie between {smallest} and {LARGEST_QUANTITY}.")
 
 
 def _perform(

@@ -25,15 +25,21 @@ from inventory.errors import IdempotencyConflict, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Variant
 from inventory.models.stock import Reason
-from inventory.stock import LARGEST_QUANTITY, AdjustmentLine, CountLine, StockLine, adjust, count, receive
+from inventory.stock import AdjustmentLine, CountLine, StockLine, adjust, count, receive
+from inventory.validation import LARGEST_QUANTITY
 
 
 class VariantSelect(AutocompleteSelect):
-    """A choice of one variant by typing, that draws only the chosen one."""
+    """A choice of one variant by typing, that draws only the chosen one; of one merchant where that is given."""
 
-    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
-        attrs = {"class": "unfold-admin-autocomplete admin-autocomplete", **(attrs or {})}
-        super().__init__(StockLevel._meta.get_field("variant"), admin.site, attrs=attrs)
+    def __init__(self, merchant_id: int | None = None) -> None:
+        super().__init__(StockLevel._meta.get_field("variant"), admin.site)
+        self.merchant_id = merchant_id
+
+    def get_url(self) -> str:
+        """Returns where matching variants are asked for."""
+        address: str = super().get_url()
+        return address if self.merchant_id is None else f"{address}?merchant={self.merchant_id}"
 
 
 class StockForm(forms.Form):
