@@ -89,8 +89,9 @@ def _read(connector: Connector, request: InboundRequest) -> InboundMessage | Non
 
 
 def is_ping(message: InboundMessage, events: Sequence[ChannelEvent]) -> bool:
-    """Tells whether a message only tries the line; such messages carry no dedupe key."""
-    return not message.dedupe_key and all(isinstance(event, Ignored) for event in events)
+    """Tells whether a message only tries the line: nothing follows from it, and nothing identifies it."""
+    is_unnamed = not message.dedupe_key or message.topic == "ping"
+    return is_unnamed and all(isinstance(event, Ignored) for event in events)
 
 
 def _store(channel: Channel, message: InboundMessage, request: InboundRequest) -> bool:

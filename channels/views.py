@@ -13,6 +13,7 @@ from channels.deliveries import accept
 from channels.errors import BadMessage, BadSignature, ConnectorError
 from channels.health import note_webhook
 from channels.models import Channel
+from config.logs import register_secret
 
 #: Larger than an order of a thousand lines.
 LARGEST_BODY: Final = 5 * 1024 * 1024
@@ -68,6 +69,7 @@ def _channel(public_id: str) -> Channel | None:
     _channels.pop(public_id, None)
     channel = Channel.objects.filter(public_id=public_id, is_active=True).first()
     if channel is not None:
+        register_secret(public_id)
         if len(_channels) >= _LARGEST_MEMORY:
             _channels.clear()
         _channels[public_id] = (now, channel)
