@@ -12,9 +12,10 @@ from inventory import taking
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
 from inventory.models.conflicts import ConflictCause
-from inventory.models.stock import MovementKind, Reason
+from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
 from inventory.reservations import Demand, hold_available
+from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
 
 
@@ -33,7 +34,7 @@ class DemandChange:
     cancelled: int = 0
     #: Units that left.
     fulfilled: int = 0
-    #: Units said to have left that did not; they are held again.
+    #: Units said to have left that did not: held again where they lay, or owed again.
     unfulfilled: int = 0
 
 
@@ -60,7 +61,7 @@ def _netted(change: DemandChange) -> DemandChange:
 
 @dataclass(frozen=True, slots=True)
 class _Settlement:
-    """The work of one settlement: cancel, hold, ship, in this order."""
+    """The work of one settlement: take back, cancel, hold, ship, in this order."""
 
     changes: Sequence[DemandChange]
 
@@ -69,25 +70,28 @@ class _Settlement:
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
-        owed = load_owed(posting, {c.variant_id for c in self.changes}) if looked_up else []
-        for change in self.changes:
-            _take_back(posting, change)
-            _cancel(
-                posting,
-                change,
-                _of(held.get(change.reference, ()), change),
-                taking.owed_to(owed, change.reference, change.variant_id),
-            )
+        owed = load_owed(posting, self._variant_ids()) if looked_up else []
+        changes = self._taken_back(posting)
+        for change in changes:
+            debts = taking.owed_to(owed, change.reference, change.variant_id)
+            _cancel(posting, change, _of(held.get(change.reference, ()), change), debts)
         if has_expired or looked_up:
             fill_owed(posting)
-        for change in self.changes:
+        for change in changes:
             _want(posting, change)
-        for change in self.changes:
-            own = [
-                *_of(held.get(change.reference, ()), change),
-                *_new_of(posting, change),
-            ]
-            _ship(posting, change, own)
+        for change in changes:
+            _ship(posting, change, [*_of(held.get(change.reference, ()), change), *_new_of(posting, change)])
+
+    def _variant_ids(self) -> set[int]:
+        return {change.variant_id for change in self.changes}
+
+    def _returning(self) -> set[str]:
+        return {change.reference for change in self.changes if change.unfulfilled}
+
+    def _taken_back(self, posting: Posting) -> list[DemandChange]:
+        """Takes fulfilments back; returns the changes, with units that the record never had wanted again."""
+        take_backs = TakeBacks(posting, self._returning(), self._variant_ids())
+        return [_take_back(posting, change, take_backs) for change in self.changes]
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
         """Locks what the changes may touch, and where their demands hold units already.
@@ -96,7 +100,9 @@ class _Settlement:
         a shortage is being opened. Levels are missing only once, so this costs nothing later.
         """
         candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
-        elsewhere = places_of(posting.merchant_id, looked_up) if looked_up else set()
+        elsewhere: set[tuple[int, int]] = set()
+        if looked_up or self._returning():
+            elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
         every = candidates | elsewhere
         posting.lock({variant for variant, _ in every}, {place for _, place in every})
         if missing := candidates - posting.levels.keys():
@@ -117,18 +123,12 @@ def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
     ]
 
 
-def _take_back(posting: Posting, change: DemandChange) -> None:
-    """Puts units back on hand that never left, held for the same demand."""
-    if change.unfulfilled:
-        level = posting.levels[change.variant_id, change.location_ids[0]]
-        posting.hold(
-            level,
-            change.reference,
-            change.unfulfilled,
-            kind=MovementKind.RETURN,
-            reason=Reason.CORRECTION,
-            on_hand=change.unfulfilled,
-        )
+def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) -> DemandChange:
+    if not change.unfulfilled:
+        return change
+    home = posting.levels[change.variant_id, change.location_ids[0]]
+    owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=home)
+    return _netted(replace(change, wanted=change.wanted + owed_again))
 
 
 def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]) -> None:

@@ -42,7 +42,9 @@ ORDER BY created_at DESC, id DESC
 _LOCATIONS_OF_REFERENCES: Final = """
 SELECT DISTINCT l.variant_id, l.location_id
 FROM inventory_reservation r JOIN inventory_stocklevel l ON l.id = r.level_id
-WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.open_quantity > 0
+WHERE r.merchant_id = %s
+  AND (r.reference = ANY(%s::text[]) AND r.open_quantity > 0
+       OR r.reference = ANY(%s::text[]) AND r.fulfilled_quantity > 0)
 """
 
 #: What waits for goods; `BEYOND_RECORD` waits for a person.
@@ -74,10 +76,15 @@ def newest_first(posting: Posting, level_ids: Collection[int]) -> dict[int, list
     return by_level
 
 
-def places_of(merchant_id: int, references: Collection[str]) -> set[tuple[int, int]]:
-    """Returns the (variant, location) pairs at which these references hold units; read before the locks."""
+def places_of(
+    merchant_id: int, references: Collection[str], *, shipped: Collection[str] = ()
+) -> set[tuple[int, int]]:
+    """Returns the (variant, location) pairs at which these references hold units; read before the locks.
+
+    With `shipped`, also those that the reservations of these references have left.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_LOCATIONS_OF_REFERENCES, [merchant_id, sorted(references)])
+        cursor.execute(_LOCATIONS_OF_REFERENCES, [merchant_id, sorted(references), sorted(shipped)])
         return set(cursor.fetchall())
 
 
@@ -110,7 +117,9 @@ def _load(posting: Posting, sql: str, parameters: list[Any]) -> list[HeldUnits]:
     return found
 
 
-def load_owed(posting: Posting, variant_ids: Collection[int]) -> list[OwedUnits]:
+def load_owed(
+    posting: Posting, variant_ids: Collection[int], *, causes: Collection[str] = OWED_CAUSES
+) -> list[OwedUnits]:
     """Locks and returns what is owed of these variants, oldest first."""
     rows = (
         Conflict.objects.select_for_update(no_key=True)
@@ -118,7 +127,7 @@ def load_owed(posting: Posting, variant_ids: Collection[int]) -> list[OwedUnits]
             merchant_id=posting.merchant_id,
             variant_id__in=sorted(variant_ids),
             open_quantity__gt=0,
-            cause__in=OWED_CAUSES,
+            cause__in=causes,
         )
         .order_by("id")
         .values_list(

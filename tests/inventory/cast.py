@@ -63,7 +63,9 @@ class Cast:
         """Returns a context under this key, or under one that nobody used."""
         return Context(self.merchant.pk, key or f"key-{next(_serial)}", **more)
 
-    def receive(self, quantity: int, variant: Variant | None = None, place: Location | None = None) -> Outcome:
+    def receive(
+        self, quantity: int, variant: Variant | None = None, place: Location | None = None
+    ) -> Outcome:
         """Receives mugs in the warehouse, unless told otherwise."""
         line = StockLine((variant or self.mug).pk, (place or self.warehouse).pk, quantity)
         return receive(self.context(), [line])
@@ -112,8 +114,8 @@ class Cast:
                 INSERT INTO inventory_stockmovement
                     (merchant_id, operation_id, level_id, version, kind, reason, on_hand_delta, reserved_delta,
                      unavailable_delta, on_hand_after, reserved_after, unavailable_after, occurred_at, recorded_at)
-                SELECT level.merchant_id, operation.id, level.id, level.version, 'condition', 'damage', 0, 0, %s,
-                       level.on_hand, level.reserved, level.unavailable, level.recorded_at, level.recorded_at
+                SELECT level.merchant_id, operation.id, level.id, level.version, 'condition', 'damage',
+                       0, 0, %s, level.on_hand, level.reserved, level.unavailable, level.recorded_at, level.recorded_at
                 FROM level, operation
                 """,
                 [
@@ -149,10 +151,10 @@ def held() -> dict[str, int]:
 
 def story(variant: Variant, place: Location) -> list[tuple[str, str, int, int, int]]:
     """Returns a level's movements: kind, reason, and what each did to on hand, reserved and unavailable."""
-    movements = StockMovement.objects.filter(level__variant=variant, level__location=place).order_by("version")
-    return [
-        (m.kind, m.reason, m.on_hand_delta, m.reserved_delta, m.unavailable_delta) for m in movements
-    ]
+    movements = StockMovement.objects.filter(level__variant=variant, level__location=place).order_by(
+        "version"
+    )
+    return [(m.kind, m.reason, m.on_hand_delta, m.reserved_delta, m.unavailable_delta) for m in movements]
 
 
 def ledger_size() -> tuple[int, int, int, int]:

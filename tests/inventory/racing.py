@@ -30,7 +30,7 @@ def meanwhile(action: Callable[[], Any]) -> Iterator[Future[Any]]:
 
 
 def race(actions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Starts all actions at once, each on its own connection, and returns their results or errors in order."""
+    """Starts all actions at once, each on its own connection; returns results or errors in order."""
     start = threading.Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:

@@ -51,7 +51,10 @@ def test_the_same_sku_twice_in_one_operation_is_summed_before_the_check(cast: Ca
 def test_two_bundles_that_share_a_component_are_summed_before_the_check(cast: Cast) -> None:
     cast.receive(4)
     cast.receive(9, cast.shirt)
-    breakfast = [Demand("breakfast", cast.mug.pk, 2, cast.places), Demand("breakfast", cast.shirt.pk, 1, cast.places)]
+    breakfast = [
+        Demand("breakfast", cast.mug.pk, 2, cast.places),
+        Demand("breakfast", cast.shirt.pk, 1, cast.places),
+    ]
     gift = [Demand("gift", cast.shirt.pk, 4, cast.places), Demand("gift", cast.mug.pk, 3, cast.places)]
     with pytest.raises(InsufficientStock) as refusal:
         reserve(cast.context(), [*breakfast, *gift])

@@ -1,4 +1,4 @@
-"""Laws 3 and 10: operation, movements and levels go together, numbered without a gap, in the order of time."""
+"""Laws 3 and 10: operation, movements and levels go together, numbered without a gap, in time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -54,9 +54,7 @@ def test_every_movement_carries_the_level_after_it(cast: Cast) -> None:
 
 def test_an_operation_heads_its_movements_with_who_why_and_when(cast: Cast) -> None:
     reported = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    context = cast.context(
-        "delivery 7", actor="ann", source="api", document="PO-7", occurred_at=reported
-    )
+    context = cast.context("delivery 7", actor="ann", source="api", document="PO-7", occurred_at=reported)
     lines = [StockLine(v.pk, cast.warehouse.pk, 2) for v in (cast.mug, cast.shirt)]
     outcome = receive(context, lines)
     operation = StockOperation.objects.get(pk=outcome.operation_id)
