@@ -15,26 +15,24 @@ from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
 
-_COLUMNS: Final = "id, level_id, reference, open_quantity, expires_at"
-
-_EXPIRED: Final = f"""
-SELECT {_COLUMNS} FROM inventory_reservation
+_EXPIRED: Final = """
+SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation
 WHERE level_id = ANY(%s::bigint[]) AND open_quantity > 0 AND expires_at <= clock_timestamp()
 ORDER BY id
 """
 
-_BY_REFERENCE: Final = f"""
-SELECT {_COLUMNS} FROM inventory_reservation
+_BY_REFERENCE: Final = """
+SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation
 WHERE merchant_id = %s AND reference = ANY(%s::text[]) AND open_quantity > 0
 ORDER BY id
 """
 
-_BY_ID: Final = f"""
-SELECT {_COLUMNS} FROM inventory_reservation WHERE merchant_id = %s AND id = ANY(%s::bigint[]) ORDER BY id
+_BY_ID: Final = """
+SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation WHERE merchant_id = %s AND id = ANY(%s::bigint[]) ORDER BY id
 """
 
-_NEWEST: Final = f"""
-SELECT {_COLUMNS} FROM inventory_reservation
+_NEWEST: Final = """
+SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation
 WHERE level_id = ANY(%s::bigint[]) AND open_quantity > 0
 ORDER BY created_at DESC, id DESC
 """

@@ -261,5 +261,9 @@ class Posting:
             for pair, level in self.levels.items()
             if level.available != level.available_before or pair in self.concerned
         ]
-        changes += [LevelChange(v, l, 0, 0) for v, l in sorted(self.concerned) if (v, l) not in self.levels]
+        changes += [
+            LevelChange(variant, place, 0, 0)
+            for variant, place in sorted(self.concerned)
+            if (variant, place) not in self.levels
+        ]
         return changes

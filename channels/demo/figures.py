@@ -17,7 +17,7 @@ from django.db.models import Sum
 from channels.demo.oversell import StockEvent, count_oversold
 from channels.demo.shops import Shop
 from channels.exposure import targets
-from channels.models import Channel, ChannelOrder, ListingLevel, PollFeed, Push, WebhookDelivery
+from channels.models import Channel, ListingLevel, PollFeed, Push, WebhookDelivery
 from channels.models.outbound import PushOutcome
 from inventory.models import Conflict
 from inventory.proof import prove
@@ -152,7 +152,7 @@ def diverged(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[dict[str
 
 
 def _ledger_ok() -> bool:
-    return all([proof.is_ok for proof in prove()])
+    return all(proof.is_ok for proof in prove())
 
 
 def _latency(stage: Stage, books: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

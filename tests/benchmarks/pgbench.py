@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from config import postgres_installation
 from django.conf import settings
 from django.db import connection, transaction
+
+from config import postgres_installation
 from inventory.ledger import Context
 from inventory.reservations import Demand, reserve
 
@@ -96,7 +97,7 @@ def _translate(statement: Statement, seed: "Seed", case: "Case") -> str:
         key = "'b' || :client_id || '-' || :nonce"
         return _fill(sql, params, {1: key}) + " \\gset"
     if "FOR NO KEY UPDATE" in sql:
-        chosen = {1 + n: f":v{n}" for n in range(case.lines)}
+        chosen = {2 + n: f":v{n}" for n in range(case.lines)}  # after location and merchant
         return f"SELECT {_LOCKED} FROM ({_fill(sql, params, chosen)}) s \\gset"
     if "expires_at <= clock_timestamp()" in sql:
         return _fill(sql, params, {0: ":ids"}) + ";"

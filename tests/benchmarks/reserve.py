@@ -8,20 +8,19 @@ call computed in between (the levels after it) computed by the locking query.
 import json
 import subprocess
 import sys
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from django.db import connection
+
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, Listing, ListingLevel
 from config.environment import BASE_DIR
-from django.db import connection
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, Product, Reservation, StockLevel, Variant
 from inventory.models.stock import Reason
 from inventory.proof import prove
 from inventory.stock import StockLine, receive
-
 from tests.benchmarks import pgbench
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
@@ -66,8 +65,12 @@ def run(*, runs: int, seconds: float) -> dict[str, Any]:
     """Measures every case in `runs` pairs of `seconds` each, and returns the JSON document."""
     with scratch_database() as database:
         seed = _seed()
-        results = [_measure(case, seed, database, runs=runs, seconds=seconds) for case in CASES]
-        results.append(_sell_out(seed, database))
+        workers = Workers(max(case.processes for case in CASES), database)
+        try:
+            bench = Bench(seed, database, workers, runs, seconds)
+            results = [*(bench.measure(case) for case in CASES), bench.sell_out()]
+        finally:
+            workers.stop()
         ledger_ok = all(proof.is_ok for proof in prove())
         return document("reserve", runs, results, _aims(results, ledger_ok=ledger_ok))
 
@@ -106,66 +109,93 @@ def _list_everywhere(merchant: Merchant, location: Location, variants: Sequence[
         )
 
 
-def _measure(case: Case, seed: Seed, database: str, *, runs: int, seconds: float) -> Result:
-    script = pgbench.script(seed, case, variants=VARIANTS)
-    pairs = []
-    for number in range(runs):
-        order = (_ours, _theirs) if number % 2 == 0 else (_theirs, _ours)
-        rates = {side: side(case, seed, database, script, seconds) for side in order}
-        pairs.append((rates[_ours], rates[_theirs]))
-        print(f"{case.name}: ours {pairs[-1][0]:.0f}/s, pgbench {pairs[-1][1]:.0f}/s", file=sys.stderr)
-    return paired(case.name, "orders/s", "pgbench, same statements", pairs, **_oversold(seed))
+class Workers:
+    """Processes that reserve, started once: what is measured is the work, not the start of Python."""
 
+    def __init__(self, count: int, database: str) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.reserve_worker", database]
+        self._processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
+            for _ in range(count)
+        ]
+        for process in self._processes:
+            _pipe(process.stdout).readline()
 
-def _ours(case: Case, seed: Seed, database: str, script: str, seconds: float) -> float:
-    done = _run_workers(case.processes, seed, database, case.lines, case.is_hot, seconds)
-    return sum(answer["reserved"] / answer["seconds"] for answer in done)
+    def run(self, count: int, job: dict[str, Any]) -> list[dict[str, Any]]:
+        """Has `count` of them do the same job at the same time; returns what each counted."""
+        chosen = self._processes[:count]
+        for process in chosen:
+            _pipe(process.stdin).write(json.dumps(job) + "\n")
+            _pipe(process.stdin).flush()
+        return [json.loads(_pipe(process.stdout).readline()) for process in chosen]
 
-
-def _theirs(case: Case, seed: Seed, database: str, script: str, seconds: float) -> float:
-    return pgbench.rate(script, database=database, clients=case.processes, seconds=seconds)
-
-
-def _run_workers(
-    processes: int,
-    seed: Seed,
-    database: str,
-    lines: int,
-    is_hot: bool,
-    seconds: float,
-    *,
-    only_last: bool = False,
-) -> list[dict[str, Any]]:
-    """Starts worker processes, lets them begin together, and returns what each counted."""
-    job = {
-        "database": database,
-        "merchant_id": seed.merchant_id,
-        "location_id": seed.location_id,
-        "first_variant_id": seed.first_variant_id + (VARIANTS if only_last else 0),
-        "variants": 1 if is_hot or only_last else VARIANTS,
-        "lines": lines,
-        "seconds": seconds,
-    }
-    command = [sys.executable, "-m", "tests.benchmarks.reserve_worker", json.dumps(job)]
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
-        for _ in range(processes)
-    ]
-    for worker in workers:
-        _pipe(worker.stdout).readline()
-    for worker in workers:
-        _pipe(worker.stdin).write("go\n")
-        _pipe(worker.stdin).flush()
-    answers = [json.loads(_pipe(worker.stdout).readline()) for worker in workers]
-    for worker in workers:
-        worker.communicate(timeout=30)
-    return answers
+    def stop(self) -> None:
+        """Ends them."""
+        for process in self._processes:
+            process.communicate(timeout=30)
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
     if pipe is None:
         raise RuntimeError("the worker has no pipe")
     return pipe
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every measurement needs."""
+
+    seed: Seed
+    database: str
+    workers: Workers
+    runs: int
+    seconds: float
+
+    def job(self, case: Case) -> dict[str, Any]:
+        """The work of one process."""
+        return {
+            "merchant_id": self.seed.merchant_id,
+            "location_id": self.seed.location_id,
+            "first_variant_id": self.seed.first_variant_id,
+            "variants": 1 if case.is_hot else VARIANTS,
+            "lines": case.lines,
+            "seconds": self.seconds,
+        }
+
+    def measure(self, case: Case) -> Result:
+        """Measures ours and pgbench in turn, changing who goes first."""
+        script = pgbench.script(self.seed, case, variants=VARIANTS)
+        self.workers.run(case.processes, self.job(case) | {"seconds": 0.3})
+        pairs = []
+        for number in range(self.runs):
+            sides = {"ours": lambda: self._ours(case), "theirs": lambda: self._theirs(case, script)}
+            order = ("ours", "theirs") if number % 2 == 0 else ("theirs", "ours")
+            rates = {side: sides[side]() for side in order}
+            pairs.append((rates["ours"], rates["theirs"]))
+            sys.stderr.write(f"{case.name}: ours {rates['ours']:.0f}/s, pgbench {rates['theirs']:.0f}/s\n")
+        return paired(case.name, "orders/s", "pgbench, same statements", pairs, **_oversold(self.seed))
+
+    def _ours(self, case: Case) -> float:
+        done = self.workers.run(case.processes, self.job(case))
+        return sum(answer["reserved"] / answer["seconds"] for answer in done)
+
+    def _theirs(self, case: Case, script: str) -> float:
+        return pgbench.rate(script, database=self.database, clients=case.processes, seconds=self.seconds)
+
+    def sell_out(self) -> Result:
+        """Four processes want one variant until it is gone: exactly its units may be sold."""
+        variant_id = self.seed.first_variant_id + VARIANTS
+        job = self.job(CASES[-1]) | {"first_variant_id": variant_id, "seconds": 3.0}
+        answers = self.workers.run(4, job)
+        level = StockLevel.objects.get(variant_id=variant_id)
+        sold = Reservation.objects.filter(variant_id=variant_id).count()
+        notes = {
+            "refused": sum(answer["refused"] for answer in answers),
+            "available_left": level.available,
+            "oversold": max(sold - LAST_UNITS, 0),
+        }
+        name, units = "last units, 4 processes", "units in stock"
+        return Result(name, "units", float(sold), units, float(LAST_UNITS), sold / LAST_UNITS, (), notes)
 
 
 def _oversold(seed: Seed) -> dict[str, Any]:
@@ -179,44 +209,19 @@ def _oversold(seed: Seed) -> dict[str, Any]:
     return {"levels_oversold": beyond}
 
 
-def _sell_out(seed: Seed, database: str) -> Result:
-    """Four processes want one variant until it is gone: exactly its units may be sold."""
-    variant_id = seed.first_variant_id + VARIANTS
-    answers = _run_workers(4, seed, database, 1, True, 3.0, only_last=True)
-    level = StockLevel.objects.get(variant_id=variant_id)
-    sold = Reservation.objects.filter(variant_id=variant_id).count()
-    refused = sum(answer["refused"] for answer in answers)
-    return Result(
-        "last units, 4 processes",
-        "units",
-        float(sold),
-        "units in stock",
-        float(LAST_UNITS),
-        sold / LAST_UNITS,
-        (),
-        {"refused": refused, "available_left": level.available, "oversold": max(sold - LAST_UNITS, 0)},
-    )
-
-
 def _aims(results: Sequence[Result], *, ledger_ok: bool) -> list[Aim]:
     by_case = {result.case: result for result in results}
     oversold = by_case["last units, 4 processes"].notes["oversold"] + sum(
         result.notes.get("levels_oversold", 0) for result in results
     )
-    aims = [
+    return [
         _ratio_aim(by_case["single-line, 4 processes"], 0.35),
         _ratio_aim(by_case["ten-line, 4 processes"], 0.35),
         _ratio_aim(by_case["hot SKU, 4 processes"], 0.5),
         Aim("nothing oversold", "0", oversold, oversold == 0),
         Aim("the ledger replays to the live levels", "1", float(ledger_ok), ledger_ok),
     ]
-    return aims
 
 
 def _ratio_aim(result: Result, target: float) -> Aim:
     return Aim(f"{result.case}: ratio to pgbench", f">= {target}", result.ratio, result.ratio >= target)
-
-
-def new_key() -> str:
-    """Returns a key that no run has used."""
-    return f"benchmark:{uuid.uuid4()}"

@@ -10,14 +10,10 @@ from inventory.ledger import Context
 from inventory.reservations import Demand, reserve
 
 
-def reserve_until(
-    job: dict[str, Any], until: float, source: random.Random, *, warm_up: int = 0
-) -> dict[str, int]:
-    """Reserves orders until `until` (monotonic seconds), or `warm_up` of them first; counts reserved and refused."""
+def reserve_until(job: dict[str, Any], until: float, source: random.Random) -> dict[str, int]:
+    """Reserves orders until `until` (monotonic seconds); counts those reserved and those refused."""
     counted = {"reserved": 0, "refused": 0}
-    turns = 0
-    while turns < warm_up or time.monotonic() < until:
-        turns += 1
+    while time.monotonic() < until:
         try:
             reserve(Context(job["merchant_id"], f"benchmark:{uuid.uuid4()}"), _order(job, source))
             counted["reserved"] += 1

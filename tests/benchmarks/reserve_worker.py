@@ -1,4 +1,4 @@
-"""One process of the reserve benchmark: reserves until its time is over, and prints what it counted."""
+"""One process of the reserve benchmark: does the jobs that come in on standard input, one JSON object a line."""
 
 import json
 import random
@@ -12,21 +12,26 @@ from config import startup
 
 
 def main() -> None:
-    """Reads the job from the first argument, reports ready, waits for a line, works, and prints one JSON object."""
-    job: dict[str, Any] = json.loads(sys.argv[1])
+    """Prints a line when ready, then for each job works until its time is over and prints what it counted."""
     startup.prepare()
     startup.hold_database()
     django.setup()
-    from tests.benchmarks.reserve_loop import reserve_until  # noqa: PLC0415 - the apps must be set up first
-    from tests.benchmarks.scratch import use_database  # noqa: PLC0415
+    from tests.benchmarks.reserve_loop import reserve_until
+    from tests.benchmarks.scratch import use_database
 
-    use_database(job["database"])
-    reserve_until(job, time.monotonic(), random.Random(1), warm_up=20)  # noqa: S311
-    print("ready", flush=True)
-    sys.stdin.readline()
-    started = time.monotonic()
-    counted = reserve_until(job, started + job["seconds"], random.Random())  # noqa: S311
-    print(json.dumps(counted | {"seconds": time.monotonic() - started}), flush=True)
+    use_database(sys.argv[1])
+    answer({"ready": True})
+    for line in sys.stdin:
+        job: dict[str, Any] = json.loads(line)
+        started = time.monotonic()
+        counted = reserve_until(job, started + job["seconds"], random.Random())
+        answer(counted | {"seconds": time.monotonic() - started})
+
+
+def answer(message: dict[str, Any]) -> None:
+    """Prints one JSON object on a line of its own, at once."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from tests.benchmarks import reserve  # noqa: PLC0415 - the harness is part of a checkout only
+            from tests.benchmarks import reserve
         except ImportError as error:
             raise CommandError(
                 f"The benchmarks live in a checkout of the source, under tests/ ({error}). Run this from one."
