@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -95,7 +95,7 @@ def is_ping(message: InboundMessage, events: Sequence[ChannelEvent]) -> bool:
 
 
 def _store(channel: Channel, message: InboundMessage, request: InboundRequest) -> bool:
-    parameters = [
+    parameters: list[int | str | datetime] = [
         channel.pk,
         _bounded_key(message.dedupe_key),
         message.topic[:100],

@@ -30,7 +30,7 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE channels_channelorder kept
-SET next_fetch_at = clock_timestamp() + %s
+SET next_fetch_at = clock_timestamp() + make_interval(secs => %s)
 FROM due
 WHERE kept.id = due.id
 RETURNING kept.id, kept.external_id, kept.fetch_wanted, kept.next_fetch_at
@@ -80,7 +80,7 @@ def channels_with_due_fetches() -> list[int]:
 
 def _lease(channel: Channel) -> _Fetch | None:
     with connection.cursor() as cursor:
-        cursor.execute(_LEASE, [channel.pk, LEASE])
+        cursor.execute(_LEASE, [channel.pk, LEASE.total_seconds()])
         row = cursor.fetchone()
     return _Fetch(*row) if row else None
 

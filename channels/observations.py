@@ -12,9 +12,9 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from channels.events import LevelObserved
+from channels.feeds import ask_for_poll
 from channels.models import Channel, ListingLevel, ShelfObservation
 from channels.models.inbound import ObservationVerdict
-from channels.polling import ask_for_poll
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +62,8 @@ WITH open AS (
 ), judged AS (
     SELECT id, CASE
         WHEN is_explained THEN 'explained'
-        WHEN received_at <= %(now)s - %(longest_wait)s::interval THEN 'foreign'
-        WHEN received_at <= %(now)s - %(grace)s::interval
+        WHEN received_at <= %(now)s - make_interval(secs => %(longest_wait)s) THEN 'foreign'
+        WHEN received_at <= %(now)s - make_interval(secs => %(grace)s)
             AND is_polled_since AND NOT is_moving AND NOT is_overtaken
             THEN 'foreign'
     END AS verdict
@@ -110,7 +110,12 @@ def judge_open(*, limit: int = 1000) -> int:
 
     Where a number is still unexplained after a moment, the channel's orders are polled: it may be a sale.
     """
-    parameters = {"now": timezone.now(), "grace": GRACE, "longest_wait": LONGEST_WAIT, "limit": limit}
+    parameters: dict[str, datetime | float] = {
+        "now": timezone.now(),
+        "grace": GRACE.total_seconds(),
+        "longest_wait": LONGEST_WAIT.total_seconds(),
+        "limit": limit,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_JUDGE, parameters)
         judged = int(cursor.rowcount)

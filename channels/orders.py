@@ -177,7 +177,8 @@ def _mark_shelves(
 ) -> None:
     own_levels = lower_expected(channel, changes, places)
     if own_levels:
-        # The shop changed its number by itself, perhaps where the ledger did not move (a restocked return, a test order).
+        # The shop changed its number by itself, perhaps where the ledger did not move: a restocked return, a
+        # test order.
         mark_listing_levels(own_levels, lane=Lane.DECREASE)
     if moved and order.applied_at is None:
         order.applied_at = timezone.now()

@@ -13,24 +13,23 @@ from typing import Final
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Exists, F, OuterRef, QuerySet, Value
-from django.db.models.functions import Least, Mod, Now
+from django.db.models.functions import Mod
 from django.utils import timezone
 
 from channels import breaker
-from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
+from channels.feeds import LISTINGS, ask_for_poll, ensure_feeds, poll_interval
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.orders import apply_state, hint
-from config.notify import notify_after_commit
 from inventory.errors import StockBusy, StockError
+
+__all__ = ["LeaseLost", "ask_for_poll", "ensure_feeds", "poll_feed", "poll_interval", "recheck_open_orders"]
 
 log = structlog.get_logger(__name__)
 
-ORDERS: Final = "orders"
-LISTINGS: Final = "listings"
 #: Listings change seldom; new ones also announce themselves where the platform has webhooks for it.
 LISTINGS_INTERVAL: Final = timedelta(days=1)
 #: Pages of one poll; what is left is read by the next one, at once.
@@ -46,30 +45,6 @@ RECHECK_AFTER: Final = timedelta(days=1)
 
 class LeaseLost(Exception):
     """Somebody else reads this feed now."""
-
-
-def ensure_feeds() -> None:
-    """Adds the feeds that active channels lack; they are due at once."""
-    now = timezone.now()
-    channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).values_list("id", flat=True)
-    feeds = [
-        PollFeed(channel_id=channel_id, name=name, next_poll_at=now)
-        for channel_id in channels
-        for name in (ORDERS, LISTINGS)
-    ]
-    PollFeed.objects.bulk_create(feeds, ignore_conflicts=True)
-
-
-def ask_for_poll(channel_id: int) -> None:
-    """Has the channel's orders polled at once: something was sold that we have not seen."""
-    feed = PollFeed.objects.filter(channel_id=channel_id, name=ORDERS)
-    if feed.update(next_poll_at=Least("next_poll_at", Now())):
-        notify_after_commit("onecount_push")
-
-
-def poll_interval(channel: Channel) -> timedelta:
-    """Returns how often the channel's orders are polled: its own setting, else the connector's cadence."""
-    return channel.poll_interval or CONNECTORS[channel.kind].capabilities.poll_interval
 
 
 def poll_feed(feed: PollFeed, connector: Connector) -> None:
@@ -178,7 +153,7 @@ def _pause(error: ConnectorError, failures: int) -> timedelta:
         return min(timedelta(seconds=max(error.retry_after, 0.5)), _LONGEST_PAUSE)
     if isinstance(error, PermanentError):
         return _LONGEST_PAUSE
-    return min(_FIRST_PAUSE * 2 ** min(failures, 10), _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * (1 << min(failures, 10)), _LONGEST_PAUSE)
 
 
 def recheck_open_orders() -> int:

@@ -11,8 +11,8 @@ from channels import breaker
 from channels.accounts import open_connector, webhook_url
 from channels.connectors.base import Connector, SubscriptionProblem
 from channels.errors import ConnectorError
+from channels.feeds import ask_for_poll
 from channels.models import Channel, ChannelHealth
-from channels.polling import ask_for_poll
 
 log = structlog.get_logger(__name__)
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from channels.connectors.base import (
     Account,
     Address,
     Capabilities,
+    Client,
     Connector,
     CredentialField,
     InboundMessage,
@@ -17,32 +18,14 @@ from channels.connectors.base import (
     PlatformListing,
     PushItem,
     PushResult,
-    Response,
     ShelfNumber,
 )
 from channels.errors import BadSignature, Unsupported
 from channels.events import ChannelEvent, OrderState
 
 T = TypeVar("T")
-
-
-class NoClient:
-    """No HTTP: the simple platform answers by itself."""
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        bucket: str,
-        cost: float = 1.0,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: bytes | Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-    ) -> Response:
-        raise Unsupported
+#: The simple platform answers by itself, without HTTP.
+NO_CLIENT = cast(Client, None)
 
 
 @dataclass
@@ -66,7 +49,7 @@ class SimpleConnector(Connector):
     settings_schema: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, book: Book) -> None:
-        super().__init__(Account(channel_id=0, settings={}, credentials={}), NoClient())
+        super().__init__(Account(channel_id=0, settings={}, credentials={}), NO_CLIENT)
         self.book = book
 
     def verify(self, request: InboundRequest) -> None:
