@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from channels.admin.condition import condition
 from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
@@ -92,16 +93,14 @@ class ChannelState:
 
     @property
     def state(self) -> str:
-        """One word: off, paused, down, degraded, new or connected."""
-        if not self.is_active:
-            return "off"
-        if self.is_paused:
-            return "paused"
-        if self.breaker_open_until and self.breaker_open_until > timezone.now():
-            return "down"
-        if self.consecutive_failures or self.subscription_problems:
-            return "degraded"
-        return "connected" if self.last_success_at or self.last_push_at or self.last_poll_at else "new"
+        """The word for how it is doing."""
+        return condition(
+            is_active=self.is_active,
+            is_paused=self.is_paused,
+            down_until=self.breaker_open_until,
+            has_trouble=bool(self.consecutive_failures or self.subscription_problems),
+            was_reached=bool(self.last_success_at or self.last_push_at or self.last_poll_at),
+        )
 
     @property
     def dead(self) -> int:
@@ -147,7 +146,9 @@ SELECT coalesce(sum(on_hand), 0)::bigint, coalesce(sum(reserved), 0)::bigint, co
 FROM inventory_stocklevel
 """
 
-_OWED: Final = "SELECT coalesce(sum(open_quantity), 0)::bigint, count(*) FROM inventory_conflict WHERE open_quantity > 0"
+_OWED: Final = (
+    "SELECT coalesce(sum(open_quantity), 0)::bigint, count(*) FROM inventory_conflict WHERE open_quantity > 0"
+)
 
 # Channel 0 stands for all of them. One step into the index by arrival for each channel.
 _LATENCIES: Final = """
@@ -233,4 +234,6 @@ def _channels() -> list[ChannelState]:
 
 def _movements() -> list[StockMovement]:
     latest = StockMovement.objects.order_by("-id")
-    return list(latest.select_related("level__variant", "level__location", "operation", "reservation")[:LATEST])
+    return list(
+        latest.select_related("level__variant", "level__location", "operation", "reservation")[:LATEST]
+    )

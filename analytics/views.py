@@ -4,6 +4,7 @@ import hashlib
 import math
 from typing import Any, Final
 
+from channels.admin.condition import TONES
 from config.admin_panels import NOTHING, Panel, badge, duration, moment, page_of, signed
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
@@ -18,7 +19,6 @@ from analytics.dashboard import MOST_COUNTED, Latency, figures
 #: What one has to be allowed to see to see the figures.
 SEEN: Final = ("inventory.view_stocklevel", "channels.view_channel")
 
-_TONES: Final = {"connected": "good", "degraded": "warning", "down": "bad", "paused": "warning"}
 _MOVEMENT_HEADERS: Final = (
     "Recorded", "SKU", "Location", "What", "On hand", "Reserved", "On hand after", "For", "Operation",
 )  # fmt: skip
@@ -60,7 +60,7 @@ def _content(request: HttpRequest) -> str:
     channels = [
         {
             "channel": each,
-            "tone": _TONES.get(each.state, "neutral"),
+            "tone": TONES.get(each.state, "neutral"),
             "latency": _shown(found.latency_by_channel.get(each.channel_id)),
             "inbound": _counted(each.inbound),
             "due": _counted(each.due),

@@ -1,0 +1,157 @@
+"""The form of a channel: built from what its connector declares.
+
+Secrets go in and never come out: their inputs are always empty, a blank one keeps what is stored, and neither history, log nor error
+report holds a value.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from config.admin_panels import NOTHING
+from django import forms
+from django.views.decorators.debug import sensitive_variables
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from channels.connectors import CONNECTORS
+from channels.connectors.base import Connector, CredentialField
+from channels.errors import ChannelError
+from channels.models import Channel
+
+SETTING: Final = "setting_"
+CREDENTIAL: Final = "credential_"
+EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximum_exposure")
+
+
+class ChannelForm(forms.ModelForm):
+    """What all kinds have in common; `form_for` adds the connector's own fields."""
+
+    #: None for a kind that no connector speaks any more.
+    connector: ClassVar[type[Connector] | None] = None
+
+    class Meta:
+        model = Channel
+        fields = ("merchant", "name", "is_active", *EXPOSURE, "poll_interval")
+        help_texts: ClassVar[dict[str, str]] = {
+            "is_active": "Off: nothing is received, polled or pushed.",
+            "buffer_units": "Units withheld from this channel, of each listing.",
+            "buffer_percent": "Percent withheld, 0 to 100, rounded up to whole units.",
+            "minimum_exposure": "Below this many units the channel shows none.",
+            "maximum_exposure": "The channel never shows more. Empty: no limit.",
+            "poll_interval": "How often orders are polled, as HH:MM:SS. Empty: as the platform allows.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = stored_names(self.instance)
+        for name, field in self.fields.items():
+            if name.startswith(SETTING):
+                field.initial = self.instance.settings.get(name.removeprefix(SETTING), field.initial)
+            elif name.removeprefix(CREDENTIAL) in stored:
+                field.required = False
+                field.help_text = f"{field.help_text} Stored. Leave empty to keep it.".strip()
+
+    def clean_buffer_percent(self) -> int:
+        """Refuses more than everything."""
+        percent: int = self.cleaned_data["buffer_percent"]
+        if percent > 100:
+            raise forms.ValidationError("Not more than 100 percent can be withheld.")
+        return percent
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        """Refuses a name that the merchant has given already, and a minimum above the maximum."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        least, most = cleaned.get("minimum_exposure"), cleaned.get("maximum_exposure")
+        if least is not None and most is not None and least > most:
+            self.add_error("maximum_exposure", f"Must be at least the minimum, {least}.")
+        merchant_id = cleaned["merchant"].pk if cleaned.get("merchant") else self.instance.merchant_id
+        twins = Channel.objects.filter(merchant_id=merchant_id, name=cleaned.get("name"))
+        if twins.exclude(pk=self.instance.pk).exists():
+            self.add_error("name", "This merchant has a channel of that name already.")
+        return cleaned
+
+    def entered_settings(self) -> dict[str, Any]:
+        """Returns the connector's settings as entered."""
+        return {
+            name.removeprefix(SETTING): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith(SETTING) and value is not None
+        }
+
+    @sensitive_variables()
+    def entered_credentials(self) -> dict[str, str]:
+        """Returns the secrets that were entered; those left blank are not among them."""
+        return {
+            name.removeprefix(CREDENTIAL): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith(CREDENTIAL) and value
+        }
+
+
+@sensitive_variables()
+def stored_names(channel: Channel) -> set[str]:
+    """Returns which secrets are stored; none where they cannot be opened."""
+    if channel.pk is None:
+        return set()
+    try:
+        return {name for name, value in channel.credentials.items() if value}
+    except ChannelError:
+        return set()
+
+
+def connector_of(kind: str) -> type[Connector] | None:
+    """Returns the connector of a kind, None for one that is retired or unknown."""
+    return CONNECTORS.get(kind)
+
+
+def form_for(kind: str) -> type[ChannelForm]:
+    """Returns the form class of a kind, with an input for each setting and secret that its connector declares."""
+    connector = connector_of(kind)
+    if connector is None:
+        return ChannelForm
+    fields: dict[str, Any] = {SETTING + name: _setting(name, value) for name, value in connector.settings_schema.items()}
+    fields |= {CREDENTIAL + each.name: _credential(each) for each in connector.credential_fields}
+    return type("ChannelForm", (ChannelForm,), {**fields, "connector": connector})
+
+
+def _setting(name: str, default: Any) -> forms.Field:
+    """Returns the input of a setting, by the type of its default; `...` makes it required text."""
+    label = name.replace("_", " ").capitalize().replace("url", "URL").replace("Api", "API")
+    if isinstance(default, bool):
+        return forms.BooleanField(
+            label=label, required=False, initial=default, widget=UnfoldBooleanSwitchWidget
+        )
+    if isinstance(default, int):
+        return forms.IntegerField(label=label, initial=default, widget=UnfoldAdminIntegerFieldWidget)
+    is_required = default is ...
+    help_text = f"Empty: {default}." if isinstance(default, str) and default else ""
+    return forms.CharField(
+        label=label,
+        required=is_required,
+        initial="" if is_required else default,
+        help_text=help_text,
+        max_length=500,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+def _credential(field: CredentialField) -> forms.Field:
+    """Returns the input of a secret: never filled in, kept from the browser's store."""
+    return forms.CharField(
+        label=field.label,
+        help_text=field.help_text,
+        required=field.is_required,
+        max_length=4000,
+        strip=True,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}, render_value=False),
+    )
+
+
+def shown_settings(settings: Mapping[str, Any]) -> str:
+    """Returns settings as a line of text; they hold no secrets."""
+    return ", ".join(f"{name}: {value}" for name, value in settings.items()) or NOTHING

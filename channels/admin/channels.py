@@ -1,0 +1,242 @@
+"""Channels: how they are connected, what they are offered, how they are doing."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from config.admin_panels import Panel, list_of, page_of
+from config.admin_site import HistoryAdmin, own_page
+from django.conf import settings
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from channels import polling
+from channels.admin.channel_actions import ChannelActions
+from channels.admin.channel_form import (
+    CREDENTIAL,
+    EXPOSURE,
+    SETTING,
+    ChannelForm,
+    connector_of,
+    form_for,
+    shown_settings,
+)
+from channels.admin.condition import condition_badge, condition_of, health_of
+from channels.connectors import CONNECTORS
+from channels.errors import ChannelError
+from channels.models import Channel, ListingLevel
+from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
+
+
+@admin.register(Channel)
+class ChannelAdmin(ChannelActions, HistoryAdmin):
+    """Accounts at platforms; one that ends is switched off, not deleted: its orders stay."""
+
+    list_display = ("name", "kind", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant")
+    list_filter = ("is_active", "is_paused", "merchant")
+    search_fields = ("name",)
+    autocomplete_fields = ("merchant",)
+    form = ChannelForm
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        """Leaves the credentials closed, and brings health and merchant along."""
+        queryset: QuerySet[Channel] = super().get_queryset(request)
+        return queryset.defer("credentials").select_related("merchant", "health")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False: its orders and what it was told stay."""
+        return False
+
+    def may_connect(self, request: HttpRequest) -> bool:
+        """Returns whether whoever asks may enter settings and credentials."""
+        return request.user.has_perm("channels.connect_channel")
+
+    def may_tune(self, request: HttpRequest) -> bool:
+        """Returns whether whoever asks may set what the channel is offered."""
+        return request.user.has_perm("channels.tune_channel")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Returns whether whoever asks may connect a new channel."""
+        return bool(super().has_add_permission(request)) and self.may_connect(request)
+
+    # -- the form
+
+    @method_decorator(sensitive_post_parameters())
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Asks for the kind of a new channel first; hides what was posted from error reports."""
+        if object_id is None and request.GET.get("kind") not in CONNECTORS and self.has_add_permission(request):
+            kinds = [(kind, connector.label) for kind, connector in CONNECTORS.items()]
+            return own_page(request, "onecount/channel_kinds.html", "Connect a channel", kinds=kinds, opts=self.opts)
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Builds the form of the channel's kind."""
+        if obj is None and request.GET.get("kind") not in CONNECTORS:
+            raise Http404
+        kwargs["form"] = form_for(_kind_of(request, obj)) if self.may_connect(request) else ChannelForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Groups the inputs: account, connection, secrets, what the channel is offered."""
+        declared = form_for(_kind_of(request, obj)).declared_fields if self.may_connect(request) else {}
+        connection = [name for name in declared if name.startswith(SETTING)]
+        secrets = [name for name in declared if name.startswith(CREDENTIAL)]
+        account = ["merchant", "name", "kind_label", "is_active"]
+        sets: list[tuple[str | None, dict[str, Any]]] = [(None, {"fields": [*account, "is_paused"] if obj else account})]
+        sets.append(("Connection", {"fields": [*(connection or ["settings_shown"]), "poll_interval"]}))
+        if secrets:
+            sets.append(("Credentials", {"fields": secrets, "description": "Written, never shown again."}))
+        sets.append(("What the channel is offered", {"fields": list(EXPOSURE)}))
+        return sets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Leaves each role the inputs that are its own."""
+        fields: tuple[str, ...] = ("kind_label", "is_paused", "settings_shown")
+        if obj is not None:
+            fields += ("merchant",)
+        if not self.may_connect(request):
+            fields += ("merchant", "name", "is_active", "poll_interval")
+        return fields if self.may_tune(request) else (*fields, *EXPOSURE)
+
+    @admin.display(description="platform")
+    def kind_label(self, channel: Channel) -> str:
+        """Names the platform."""
+        connector = connector_of(channel.kind)
+        return connector.label if connector else f"{channel.kind or 'new'} (no connector speaks it)"
+
+    @admin.display(description="settings")
+    def settings_shown(self, channel: Channel) -> str:
+        """Returns the settings for those who may not change them."""
+        return shown_settings(channel.settings)
+
+    @sensitive_variables()
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        """Keeps settings and newly entered secrets; what else is stored stays, whoever else writes meanwhile."""
+        with transaction.atomic():
+            obj.kind = obj.kind or _kind_of(request, None)
+            obj.settings = {**obj.settings, **form.entered_settings()}
+            entered = form.entered_credentials()
+            if entered or not change:
+                obj.credentials = {**(_locked_credentials(obj) if change else {}), **entered}
+            super().save_model(request, obj, form, change)
+            if change and set(EXPOSURE) & set(form.changed_data):
+                _tell_anew(obj)
+        if obj.is_active:
+            polling.ensure_feeds()
+
+    # -- the list
+
+    @admin.display(description="state")
+    def state(self, channel: Channel) -> str:
+        """Says in a word how the channel is doing."""
+        return condition_badge(condition_of(channel))
+
+    @admin.display(description="last push", empty_value="never")
+    def last_push_at(self, channel: Channel) -> Any:
+        """Returns when it was last told a number."""
+        return health_of(channel).last_push_at
+
+    @admin.display(description="last webhook", empty_value="never")
+    def last_webhook_at(self, channel: Channel) -> Any:
+        """Returns when it was last heard of."""
+        return health_of(channel).last_webhook_at
+
+    @admin.display(description="last poll", empty_value="never")
+    def last_poll_at(self, channel: Channel) -> Any:
+        """Returns when it was last read."""
+        return health_of(channel).last_poll_at
+
+    # -- the page of one channel
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Shows the webhook address to those who connect channels."""
+        channel = context.get("original")
+        if channel is not None and self.may_connect(request):
+            context["banner"] = "onecount/webhook_address.html"
+            context["webhook_address"] = f"{settings.PUBLIC_URL}{webhook_path(channel)}"
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def object_links(self, request: HttpRequest, instance: Channel) -> list[tuple[str, str]]:
+        """Leads to what belongs to the channel."""
+        query = f"channel__id__exact={instance.pk}"
+        models = (("listing", "Listings"), ("channelorder", "Orders"), ("channellocation", "Places"), ("push", "Pushes"))
+        return [(list_of(f"channels.{model}", query), text) for model, text in models]
+
+    def panels(self, request: HttpRequest, instance: Channel) -> list[Panel]:
+        """Shows how it is doing: contacts, subscriptions, feeds, limits."""
+        return [_health_panel(instance), _problems_panel(instance), _feeds_panel(instance), _buckets_panel(instance)]
+
+
+def webhook_path(channel: Channel) -> str:
+    """Returns the path that the platform posts to."""
+    return reverse("channels:webhook", args=[channel.public_id])
+
+
+def _kind_of(request: HttpRequest, channel: Channel | None) -> str:
+    return channel.kind if channel is not None else request.GET.get("kind", "")
+
+
+@sensitive_variables()
+def _locked_credentials(channel: Channel) -> dict[str, Any]:
+    """Returns what is stored, under the row's lock; nothing where no key opens it, so that it can be entered anew."""
+    rows = Channel.objects.select_for_update().filter(pk=channel.pk)
+    try:
+        stored: dict[str, Any] = rows.values_list("credentials", flat=True).get()
+    except ChannelError:
+        return {}
+    return stored
+
+
+def _tell_anew(channel: Channel) -> None:
+    """Has all numbers of a channel computed again after a rule was edited."""
+    levels = ListingLevel.objects.filter(channel=channel, listing__variant__isnull=False)
+    mark_listing_levels(list(levels.order_by("id").values_list("id", flat=True)), lane=Lane.DECREASE)
+
+
+def _health_panel(channel: Channel) -> Panel:
+    health = health_of(channel)
+    rows: Iterable[tuple[str, Any]] = (
+        ("State", condition_badge(condition_of(channel))),
+        ("Last push", health.last_push_at),
+        ("Last webhook", health.last_webhook_at),
+        ("Last poll", health.last_poll_at),
+        ("Last success", health.last_success_at),
+        ("Last error", health.last_error_at),
+        ("What it said", health.last_error),
+        ("Failures in a row", str(health.consecutive_failures)),
+        ("Breaker open until", health.breaker_open_until),
+        ("Because", health.breaker_reason),
+    )
+    return Panel("Health", ("", ""), list(rows))
+
+
+def _problems_panel(channel: Channel) -> Panel:
+    health = health_of(channel)
+    problems = [p for p in health.subscription_problems if isinstance(p, dict)]
+    rows = [(p.get("topic"), p.get("problem"), p.get("remedy")) for p in problems]
+    audited = health.subscriptions_audited_at
+    empty = "Nothing was wrong at the last audit." if audited else "Not audited yet."
+    note = f"Audited {audited:%Y-%m-%d %H:%M:%S} UTC." if audited else ""
+    return Panel("Webhook subscriptions", ("Topic", "Problem", "Remedy"), rows, empty=empty, note=note)
+
+
+def _feeds_panel(channel: Channel) -> Panel:
+    rows = [
+        (page_of(feed, feed.name), feed.last_polled_at, feed.next_poll_at, feed.polls, feed.failures, feed.last_error)
+        for feed in channel.feeds.order_by("name")
+    ]
+    return Panel("Polls", ("Feed", "Last", "Next", "Polls", "Failures in a row", "Last error"), rows)
+
+
+def _buckets_panel(channel: Channel) -> Panel:
+    rows = [
+        (bucket.name, round(bucket.tokens), round(bucket.capacity), f"{bucket.refill_per_second:g}", bucket.blocked_until)
+        for bucket in channel.buckets.order_by("name")
+    ]
+    return Panel("Limits", ("Bucket", "Left", "Of", "Back each second", "Blocked until"), rows)
+
