@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from channels.errors import BadMessage
-from channels.events import ChannelEvent, LevelObserved, OrderLineState, OrderState
+from channels.events import ChannelEvent, LevelObserved, OrderDeleted, OrderHint, OrderLineState, OrderState
 
 #: More units than any shelf or order line holds; Shopify's own limit for a quantity.
 LARGEST_QUANTITY: Final = 1_000_000_000
@@ -49,12 +49,14 @@ def check_events(events: Iterable[ChannelEvent]) -> None:
             check_order(event)
         elif isinstance(event, LevelObserved):
             _check_shelf(event)
+        elif isinstance(event, OrderHint | OrderDeleted):
+            _check_id("order", event.external_id)
 
 
 def check_order(state: OrderState) -> None:
     """Raises `BadMessage` for an order without id, with a line twice, or with counts that cannot be."""
     _check_id("order", state.external_id)
-    check_text("".join((state.external_id, state.number, state.country, state.currency)))
+    check_text("".join((state.number, state.country, state.currency)))
     if state.updated_at.tzinfo is None or state.ordered_at.tzinfo is None:
         raise BadMessage(f"Order {state.external_id} has a time without a time zone.")
     seen: set[str] = set()
@@ -84,3 +86,4 @@ def _check_shelf(event: LevelObserved) -> None:
 def _check_id(what: str, external_id: str) -> None:
     if not external_id or len(external_id) > 200:
         raise BadMessage(f"The id of the {what} is empty or longer than 200 characters.")
+    check_text(external_id)
