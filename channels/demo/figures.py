@@ -27,7 +27,7 @@ from inventory.proof import prove
 _ORDERS: Final = """
 SELECT o.channel_id, o.external_id, o.arrived_at,
        o.applied_at IS NOT NULL,
-       NOT EXISTS (
+       (o.state_digest <> '' OR o.is_deleted) AND NOT EXISTS (
            SELECT FROM channels_channelorderline l
            WHERE l.order_id = o.id AND greatest(l.quantity - l.cancelled, l.fulfilled) > 0
        ),

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from channels.demo.arguments import at_least_one, port
 from channels.demo.shops import FIRST_PORT, Shop, Temper
 from channels.demo.stage import Performance
 from config import serving
@@ -25,12 +26,14 @@ def add_process_options(parser: CommandParser) -> None:
         "--host", default="127.0.0.1", help="address of the web server (default: %(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, default=8000, help="port of the web server (default: %(default)s)"
+        "--port", type=port, default=8000, help="port of the web server (default: %(default)s)"
     )
     parser.add_argument(
-        "--shop-port", type=int, default=FIRST_PORT, help="first port of the shops (default: %(default)s)"
+        "--shop-port", type=port, default=FIRST_PORT, help="first port of the shops (default: %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=2, help="web worker processes (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=at_least_one, default=2, help="web worker processes (default: %(default)s)"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print the summary as one JSON object on standard output"
     )

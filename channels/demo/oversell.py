@@ -4,6 +4,7 @@ A unit is oversold when it was sold beyond the stock and its sale was committed 
 took the last unit; within that second no message could have stopped it (a conflict of physics).
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class StockEvent:
     at: float
     sku: str
     delta: int
+    #: A correction of the stock takes units too, but sells none.
+    is_sale: bool = True
 
 
 @dataclass(slots=True)
@@ -46,9 +49,9 @@ def count_oversold(
 
 
 def _walk(stock: int, events: Iterable[StockEvent], grace: float, total: Oversell) -> None:
-    ran_out_at: float | None = 0.0 if stock <= 0 else None
+    ran_out_at: float | None = -math.inf if stock <= 0 else None
     for event in events:
-        beyond = max(-event.delta - max(stock, 0), 0) if event.delta < 0 else 0
+        beyond = max(-event.delta - max(stock, 0), 0) if event.is_sale else 0
         if beyond and ran_out_at is not None and event.at - ran_out_at > grace:
             total.oversold_units += beyond
         else:

@@ -6,8 +6,8 @@ return after. Every row read ends in exactly one counted outcome.
 """
 
 import hashlib
-import threading
 import time
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +21,7 @@ from channels.demo.oversell import StockEvent
 from channels.demo.sales_file import Row, RowKind, Tally
 from channels.demo.shops import Shop
 from channels.sandbox import Refused
+from inventory.errors import StockBusy
 from inventory.ledger import Context
 from inventory.stock import AdjustmentLine, adjust
 
@@ -28,16 +29,30 @@ from inventory.stock import AdjustmentLine, adjust
 BUYERS: Final = 6
 #: An order is shipped once this many have been placed after it.
 SHIP_AFTER: Final = 200
+#: Seconds to wait before trying again when others hold the stock.
+_PATIENCE: Final = (0.1, 0.5, 2.0)
 
 
 @dataclass(slots=True)
 class SoldUnits:
     """Units of a SKU sold in one order, and how many of them are left with the customer."""
 
+    #: Line of the file.
+    line: int
     shop: Shop
     order_id: str
     units: int
     is_shipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a shop made of one order; without an id when it refused every row."""
+
+    shop: Shop
+    order_id: str | None
+    rows: Sequence[Row]
+    refused: Sequence[Row]
 
 
 @dataclass(slots=True)
@@ -108,9 +123,8 @@ class Replay:
         self._location_id = location_id
         self._variant_ids = variant_ids
         self._sold: dict[str, list[SoldUnits]] = defaultdict(list)
-        self._placed: list[tuple[Shop, str, list[tuple[str, int]]]] = []
+        self._placed: list[tuple[Shop, str, list[str]]] = []
         self._shipped = 0
-        self._lock = threading.Lock()
         self.played = Played()
         self.orders = 0
 
@@ -125,57 +139,47 @@ class Replay:
         """Plays all rows in their sequence, at most `rate` orders a second."""
         started = time.monotonic()
         with ThreadPoolExecutor(BUYERS, thread_name_prefix="buyer") as buyers:
-            waiting: list[Future[None]] = []
+            waiting: list[Future[Placement]] = []
             for kind, order, of_order in _orders(rows):
                 if should_stop():
                     return
                 if kind is RowKind.SALE:
                     self.orders += 1
-                    waiting.append(buyers.submit(self._place, order, of_order))
+                    waiting.append(buyers.submit(_place, shop_of(order, self._shops), of_order))
                     _pace(started, self.orders, rate)
                 else:
-                    _finish(waiting)
+                    self._finish(waiting)
                     self._apply(kind, of_order)
                 if len(waiting) >= BUYERS * 4:
-                    _finish(waiting)
+                    self._finish(waiting)
                     self._ship_older()
                     report(f"{self.orders} orders placed, {self.played.sold_rows} lines")
-            _finish(waiting)
+            self._finish(waiting)
 
-    def _place(self, order: str, rows: Sequence[Row]) -> None:
-        """Places one order; what the shop refuses is left out, and the rest is ordered all the same."""
-        shop = shop_of(order, self._shops)
-        wanted = list(rows)
-        while wanted:
-            try:
-                placed = shop.client.place_order([(row.sku, row.quantity) for row in wanted])
-            except Refused as refusal:
-                wanted = self._without(wanted, refusal.sku)
-                continue
-            self._note(shop, placed.id, wanted)
+    def _finish(self, waiting: list[Future[Placement]]) -> None:
+        """Waits for the orders, and notes them in the sequence of the file, whichever was placed first."""
+        for future in waiting:
+            self._note(future.result())
+        waiting.clear()
+
+    def _note(self, placement: Placement) -> None:
+        self.played.refused_rows += len(placement.refused)
+        self.played.refused_units += sum(row.quantity for row in placement.refused)
+        if placement.order_id is None:
             return
-
-    def _without(self, wanted: list[Row], sku: str) -> list[Row]:
-        """Leaves out the last row of a SKU that the shop has not enough of."""
-        last = max(index for index, row in enumerate(wanted) if row.sku == sku)
-        with self._lock:
-            self.played.refused_rows += 1
-            self.played.refused_units += wanted[last].quantity
-        return wanted[:last] + wanted[last + 1 :]
-
-    def _note(self, shop: Shop, order_id: str, rows: Sequence[Row]) -> None:
-        with self._lock:
-            self.played.sold_rows += len(rows)
-            for row in rows:
-                self._sold[row.sku].append(SoldUnits(shop, order_id, row.quantity))
-            self._placed.append((shop, order_id, [(row.sku, row.quantity) for row in rows]))
+        shop, order_id, rows = placement.shop, placement.order_id, placement.rows
+        self.played.sold_rows += len(rows)
+        for row in rows:
+            sold = SoldUnits(row.line, shop, order_id, row.quantity)
+            insort(self._sold[row.sku], sold, key=_line_of)
+        self._placed.append((shop, order_id, [row.sku for row in rows]))
 
     def _ship_older(self) -> None:
         """Ships the orders after which enough others were placed."""
         while self._shipped < len(self._placed) - SHIP_AFTER:
-            shop, order_id, lines = self._placed[self._shipped]
+            shop, order_id, skus = self._placed[self._shipped]
             self._shipped += 1
-            for sku, _ in lines:
+            for sku in skus:
                 for sold in self._sold[sku]:
                     if sold.order_id == order_id and sold.shop is shop and not sold.is_shipped:
                         sold.is_shipped = True
@@ -194,7 +198,7 @@ class Replay:
         missing = row.quantity
         for sold in reversed(self._sold[row.sku]):
             units = min(sold.units, missing)
-            if units:
+            if units and sold.line < row.line:
                 missing -= self._take_back_from(sold, row.sku, units)
         self.played.unmatched_units += missing
         if missing == row.quantity:
@@ -218,26 +222,58 @@ class Replay:
         context = Context(
             self._merchant_id, f"replay:{row.order}:{row.line}", actor="replay", document=row.order
         )
-        adjust(context, [line])
-        self.played.events.append(StockEvent(time.time(), row.sku, row.quantity))
+        _adjust_patiently(context, line)
+        self.played.events.append(StockEvent(time.time(), row.sku, row.quantity, is_sale=False))
         self.played.adjusted_rows += 1
         self.played.adjusted_units += row.quantity
 
 
+def _place(shop: Shop, rows: Sequence[Row]) -> Placement:
+    """Places one order; what the shop refuses is left out, and the rest is ordered all the same."""
+    wanted, refused = list(rows), []
+    while wanted:
+        try:
+            placed = shop.client.place_order([(row.sku, row.quantity) for row in wanted])
+        except Refused as refusal:
+            last = max(index for index, row in enumerate(wanted) if row.sku == refusal.sku)
+            refused.append(wanted.pop(last))
+        else:
+            return Placement(shop, placed.id, wanted, refused)
+    return Placement(shop, None, (), refused)
+
+
+def _adjust_patiently(context: Context, line: AdjustmentLine) -> None:
+    """Adjusts, again a few times while others hold the stock; the key makes repeating it harmless."""
+    for seconds in _PATIENCE:
+        try:
+            adjust(context, [line])
+        except StockBusy:
+            time.sleep(seconds)
+        else:
+            return
+    adjust(context, [line])
+
+
+def _line_of(sold: SoldUnits) -> int:
+    return sold.line
+
+
 def _orders(rows: Sequence[Row]) -> Iterator[tuple[RowKind, str, list[Row]]]:
+    """Groups rows that belong together; a sale order's rows come where its first one is, even when they lie apart."""
+    sales: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.kind is RowKind.SALE:
+            sales[row.order].append(row)
     for (kind, order), group in groupby(rows, key=lambda row: (row.kind, row.order)):
-        yield kind, order, list(group)
+        if kind is not RowKind.SALE:
+            yield kind, order, list(group)
+        elif order in sales:
+            yield kind, order, sales.pop(order)
 
 
 def _pace(started: float, orders: int, rate: float | None) -> None:
     if rate is not None:
         time.sleep(max(started + orders / rate - time.monotonic(), 0.0))
-
-
-def _finish(waiting: "list[Future[None]]") -> None:
-    for future in waiting:
-        future.result()
-    waiting.clear()
 
 
 def account_for(tally: Tally, played: Played) -> bool:

@@ -179,7 +179,7 @@ def wait_until_quiet(stage: Stage, should_stop: Callable[[], bool]) -> bool:
 def work_left(stage: Stage, *, polled_after: Any = None) -> dict[str, int]:
     """Returns what is still on its way, by kind of work; empty when nothing is."""
     ids = stage.channel_ids
-    levels = ListingLevel.objects.filter(channel_id__in=ids, dead_at__isnull=True)
+    levels = ListingLevel.objects.filter(channel_id__in=ids, dead_at__isnull=True, listing__is_active=True)
     counts = {
         "deliveries": WebhookDelivery.objects.filter(
             channel_id__in=ids, state=DeliveryState.RECEIVED
@@ -200,9 +200,8 @@ def live_line(stage_channel_ids: Sequence[int]) -> str:
     orders = recent.count()
     spans = sorted(
         (done - arrived).total_seconds()
-        for arrived, done in recent.filter(propagated_at__isnull=False).values_list(
-            "arrived_at", "propagated_at"
-        )
+        for arrived, done in recent.values_list("arrived_at", "propagated_at")
+        if done is not None
     )
     due = ListingLevel.objects.filter(
         channel_id__in=stage_channel_ids, wanted__gt=F("done"), dead_at__isnull=True

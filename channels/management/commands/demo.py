@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from channels.demo import options as common
+from channels.demo.arguments import above_zero
 from channels.demo.catalogue import catalogue
 from channels.demo.plays import Shoppers
 from channels.demo.shops import Temper, shops
@@ -26,10 +27,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         common.add_process_options(parser)
         parser.add_argument(
-            "--for", dest="seconds", type=float, metavar="SECONDS", help="end after this time"
+            "--for", dest="seconds", type=above_zero, metavar="SECONDS", help="end after this time"
         )
         parser.add_argument(
-            "--rate", type=float, default=2.0, help="orders a second in all (default: %(default)s)"
+            "--rate", type=above_zero, default=2.0, help="orders a second in all (default: %(default)s)"
         )
         parser.add_argument(
             "--profile", choices=["healthy", "slow", "mean"], default="healthy", help="how the shops behave"

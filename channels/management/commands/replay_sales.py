@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from channels.demo import options as common
+from channels.demo.arguments import above_zero, at_least_one, not_below_zero
 from channels.demo.plays import History
 from channels.demo.replay import choose_rows, units_sold
 from channels.demo.sales_file import NO_GOODS, Columns, Row, SalesFileError, Tally, read_rows
@@ -31,12 +32,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         defaults = Columns()
         parser.add_argument("file", type=Path, help="CSV or CSV.gz, UTF-8, with a header row")
-        parser.add_argument("--limit-orders", type=int, metavar="N", help="stop after N sale orders")
+        parser.add_argument("--limit-orders", type=at_least_one, metavar="N", help="stop after N sale orders")
         parser.add_argument(
-            "--stock-ratio", type=float, default=1.0, help="opening stock by units sold (default 1)"
+            "--stock-ratio", type=not_below_zero, default=1.0, help="opening stock by units sold (default 1)"
         )
         parser.add_argument(
-            "--rate", type=float, help="orders a second (default: as fast as the shops allow)"
+            "--rate", type=above_zero, help="orders a second (default: as fast as the shops allow)"
         )
         parser.add_argument(
             "--shop-limits", choices=["true", "generous"], default="generous", help="the shops' rate limits"
