@@ -86,7 +86,7 @@ def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, pri
     A bucket that is new starts full, as `declared`. With `priority` the share that ordinary callers leave may
     be taken as well. Call it outside transactions: the row stays locked until the commit.
     """
-    parameters = {
+    parameters: dict[str, float | int | str | None] = {
         "channel": channel_id,
         "name": bucket,
         "cost": max(float(cost), 0.0),
@@ -112,7 +112,7 @@ def learn(channel_id: int, bucket: str, reading: LimitReading, *, refund: float 
     A capacity, rate or pause that makes no sense is not believed.
     """
     blocked_for = reading.blocked_for
-    parameters = {
+    parameters: dict[str, float | int | str | None] = {
         "channel": channel_id,
         "name": bucket,
         "capacity": _positive(reading.capacity),

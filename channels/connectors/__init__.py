@@ -1,0 +1,25 @@
+"""The platforms we speak to: one package each, and one line here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from channels.connectors.base import Connector
+from channels.connectors.bol import BolConnector
+from channels.connectors.shopify import ShopifyConnector
+from channels.connectors.woocommerce import WooCommerceConnector
+from channels.errors import Misconfigured
+
+#: Every connector by its kind. A channel of a kind that was retired stays readable, but is not spoken to.
+CONNECTORS: Final[Mapping[str, type[Connector]]] = {
+    "shopify": ShopifyConnector,
+    "woocommerce": WooCommerceConnector,
+    "bol": BolConnector,
+}
+
+
+def connector_class(kind: str) -> type[Connector]:
+    """Returns the connector of a kind. Raises `Misconfigured` for kinds that are retired or unknown."""
+    try:
+        return CONNECTORS[kind]
+    except KeyError:
+        raise Misconfigured(f"There is no connector for channels of the kind {kind!r} (any more).") from None

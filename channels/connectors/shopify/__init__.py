@@ -1,0 +1,5 @@
+"""The Shopify connector."""
+
+from channels.connectors.shopify.connector import ShopifyConnector
+
+__all__ = ["ShopifyConnector"]
