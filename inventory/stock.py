@@ -12,7 +12,7 @@ from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
 from inventory.models.stock import MovementKind, Reason, StockMovement
 from inventory.posting import HeldUnits, OwedUnits, Posting
-from inventory.validation import check_quantities, check_references
+from inventory.validation import LARGEST_QUANTITY, check_quantities, check_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ def ship(context: Context, lines: Sequence[ShipmentLine]) -> Outcome:
 
 def adjust(context: Context, lines: Sequence[AdjustmentLine]) -> Outcome:
     """Corrects what is on hand. A loss takes what is available, then the newest reservations, which become conflicts."""
-    check_quantities("delta", [abs(line.delta) for line in lines], smallest=1)
+    check_quantities("delta", [line.delta for line in lines], smallest=-LARGEST_QUANTITY)
+    if not all(line.delta for line in lines):
+        raise InvalidStockRequest("delta", "must not be 0.")
 
     def work(posting: Posting) -> None:
         _lock(posting, lines)

@@ -14,6 +14,7 @@ from inventory.stock import (
     receive,
     ship,
 )
+from inventory.validation import LARGEST_QUANTITY
 from tests.inventory.cast import (
     LONG_AGO,
     Cast,
@@ -298,4 +299,13 @@ def test_one_count_takes_from_one_place_and_finds_in_another(cast: Cast) -> None
     assert level_of(cast.mug, cast.warehouse) == (1, 1, 0)
     assert level_of(cast.mug, cast.store) == (2, 0, 0)
     assert owed() == {("order", "broken"): 2}
+    assert_ledger_holds()
+
+
+def test_the_largest_quantity_passes_through_and_adds_up(cast: Cast) -> None:
+    for _ in range(3):
+        cast.receive(LARGEST_QUANTITY)
+    cast.settle("order", wanted=LARGEST_QUANTITY)
+    cast.settle("order", fulfilled=LARGEST_QUANTITY)
+    assert level_of(cast.mug, cast.warehouse) == (2 * LARGEST_QUANTITY, 0, 0)
     assert_ledger_holds()
