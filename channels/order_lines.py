@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from django.db.models import Q
+
 from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine, Listing
 from channels.places import Places
@@ -39,10 +41,12 @@ class LineChange:
     was_demanded: int
     was_fulfilled: int
     was_at: int | None
-    #: Units that the shop had taken off its own number for this line.
+    #: Units that the shop had taken off its own number for this line, and of what.
     was_off_the_shelf: int
-    #: The channel's listing of what was sold, where it is known.
+    was_sold_as: tuple[str, str]
+    #: The channel's listing of what is sold, and of what was sold as the state before had it; None if unknown.
     listing: Listing | None = None
+    was_listing: Listing | None = None
 
     @classmethod
     def of(cls, line: ChannelOrderLine) -> "LineChange":
@@ -53,6 +57,7 @@ class LineChange:
             line.applied_fulfilled,
             line.channel_location_id,
             line.quantity - line.restocked,
+            (line.listing_external_id, line.sku),
         )
 
     @property
@@ -62,8 +67,8 @@ class LineChange:
 
     @property
     def off_the_shelf(self) -> int:
-        """Units by which the shop lowered its number since the state before; negative when put back."""
-        return self.line.quantity - self.line.restocked - self.was_off_the_shelf
+        """Units that the shop has taken off its own number for this line."""
+        return self.line.quantity - self.line.restocked
 
 
 def changes_of(order: ChannelOrder, *, is_new: bool) -> dict[str, LineChange]:
@@ -107,7 +112,7 @@ def _price(price: Decimal | None) -> Decimal | None:
 
 
 def link(channel: Channel, changes: Sequence[LineChange]) -> None:
-    """Links lines to the channel's listings and to variants: by the listing's mapping, else by exact SKU.
+    """Links lines to the channel's listings, and to variants by the listing's mapping, else by exact SKU.
 
     A line whose units the ledger has already keeps its variant.
     """
@@ -115,19 +120,40 @@ def link(channel: Channel, changes: Sequence[LineChange]) -> None:
     variants = _variants_of(channel, changes)
     for change in changes:
         line = change.line
-        change.listing = listings.get(line.listing_external_id)
+        change.listing = listings.find(line.listing_external_id, line.sku)
+        change.was_listing = listings.find(*change.was_sold_as)
         if change.is_applied:
             continue
         mapped = change.listing.variant_id if change.listing else None
         line.variant_id = mapped or variants.get(line.sku)
 
 
-def _listings_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, Listing]:
-    ids = {change.line.listing_external_id for change in changes} - {""}
-    if not ids:
-        return {}
-    found = Listing.objects.filter(channel=channel, external_id__in=ids).only("external_id", "variant_id")
-    return {listing.external_id: listing for listing in found}
+class _Listings:
+    """A channel's listings by the platform's id, or by SKU where the platform gave no id and one listing has it."""
+
+    def __init__(self, found: Iterable[Listing]) -> None:
+        self._by_id: dict[str, Listing] = {}
+        self._by_sku: dict[str, list[Listing]] = {}
+        for listing in found:
+            self._by_id[listing.external_id] = listing
+            self._by_sku.setdefault(listing.sku, []).append(listing)
+
+    def find(self, external_id: str, sku: str) -> Listing | None:
+        """Returns the one listing that is meant, or None."""
+        if external_id:
+            return self._by_id.get(external_id)
+        candidates = self._by_sku.get(sku, []) if sku else []
+        return candidates[0] if len(candidates) == 1 else None
+
+
+def _listings_of(channel: Channel, changes: Iterable[LineChange]) -> _Listings:
+    names = [(c.line.listing_external_id, c.line.sku) for c in changes] + [c.was_sold_as for c in changes]
+    ids = {external_id for external_id, _ in names if external_id}
+    skus = {sku for external_id, sku in names if sku and not external_id}
+    if not ids and not skus:
+        return _Listings(())
+    named = Listing.objects.filter(Q(external_id__in=ids) | Q(sku__in=skus), channel=channel)
+    return _Listings(named.only("external_id", "sku", "variant_id"))
 
 
 def _variants_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, int]:

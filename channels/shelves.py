@@ -36,17 +36,22 @@ RETURNING level.id
 def lower_expected(channel: Channel, changes: Iterable[LineChange], places: Places) -> list[int]:
     """Takes what the shop sold off the numbers we expect on its shelves; returns those listing levels.
 
-    Units that it put back raise them again. Where the platform names no place and the channel has several,
-    nobody knows which shelf it was, and nothing is changed. A platform that leaves its number alone and
-    subtracts its open orders when showing it is left alone here as well.
+    Units that it put back raise them again; a line that turns out to be taken from another place counts
+    there. Where the platform names no place and the channel has several, nobody knows which shelf it was, and
+    nothing is changed. A platform that leaves its number alone and subtracts its open orders when showing it
+    is left alone here as well.
     """
     if not _decrements_itself(channel):
         return []
     units: Counter[tuple[int, int]] = Counter()
+    only = places.only_active_id()
     for change in changes:
-        place_id = change.line.channel_location_id or places.only_active_id()
+        place_id = change.line.channel_location_id or only
         if change.listing is not None and place_id is not None:
             units[change.listing.pk, place_id] += change.off_the_shelf
+        was_at = change.was_at or only
+        if change.was_listing is not None and was_at is not None:
+            units[change.was_listing.pk, was_at] -= change.was_off_the_shelf
     sold = [(listing_id, place_id, count) for (listing_id, place_id), count in units.items() if count]
     return _lower(sold) if sold else []
 

@@ -1,5 +1,6 @@
 """An order's messages move the ledger to what the order is now."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -162,6 +163,39 @@ def test_the_shop_is_expected_to_show_less_by_what_it_sold_and_more_by_what_it_p
     apply(shop, line("MUG", 3))
     assert shop.shelf(listing).expected == 2
     apply(shop, line("MUG", 3, cancelled=2, restocked=1), at=1)
+    assert shop.shelf(listing).expected == 3
+
+
+def test_a_sale_whose_place_is_told_later_is_then_taken_off_that_shelf() -> None:
+    shop = open_shop()
+    shop.add_location("north", place="gid-1")
+    shop.add_location("south", place="gid-2")
+    shop.add_variant("MUG", {"north": 5, "south": 5})
+    listing = shop.list_variant("MUG")
+    listing.levels.update(expected=5)
+
+    def expected() -> list[int | None]:
+        return list(
+            listing.levels.order_by("channel_location__external_id").values_list("expected", flat=True)
+        )
+
+    apply(shop, line("MUG", 2))
+    assert expected() == [5, 5, 5]
+    apply(shop, line("MUG", 2, place="gid-1"))
+    assert expected() == [5, 3, 5]
+    apply(shop, line("MUG", 2, place="gid-2"), at=1)
+    assert expected() == [5, 5, 3]
+    assert (shop.level("MUG", "north"), shop.level("MUG", "south")) == ((5, 0), (5, 2))
+
+
+def test_a_sale_without_the_listings_id_is_known_by_its_sku() -> None:
+    shop = open_shop({"MUG": 5})
+    listing = shop.list_variant("MUG")
+    ListingLevel.objects.update(expected=5)
+    bare = replace(line("MUG", 2), listing_external_id="")
+    apply(shop, bare)
+    assert shop.shelf(listing).expected == 3
+    apply(shop, line("MUG", 2))
     assert shop.shelf(listing).expected == 3
 
 
