@@ -1,9 +1,9 @@
-"""The figures of the dashboard: four statements, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: five statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
-- *Sums over whole tables* (stock in all, and the latency of an hour's orders) are computed once in `SLOW_SECONDS` for all who watch
-  and kept in Django's cache; a few hundred thousand levels take some ten milliseconds each time.
+- *Sums over whole tables* (stock in all, and the latency of an hour's orders) are computed once in `SLOW_SECONDS` by each
+  web process and kept in Django's cache, however many watch; a few hundred thousand levels take some ten milliseconds.
 - *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows,
   counted up to `MOST_COUNTED`, and the latest movements from the end of the primary key; kept for `FAST_SECONDS`.
 """
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from channels.admin.condition import condition
 from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
+
+from channels.admin.condition import condition
 from inventory.models import StockMovement
 
 SLOW_SECONDS: Final = 5

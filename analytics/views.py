@@ -4,17 +4,17 @@ import hashlib
 import math
 from typing import Any, Final
 
-from channels.admin.condition import TONES
-from config.admin_panels import NOTHING, Panel, badge, duration, moment, page_of, signed
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
-from inventory.admin.references import linked
-from inventory.models import StockMovement
 
 from analytics.dashboard import MOST_COUNTED, Latency, figures
+from channels.admin.condition import TONES
+from config.admin_panels import NOTHING, Change, Panel, badge, duration, moment, page_of
+from inventory.admin.references import linked
+from inventory.models import StockMovement
 
 #: What one has to be allowed to see to see the figures.
 SEEN: Final = ("inventory.view_stocklevel", "channels.view_channel")
@@ -104,8 +104,8 @@ def _movement_rows(movements: list[StockMovement]) -> list[tuple[Any, ...]]:
             page_of(each.level.variant),
             each.level.location.code,
             badge(each.get_kind_display()),
-            signed(each.on_hand_delta),
-            signed(each.reserved_delta),
+            Change(each.on_hand_delta),
+            Change(each.reserved_delta),
             each.on_hand_after,
             references.get(each.reservation.reference, "") if each.reservation else each.operation.document,
             page_of(each.operation, each.operation.verb),

@@ -49,9 +49,19 @@ class Panel:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a count; shown with its sign, 0 as a dash."""
+
+    units: int
+
+    def __str__(self) -> str:
+        return signed(self.units)
+
+
 def is_count(value: Any) -> bool:
     """Returns whether a value is lined up to the right."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Change) and not isinstance(value, bool)
 
 
 def shown(value: Any) -> str:
@@ -62,7 +72,7 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return moment(value)
-    return intcomma(value) if is_count(value) else str(value)
+    return str(intcomma(value)) if isinstance(value, int | float) else str(value)
 
 
 def moment(value: datetime | None) -> str:

@@ -1,7 +1,7 @@
 """What every page of the back office has in common.
 
-An operator's console: lists of 50 rows whose queries do not grow with the rows, actions in the operator's words that report what they
-did and what they skipped, and pages of facts (ledger, deliveries, pushes) that nobody can edit, superusers included.
+An operator's console: lists of 50 rows whose queries do not grow with the rows, actions in the operator's words that report
+what they did and what they skipped, and pages of facts (ledger, deliveries, pushes) that nobody edits, superusers included.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +73,10 @@ class OperatorAdmin(ModelAdmin):
         """Returns what a row's own page shows below the form."""
         return []
 
+    def offers(self, action: str, instance: Any) -> bool:
+        """Returns whether an action makes sense for a row as it is."""
+        return True
+
     def object_links(self, request: HttpRequest, instance: Any) -> list[tuple[str, str]]:
         """Returns addresses and texts of pages that belong to a row."""
         return []
@@ -93,15 +97,15 @@ class OperatorAdmin(ModelAdmin):
         """Returns address and text of the buttons that whoever asks may press."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_do"
         allowed = self.get_actions(request)
-        offered = [action for action in self.detail_actions if action in allowed]
+        offered = [each for each in self.detail_actions if each in allowed and self.offers(each, instance)]
         return [(reverse(name, args=[instance.pk, action]), allowed[action][2]) for action in offered]
 
     def report(
         self, request: HttpRequest, done: int, what: str, skipped: Mapping[str, int] | None = None
     ) -> None:
-        """Says how many rows an action changed, and how many it left alone for which reason."""
+        """Says how many rows an action changed, and how many it left alone for which reason; `{s}` in the words is a plural's."""
         left = {reason: count for reason, count in (skipped or {}).items() if count}
-        text = f"{done} {what}."
+        text = f"{done} {what.format(s='' if done == 1 else 's')}."
         if left:
             reasons = ", ".join(f"{count} {reason}" for reason, count in left.items())
             text = f"{text} Skipped {sum(left.values())}: {reasons}."
@@ -172,5 +176,5 @@ def own_page(request: HttpRequest, template: str, title: str, **context: Any) ->
 
 def require(request: HttpRequest, *permissions: str) -> None:
     """Refuses whoever lacks one of the permissions."""
-    if not request.user.has_perms(permissions):  # type: ignore[union-attr]
+    if not request.user.has_perms(permissions):
         raise PermissionDenied

@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+#: Where a login without another destination leads.
+LOGIN_REDIRECT_URL: Final = "admin:index"
 #: Dates and times with seconds, in an order that sorts.
 FORMAT_MODULE_PATH: Final = "config.formats"
 
@@ -66,7 +68,7 @@ _CHANNELS: Final = _models(
     ("Orders", "shopping_cart", "channelorder"),
     ("Order lines", "list_alt", "channelorderline"),
     ("Listings", "sell", "listing"),
-    ("Shelves", "shelves", "listinglevel"),
+    ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),
     ("Webhook deliveries", "webhook", "webhookdelivery"),
     ("Shelf observations", "visibility", "shelfobservation"),
@@ -119,6 +121,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "analytics.views.dashboard",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("onecount/favicon.svg")}],
     "STYLES": [_asset("onecount/admin.css")],
     "SCRIPTS": [_asset("onecount/admin.js")],
     "COLORS": {

@@ -1,7 +1,8 @@
 """Who may do what in the back office: four roles, kept in step with this table after every migration.
 
-Beyond Django's own permissions (view, add, change a model) there are some for what people do: they are listed in `ACTIONS`, belong to
-the model whose page offers them, and are created with the roles. What a role has beyond this table, given by hand, is left alone.
+Beyond Django's own permissions (view, add, change a model) there are some for what people do: they are listed in `ACTIONS`,
+belong to the model whose page offers them, and are created with the roles. What a role has beyond this table, given by hand,
+is left alone.
 """
 
 from typing import Any, Final

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from config import environment as env
 from config import local_secrets
-from config.admin_theme import FORMAT_MODULE_PATH, UNFOLD  # noqa: F401
+from config.admin_theme import FORMAT_MODULE_PATH, LOGIN_REDIRECT_URL, UNFOLD  # noqa: F401
 from config.database import embedded_database, external_database
 
 BASE_DIR: Final = env.BASE_DIR
@@ -137,6 +137,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.error_reports.DiscreetReports"
 
 STATIC_URL = "static/"
 #: `collectstatic` may fill it; WhiteNoise finds the files of the apps without that.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import Group, User
@@ -91,7 +92,8 @@ class Business:
         now = timezone.now()
         channel = ChannelFactory(merchant=self.merchant, credentials={"consumer_secret": SECRET})
         ChannelHealth.objects.create(channel=channel, last_push_at=now, last_webhook_at=now, last_poll_at=now)
-        AccessToken.objects.create(channel=channel, token={"access_token": SECRET}, expires_at=now)
+        token: Any = {"access_token": SECRET}
+        AccessToken.objects.create(channel=channel, token=token, expires_at=now)
         RateBucket.objects.create(
             channel=channel, name="calls", capacity=10, refill_per_second=1, tokens=5, updated_at=now
         )
@@ -173,5 +175,3 @@ class Business:
             computed_at=now,
             finished_at=now,
         )
-
-

@@ -1,20 +1,21 @@
 """What operators do with channels: pause, push, poll, test, look after webhooks."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from config.notify import notify_after_commit
+from channels.pushes import mark_listing_levels
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.db.models.functions import Least, Now
 from django.http import HttpRequest
 
-from channels import polling, subscriptions
+from channels import feeds, subscriptions
 from channels.accounts import open_connector
 from channels.errors import ConnectorError, Unsupported
 from channels.models import Channel, ListingLevel, PollFeed
 from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from config.notify import notify_after_commit
 
 #: Seconds for one question to a platform while somebody waits for the page.
 _PATIENCE: Final = 10.0
@@ -33,7 +34,7 @@ class ChannelActions:
         "register_webhooks",
         "audit_subscriptions",
     )
-    detail_actions = actions
+    detail_actions: ClassVar[Sequence[str]] = actions
     report: Any
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
@@ -52,7 +53,7 @@ class ChannelActions:
     def pause(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Stops telling channels numbers; their orders still come in."""
         changed = _switch(queryset, is_paused=True)
-        self.report(request, changed, "channels paused", {"paused already": queryset.count() - changed})
+        self.report(request, changed, "channel{s} paused", {"paused already": queryset.count() - changed})
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
@@ -60,7 +61,7 @@ class ChannelActions:
         changed = _switch(queryset, is_paused=False)
         if changed:
             notify_after_commit("onecount_push")
-        self.report(request, changed, "channels resumed", {"not paused": queryset.count() - changed})
+        self.report(request, changed, "channel{s} resumed", {"not paused": queryset.count() - changed})
 
     @admin.action(description="Push now", permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
@@ -75,27 +76,29 @@ class ChannelActions:
         ids = list(levels.order_by("id").values_list("id", flat=True))
         mark_listing_levels(ids, lane=Lane.INCREASE)
         skipped = {"channels paused or off": queryset.count() - chosen.count()}
-        self.report(request, len(ids), "numbers will be told again", skipped)
+        self.report(request, len(ids), "number{s} will be told again", skipped)
 
     @admin.action(description="Poll now", permissions=["push"])
     def poll_now(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Has the orders of channels read at once."""
         chosen = queryset.filter(is_active=True)
-        polling.ensure_feeds()
+        feeds.ensure_feeds()
         for channel_id in chosen.values_list("pk", flat=True):
-            polling.ask_for_poll(channel_id)
+            feeds.ask_for_poll(channel_id)
         done = chosen.count()
-        self.report(request, done, "channels will be polled at once", {"switched off": queryset.count() - done})
+        self.report(
+            request, done, "channel{s} will be polled at once", {"switched off": queryset.count() - done}
+        )
 
     @admin.action(description="Read places and listings", permissions=["connect"])
     def read_listings(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Has the places and listings of channels read soon."""
         chosen = queryset.filter(is_active=True)
-        polling.ensure_feeds()
-        feeds = PollFeed.objects.filter(channel__in=chosen.values("pk"), name=polling.LISTINGS)
-        done = feeds.update(next_poll_at=Least("next_poll_at", Now()))
+        feeds.ensure_feeds()
+        own = PollFeed.objects.filter(channel__in=chosen.values("pk"), name=feeds.LISTINGS)
+        done = own.update(next_poll_at=Least("next_poll_at", Now()))
         notify_after_commit("onecount_push")
-        self.report(request, done, "channels will be read", {"switched off": queryset.count() - done})
+        self.report(request, done, "channel{s} will be read", {"switched off": queryset.count() - done})
 
     @admin.action(description="Test connection", permissions=["connect"])
     def test_connection(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
@@ -123,7 +126,7 @@ class ChannelActions:
                 messages.error(request, f"{channel}: {error}")
             else:
                 done += 1
-        self.report(request, done, "channels with webhooks in place", skipped)
+        self.report(request, done, "channel{s} with webhooks in place", skipped)
 
     @admin.action(description="Audit subscriptions", permissions=["connect"])
     def audit_subscriptions(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
@@ -141,8 +144,10 @@ class ChannelActions:
             else:
                 done += 1
                 for problem in problems:
-                    messages.warning(request, f"{channel}, {problem.topic}: {problem.problem} {problem.remedy}")
-        self.report(request, done, "channels audited", skipped)
+                    messages.warning(
+                        request, f"{channel}, {problem.topic}: {problem.problem} {problem.remedy}"
+                    )
+        self.report(request, done, "channel{s} audited", skipped)
 
 
 def _switch(channels: QuerySet[Channel], *, is_paused: bool) -> int:

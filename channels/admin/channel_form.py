@@ -1,13 +1,12 @@
 """The form of a channel: built from what its connector declares.
 
-Secrets go in and never come out: their inputs are always empty, a blank one keeps what is stored, and neither history, log nor error
-report holds a value.
+Secrets go in and never come out: their inputs are always empty, a blank one keeps what is stored, and neither history,
+log nor error report holds a value.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from config.admin_panels import NOTHING
 from django import forms
 from django.views.decorators.debug import sensitive_variables
 from unfold.widgets import (
@@ -17,17 +16,24 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from channels.accounts import checked_settings
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector, CredentialField
 from channels.errors import ChannelError
 from channels.models import Channel
+from config.admin_panels import NOTHING
+
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Channel]
+else:
+    ModelForm = forms.ModelForm
 
 SETTING: Final = "setting_"
 CREDENTIAL: Final = "credential_"
 EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximum_exposure")
 
 
-class ChannelForm(forms.ModelForm):
+class ChannelForm(ModelForm):
     """What all kinds have in common; `form_for` adds the connector's own fields."""
 
     #: None for a kind that no connector speaks any more.
@@ -73,14 +79,24 @@ class ChannelForm(forms.ModelForm):
         twins = Channel.objects.filter(merchant_id=merchant_id, name=cleaned.get("name"))
         if twins.exclude(pk=self.instance.pk).exists():
             self.add_error("name", "This merchant has a channel of that name already.")
+        self._check_settings()
         return cleaned
 
+    def _check_settings(self) -> None:
+        """Refuses settings with which the connector could not be opened, in its own words."""
+        if self.connector is None or self.errors:
+            return
+        try:
+            checked_settings(self.connector, self.entered_settings())
+        except ChannelError as error:
+            self.add_error(None, str(error))
+
     def entered_settings(self) -> dict[str, Any]:
-        """Returns the connector's settings as entered."""
+        """Returns the connector's settings as entered; those left blank have their default."""
         return {
             name.removeprefix(SETTING): value
             for name, value in self.cleaned_data.items()
-            if name.startswith(SETTING) and value is not None
+            if name.startswith(SETTING) and value not in (None, "")
         }
 
     @sensitive_variables()
@@ -96,7 +112,7 @@ class ChannelForm(forms.ModelForm):
 @sensitive_variables()
 def stored_names(channel: Channel) -> set[str]:
     """Returns which secrets are stored; none where they cannot be opened."""
-    if channel.pk is None:
+    if channel._state.adding:
         return set()
     try:
         return {name for name, value in channel.credentials.items() if value}
@@ -114,7 +130,9 @@ def form_for(kind: str) -> type[ChannelForm]:
     connector = connector_of(kind)
     if connector is None:
         return ChannelForm
-    fields: dict[str, Any] = {SETTING + name: _setting(name, value) for name, value in connector.settings_schema.items()}
+    fields: dict[str, Any] = {
+        SETTING + name: _setting(name, value) for name, value in connector.settings_schema.items()
+    }
     fields |= {CREDENTIAL + each.name: _credential(each) for each in connector.credential_fields}
     return type("ChannelForm", (ChannelForm,), {**fields, "connector": connector})
 

@@ -3,18 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
-from config.admin_panels import Panel, list_of, page_of
-from config.admin_site import HistoryAdmin, own_page
-from django.conf import settings
+from channels.pushes import mark_listing_levels
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
-from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from channels import polling
+from channels import feeds
+from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
     CREDENTIAL,
@@ -30,7 +28,8 @@ from channels.connectors import CONNECTORS
 from channels.errors import ChannelError
 from channels.models import Channel, ListingLevel
 from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from config.admin_panels import Panel, list_of, page_of
+from config.admin_site import HistoryAdmin, own_page
 
 
 @admin.register(Channel)
@@ -67,11 +66,17 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     # -- the form
 
     @method_decorator(sensitive_post_parameters())
-    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Asks for the kind of a new channel first; hides what was posted from error reports."""
-        if object_id is None and request.GET.get("kind") not in CONNECTORS and self.has_add_permission(request):
+        if (
+            object_id is None
+            and request.GET.get("kind") not in CONNECTORS
+            and self.has_add_permission(request)
+        ):
             kinds = [(kind, connector.label) for kind, connector in CONNECTORS.items()]
-            return own_page(request, "onecount/channel_kinds.html", "Connect a channel", kinds=kinds, opts=self.opts)
+            return own_page(request, "onecount/channel_kinds.html", "Connect a channel", kinds=kinds)
         return super().changeform_view(request, object_id, *args, **kwargs)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -87,7 +92,9 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         connection = [name for name in declared if name.startswith(SETTING)]
         secrets = [name for name in declared if name.startswith(CREDENTIAL)]
         account = ["merchant", "name", "kind_label", "is_active"]
-        sets: list[tuple[str | None, dict[str, Any]]] = [(None, {"fields": [*account, "is_paused"] if obj else account})]
+        sets: list[tuple[str | None, dict[str, Any]]] = [
+            (None, {"fields": [*account, "state"] if obj else account})
+        ]
         sets.append(("Connection", {"fields": [*(connection or ["settings_shown"]), "poll_interval"]}))
         if secrets:
             sets.append(("Credentials", {"fields": secrets, "description": "Written, never shown again."}))
@@ -96,7 +103,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Leaves each role the inputs that are its own."""
-        fields: tuple[str, ...] = ("kind_label", "is_paused", "settings_shown")
+        fields: tuple[str, ...] = ("kind_label", "state", "settings_shown")
         if obj is not None:
             fields += ("merchant",)
         if not self.may_connect(request):
@@ -119,7 +126,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         """Keeps settings and newly entered secrets; what else is stored stays, whoever else writes meanwhile."""
         with transaction.atomic():
             obj.kind = obj.kind or _kind_of(request, None)
-            obj.settings = {**obj.settings, **form.entered_settings()}
+            obj.settings = form.entered_settings() if form.connector else obj.settings
             entered = form.entered_credentials()
             if entered or not change:
                 obj.credentials = {**(_locked_credentials(obj) if change else {}), **entered}
@@ -127,7 +134,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             if change and set(EXPOSURE) & set(form.changed_data):
                 _tell_anew(obj)
         if obj.is_active:
-            polling.ensure_feeds()
+            feeds.ensure_feeds()
 
     # -- the list
 
@@ -153,28 +160,39 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
 
     # -- the page of one channel
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def offers(self, action: str, instance: Channel) -> bool:
+        """Offers to pause what runs, and to resume what is paused."""
+        return {"pause": not instance.is_paused, "resume": instance.is_paused}.get(action, True)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """Shows the webhook address to those who connect channels."""
         channel = context.get("original")
         if channel is not None and self.may_connect(request):
             context["banner"] = "onecount/webhook_address.html"
-            context["webhook_address"] = f"{settings.PUBLIC_URL}{webhook_path(channel)}"
+            context["webhook_address"] = webhook_url(channel)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def object_links(self, request: HttpRequest, instance: Channel) -> list[tuple[str, str]]:
         """Leads to what belongs to the channel."""
         query = f"channel__id__exact={instance.pk}"
-        models = (("listing", "Listings"), ("channelorder", "Orders"), ("channellocation", "Places"), ("push", "Pushes"))
+        models = (
+            ("listing", "Listings"),
+            ("channelorder", "Orders"),
+            ("channellocation", "Places"),
+            ("push", "Pushes"),
+        )
         return [(list_of(f"channels.{model}", query), text) for model, text in models]
 
     def panels(self, request: HttpRequest, instance: Channel) -> list[Panel]:
         """Shows how it is doing: contacts, subscriptions, feeds, limits."""
-        return [_health_panel(instance), _problems_panel(instance), _feeds_panel(instance), _buckets_panel(instance)]
-
-
-def webhook_path(channel: Channel) -> str:
-    """Returns the path that the platform posts to."""
-    return reverse("channels:webhook", args=[channel.public_id])
+        return [
+            _health_panel(instance),
+            _problems_panel(instance),
+            _feeds_panel(instance),
+            _buckets_panel(instance),
+        ]
 
 
 def _kind_of(request: HttpRequest, channel: Channel | None) -> str:
@@ -186,10 +204,10 @@ def _locked_credentials(channel: Channel) -> dict[str, Any]:
     """Returns what is stored, under the row's lock; nothing where no key opens it, so that it can be entered anew."""
     rows = Channel.objects.select_for_update().filter(pk=channel.pk)
     try:
-        stored: dict[str, Any] = rows.values_list("credentials", flat=True).get()
+        stored: Any = rows.values_list("credentials", flat=True).get()
     except ChannelError:
         return {}
-    return stored
+    return dict(stored or {})
 
 
 def _tell_anew(channel: Channel) -> None:
@@ -227,7 +245,14 @@ def _problems_panel(channel: Channel) -> Panel:
 
 def _feeds_panel(channel: Channel) -> Panel:
     rows = [
-        (page_of(feed, feed.name), feed.last_polled_at, feed.next_poll_at, feed.polls, feed.failures, feed.last_error)
+        (
+            page_of(feed, feed.name),
+            feed.last_polled_at,
+            feed.next_poll_at,
+            feed.polls,
+            feed.failures,
+            feed.last_error,
+        )
         for feed in channel.feeds.order_by("name")
     ]
     return Panel("Polls", ("Feed", "Last", "Next", "Polls", "Failures in a row", "Last error"), rows)
@@ -235,8 +260,13 @@ def _feeds_panel(channel: Channel) -> Panel:
 
 def _buckets_panel(channel: Channel) -> Panel:
     rows = [
-        (bucket.name, round(bucket.tokens), round(bucket.capacity), f"{bucket.refill_per_second:g}", bucket.blocked_until)
+        (
+            bucket.name,
+            round(bucket.tokens),
+            round(bucket.capacity),
+            f"{bucket.refill_per_second:g}",
+            bucket.blocked_until,
+        )
         for bucket in channel.buckets.order_by("name")
     ]
     return Panel("Limits", ("Bucket", "Left", "Of", "Back each second", "Blocked until"), rows)
-

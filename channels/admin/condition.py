@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Final
 
-from config.admin_panels import badge
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from channels.models import Channel, ChannelHealth
+from config.admin_panels import badge
 
 TONES: Final = {"connected": "good", "degraded": "warning", "down": "bad", "paused": "warning"}
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from config.admin_panels import address_of
-from config.admin_site import own_page, require
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from inventory.models import Location, StockLevel, Variant
 from unfold.paginator import InfinitePaginator
 
 from channels.models import Channel, ListingLevel
+from config.admin_panels import address_of
+from config.admin_site import own_page, require
+from inventory.models import Location, StockLevel, Variant
 
 ROWS: Final = 50
 #: More columns than people can read; the rest is reached by a merchant of its own.
@@ -61,7 +61,6 @@ def stock_grid(request: HttpRequest) -> HttpResponse:
         rows=rows_of(variants, locations, channels),
         page=page,
         has_next=len(variants) == ROWS,
-        opts=StockLevel._meta,
     )
 
 
@@ -73,7 +72,9 @@ def _paginator(search: str) -> "Paginator[Variant]":
     return paginator
 
 
-def rows_of(variants: Sequence[Variant], locations: Sequence[Location], channels: Sequence[Channel]) -> list[Row]:
+def rows_of(
+    variants: Sequence[Variant], locations: Sequence[Location], channels: Sequence[Channel]
+) -> list[Row]:
     """Returns the grid's rows; two statements."""
     levels = _levels(variants)
     shelves = _shelves(variants)
@@ -130,4 +131,3 @@ def trouble_of(level: ListingLevel) -> str:
     if level.sent_quantity != level.published_quantity:
         return f"sent {level.sent_quantity}, not confirmed"
     return ""
-

@@ -4,8 +4,6 @@ import json
 from collections import Counter
 from typing import Any, ClassVar
 
-from config.admin_panels import page_of
-from config.admin_site import FactsAdmin, StateFilter
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -16,6 +14,8 @@ from channels import deliveries
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.models import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.inbound import DeliveryState
+from config.admin_panels import page_of
+from config.admin_site import FactsAdmin, StateFilter
 
 
 @admin.register(WebhookDelivery)
@@ -81,9 +81,11 @@ class WebhookDeliveryAdmin(FactsAdmin):
     ) -> None:
         total = queryset.count()
         ids = list(chosen.filter(channel__is_active=True).values_list("pk", flat=True))
-        skipped = Counter({"of a channel that is off": chosen.count() - len(ids), reason: total - chosen.count()})
+        skipped = Counter(
+            {"of a channel that is off": chosen.count() - len(ids), reason: total - chosen.count()}
+        )
         done = deliveries.replay(ids)
-        self.report(request, done, "deliveries will be processed again", skipped)
+        self.report(request, done, "message{s} will be processed again", skipped)
 
 
 class FeedFilter(StateFilter):

@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from config.admin_panels import Panel, badge, duration, list_of, moment, page_of
-from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
+from channels.pushes import mark_listing_levels, replay
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
-from inventory.models import Variant
 
 from channels.admin.grid import stock_grid
 from channels.admin.mapping import map_line_page, map_listing_page, unmapped_page
@@ -18,9 +16,15 @@ from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channe
 from channels.admin.waterfall import why_panel
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels, replay
+from config.admin_panels import Panel, badge, duration, list_of, moment, page_of
+from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
+from inventory.models import Variant
 
 _PUSH_HEADERS = ("Finished", "Outcome", "Target", "Sent", "Compared with", "Took", "Error", "")
+
+
+#: Nothing is due, and yet the number last sent is not the one that was confirmed.
+_DIFFERS = Q(wanted=F("done")) & ~Q(published_quantity=F("sent_quantity"))
 
 
 class MappingFilter(StateFilter):
@@ -43,7 +47,17 @@ class ListingAdmin(HistoryAdmin):
     search_fields = ("sku", "external_id__exact", "variant__sku", "title")
     search_help_text = "SKU or title; the platform's id in full"
     ordering = ("channel_id", "sku", "id")
-    fields = ("channel", "sku", "title", "variant", "is_active", "external_id", "parent_external_id", "gtin", "data")
+    fields = (
+        "channel",
+        "sku",
+        "title",
+        "variant",
+        "is_active",
+        "external_id",
+        "parent_external_id",
+        "gtin",
+        "data",
+    )
     readonly_fields: ClassVar[tuple[str, ...]] = tuple(name for name in fields if name != "is_active")
     actions = ("push_now",)
     detail_actions = ("push_now",)
@@ -81,7 +95,9 @@ class ListingAdmin(HistoryAdmin):
         if request.user.has_perm("channels.map_listing"):
             links.append((reverse("admin:channels_map_listing", args=[instance.pk]), "Map to a variant"))
         if instance.variant_id:
-            links.append((reverse("admin:inventory_variant_movements", args=[instance.variant_id]), "Movements"))
+            links.append(
+                (reverse("admin:inventory_variant_movements", args=[instance.variant_id]), "Movements")
+            )
         return links
 
     def has_push_permission(self, request: HttpRequest) -> bool:
@@ -99,7 +115,10 @@ class ListingAdmin(HistoryAdmin):
         levels = instance.levels.select_related("channel_location").order_by("id")
         rows = [
             (
-                page_of(level, str(level.channel_location.name or level.channel_location.external_id or "the shop")),
+                page_of(
+                    level,
+                    str(level.channel_location.name or level.channel_location.external_id or "the shop"),
+                ),
                 level_badge(level),
                 level.published_quantity,
                 level.sent_quantity,
@@ -109,7 +128,11 @@ class ListingAdmin(HistoryAdmin):
             for level in levels
         ]
         headers = ("Place", "State", "Confirmed", "Sent", "Should show", "Confirmed at")
-        return [Panel("Shelves", headers, rows, empty="No place of this channel has stock of yours behind it yet.")]
+        return [
+            Panel(
+                "Shelves", headers, rows, empty="No place of this channel has stock of yours behind it yet."
+            )
+        ]
 
 
 class ShelfFilter(StateFilter):
@@ -120,12 +143,8 @@ class ShelfFilter(StateFilter):
         ("dead", "Dead letters", lambda q: q.filter(dead_at__isnull=False)),
         ("failing", "Failing", lambda q: q.filter(attempts__gt=0, dead_at__isnull=True)),
         ("unknown", "May have arrived unseen", lambda q: q.filter(is_outcome_unknown=True)),
-        ("differs", "Shows another number", lambda q: q.filter(_DIFFERS)),
+        ("differs", "Sent, not confirmed", lambda q: q.filter(_DIFFERS)),
     )
-
-
-#: What the shop confirmed last, less its own orders since, is not what it confirmed: it should not stay so.
-_DIFFERS = Q(wanted=F("done")) & ~Q(published_quantity=F("sent_quantity"))
 
 
 def level_badge(level: ListingLevel) -> str:
@@ -144,7 +163,12 @@ def push_levels(report: Callable[..., None], request: HttpRequest, levels: Query
     skipped: Counter[str] = Counter()
     ids = []
     rows = levels.order_by("id").values_list(
-        "id", "dead_at", "listing__variant_id", "listing__is_active", "channel__is_active", "channel__is_paused"
+        "id",
+        "dead_at",
+        "listing__variant_id",
+        "listing__is_active",
+        "channel__is_active",
+        "channel__is_paused",
     )
     for pk, dead_at, variant_id, is_listed, is_channel_on, is_paused in rows:
         if variant_id is None or not is_listed:
@@ -156,7 +180,7 @@ def push_levels(report: Callable[..., None], request: HttpRequest, levels: Query
         else:
             ids.append(pk)
     mark_listing_levels(ids, lane=Lane.DECREASE)
-    report(request, len(ids), "numbers will be told again", skipped)
+    report(request, len(ids), "number{s} will be told again", skipped)
 
 
 @admin.register(ListingLevel)
@@ -218,7 +242,15 @@ class ListingLevelAdmin(FactsAdmin):
     def object_links(self, request: HttpRequest, instance: ListingLevel) -> list[tuple[str, str]]:
         """Leads to the variant's movements."""
         variant_id = instance.listing.variant_id
-        return [(reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements")] if variant_id else []
+        return (
+            [(reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements")]
+            if variant_id
+            else []
+        )
+
+    def offers(self, action: str, instance: ListingLevel) -> bool:
+        """Offers a push to what is alive, and a replay to what is dead."""
+        return (instance.dead_at is not None) == (action == "replay_dead")
 
     def has_push_permission(self, request: HttpRequest) -> bool:
         """Returns whether whoever asks may push now."""
@@ -234,7 +266,7 @@ class ListingLevelAdmin(FactsAdmin):
         """Tries again to tell shelves that were given up."""
         total = queryset.count()
         done = replay(list(queryset.filter(dead_at__isnull=False).values_list("pk", flat=True)))
-        self.report(request, done, "dead letters will be tried again", {"not dead": total - done})
+        self.report(request, done, "dead letter{s} will be tried again", {"not dead": total - done})
 
     def panels(self, request: HttpRequest, instance: ListingLevel) -> list[Panel]:
         """Answers "Why this number?", and shows what the channel was told and said."""
@@ -266,5 +298,3 @@ def _observations(level: ListingLevel) -> Panel:
     ]
     headers = ("Received", "Showed", "Expected", "Verdict", "By their clock")
     return Panel("What the shop said it shows", headers, rows, empty="It has not said.")
-
-

@@ -2,21 +2,22 @@
 
 from typing import Any, Final
 
-from config.admin_panels import Panel, link, page_of
-from config.admin_site import own_page, require
 from django import forms
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from inventory.admin.stock_forms import VariantSelect
-from inventory.models import Variant
 
 from channels.admin.rows import with_channel
 from channels.mapping import UnfitVariant, map_listing
 from channels.models import ChannelOrderLine, Listing
 from channels.models.orders import WAITS
+from config.admin_panels import Panel, link, page_of
+from config.admin_site import own_page, require
+from inventory.admin.stock_forms import VariantSelect
+from inventory.models import Variant
 
 ROWS: Final = 100
 
@@ -40,13 +41,13 @@ def unmapped_page(request: HttpRequest) -> HttpResponse:
     may_map = request.user.has_perm("channels.map_listing")
     search = request.GET.get("q", "").strip()
     panels = [_lines_panel(search, may_map=may_map), _listings_panel(search, may_map=may_map)]
-    return own_page(
-        request, "onecount/unmapped.html", "Unmapped SKUs", panels=panels, search=search, opts=Listing._meta
-    )
+    return own_page(request, "onecount/unmapped.html", "Unmapped SKUs", panels=panels, search=search)
 
 
 def _listings_panel(search: str, *, may_map: bool) -> Panel:
-    listings = with_channel(Listing.objects.filter(variant__isnull=True, is_active=True)).order_by("sku", "id")
+    listings = with_channel(Listing.objects.filter(variant__isnull=True, is_active=True)).order_by(
+        "sku", "id"
+    )
     rows = [
         (
             each.channel.name,
@@ -76,15 +77,19 @@ def _lines_panel(search: str, *, may_map: bool) -> Panel:
     ]
     headers = ("Channel", "SKU", "Title", "Order lines", "Since", "")
     note = "These orders are kept; their units are taken from stock as soon as the SKU is known."
-    return Panel("Sold, and not known", headers, rows, empty="Every sold SKU is known.", note=note if rows else "")
+    return Panel(
+        "Sold, and not known", headers, rows, empty="Every sold SKU is known.", note=note if rows else ""
+    )
 
 
-def unknown_lines(search: str = "") -> QuerySet[ChannelOrderLine, dict[str, Any]]:
+def unknown_lines(search: str = "") -> QuerySet[ChannelOrderLine, Any]:
     """Returns SKUs that were sold and wait, and that no mapped listing stands for, with how often and since when."""
     mapped = Listing.objects.filter(
         channel=OuterRef("order__channel"), external_id=OuterRef("listing_external_id"), variant__isnull=False
     )
-    lines = ChannelOrderLine.objects.filter(WAITS, ~Exists(mapped), variant__isnull=True, order__is_test=False)
+    lines = ChannelOrderLine.objects.filter(
+        WAITS, ~Exists(mapped), variant__isnull=True, order__is_test=False
+    )
     if search:
         lines = lines.filter(sku__icontains=search)
     grouped = lines.values("order__channel__name", "sku", "listing_external_id")
@@ -126,19 +131,21 @@ def _ask(request: HttpRequest, listing: Listing) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid() and _map(request, listing, form):
         return redirect("admin:channels_unmapped")
     title = f"Map {listing.sku or listing.external_id} on {listing.channel.name}"
-    return own_page(request, "onecount/map_listing.html", title, form=form, listing=listing, opts=Listing._meta)
+    return own_page(request, "onecount/map_listing.html", title, form=form, listing=listing)
 
 
 def _map(request: HttpRequest, listing: Listing, form: MapForm) -> bool:
     variant: Variant = form.cleaned_data["variant"]
     try:
-        if listing.pk is None:
-            listing.save()
-        map_listing(listing, variant)
+        with transaction.atomic():
+            if listing._state.adding:
+                listing.save()
+            map_listing(listing, variant)
     except UnfitVariant as error:
         form.add_error("variant", str(error))
         return False
     messages.success(
-        request, f"{listing.sku or listing.external_id} is {variant} now; what was sold of it is applied in a moment."
+        request,
+        f"{listing.sku or listing.external_id} is {variant} now; what was sold of it is applied in a moment.",
     )
     return True

@@ -2,26 +2,30 @@
 
 from typing import ClassVar
 
-from config.admin_panels import Panel, badge, duration, page_of
-from config.admin_site import FactsAdmin, StateFilter
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from inventory.admin import references
-from inventory.models import Conflict
 
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.mapping import waiting_reason
 from channels.models import ChannelOrder, ChannelOrderLine
 from channels.models.orders import WAITS
+from config.admin_panels import Panel, badge, duration, page_of
+from config.admin_site import FactsAdmin, StateFilter
+from inventory.admin import references
+from inventory.models import Conflict
 
 
 class OrderFilter(StateFilter):
     """How far an order is."""
 
     states = (
-        ("moving", "Not on every shelf yet", lambda q: q.filter(applied_at__isnull=False, propagated_at__isnull=True)),
+        (
+            "moving",
+            "Not on every shelf yet",
+            lambda q: q.filter(applied_at__isnull=False, propagated_at__isnull=True),
+        ),
         ("unapplied", "Nothing applied", lambda q: q.filter(applied_at__isnull=True)),
         ("fetching", "To be fetched again", lambda q: q.filter(fetch_wanted__gt=F("fetched"))),
         ("failing", "Fetch failed", lambda q: q.exclude(fetch_error="")),
@@ -89,19 +93,39 @@ class ChannelOrderAdmin(FactsAdmin):
             )
             for line in lines
         ]
-        headers = ("SKU", "Variant", "Ordered", "Cancelled", "Fulfilled", "Returned", "Demanded", "Shipped", "Place")
+        headers = (
+            "SKU",
+            "Variant",
+            "Ordered",
+            "Cancelled",
+            "Fulfilled",
+            "Returned",
+            "Demanded",
+            "Shipped",
+            "Place",
+        )
         note = "Demanded and shipped are what the ledger knows; the rest is what the platform says."
         return [Panel("Lines", headers, rows, note=note), _owed(lines)]
 
 
 def _owed(lines: list[ChannelOrderLine]) -> Panel:
     merchants = {line.variant.merchant_id for line in lines if line.variant}
-    conflicts = Conflict.objects.filter(merchant__in=merchants, reference__in=[line.reference for line in lines])
+    conflicts = Conflict.objects.filter(
+        merchant__in=merchants, reference__in=[line.reference for line in lines]
+    )
     rows = [
-        (page_of(each, each.get_cause_display()), page_of(each.variant), each.quantity, each.open_quantity, each.opened_at)
+        (
+            page_of(each, each.get_cause_display()),
+            page_of(each.variant),
+            each.quantity,
+            each.open_quantity,
+            each.opened_at,
+        )
         for each in conflicts.select_related("variant").order_by("id")
     ]
-    return Panel("Conflicts", ("Cause", "SKU", "Units", "Still open", "Since"), rows, empty="Nothing is owed.")
+    return Panel(
+        "Conflicts", ("Cause", "SKU", "Units", "Still open", "Since"), rows, empty="Nothing is owed."
+    )
 
 
 class LineFilter(StateFilter):
@@ -135,7 +159,9 @@ class ChannelOrderLineAdmin(FactsAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChannelOrderLine]:
         """Brings order, channel and variant along."""
-        return with_channel(super().get_queryset(request), "variant", "channel_location", channel="order__channel")
+        return with_channel(
+            super().get_queryset(request), "variant", "channel_location", channel="order__channel"
+        )
 
     @admin.display(description="channel")
     def channel_name(self, line: ChannelOrderLine) -> str:
@@ -157,13 +183,17 @@ class ChannelOrderLineAdmin(FactsAdmin):
 def pages_of_lines(found: list[str]) -> dict[str, tuple[str, str]]:
     """Returns the order's page for references of order lines."""
     keys = {reference: reference.removeprefix("order-line:") for reference in found}
-    lines = ChannelOrderLine.objects.filter(pk__in=[int(key) for key in keys.values() if key.isdecimal() and len(key) < 19])
+    lines = ChannelOrderLine.objects.filter(
+        pk__in=[int(key) for key in keys.values() if key.isdecimal() and len(key) < 19]
+    )
     rows = lines.values_list("pk", "order_id", "order__number", "order__external_id", "order__channel__name")
     return {
-        f"order-line:{pk}": (reverse("admin:channels_channelorder_change", args=[order_id]), f"{number or external_id} · {channel}")
+        f"order-line:{pk}": (
+            reverse("admin:channels_channelorder_change", args=[order_id]),
+            f"{number or external_id} · {channel}",
+        )
         for pk, order_id, number, external_id, channel in rows
     }
 
 
 references.register("order-line:", pages_of_lines)
-

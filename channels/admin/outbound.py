@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from config.admin_panels import duration, page_of
-from config.admin_site import FactsAdmin
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,7 +10,8 @@ from channels.admin.condition import condition_badge, condition_of
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import waterfall_panel
 from channels.models import AccessToken, ChannelHealth, Push, RateBucket
-from config.admin_panels import Panel
+from config.admin_panels import Panel, duration, page_of
+from config.admin_site import FactsAdmin
 
 
 @admin.register(Push)
@@ -75,7 +74,15 @@ class PushAdmin(FactsAdmin):
 class RateBucketAdmin(FactsAdmin):
     """What calls may spend."""
 
-    list_display = ("name", "channel", "tokens", "capacity", "refill_per_second", "blocked_until", "updated_at")
+    list_display = (
+        "name",
+        "channel",
+        "tokens",
+        "capacity",
+        "refill_per_second",
+        "blocked_until",
+        "updated_at",
+    )
     list_filter = (ChannelFilter,)
     ordering = ("channel_id", "name")
     fields = ("name", "channel", ("tokens", "capacity", "refill_per_second"), "blocked_until", "updated_at")

@@ -2,20 +2,20 @@
 
 from typing import Any, ClassVar
 
-from config.admin_site import FactsAdmin, OperatorAdmin
-from config.jobs import wake
+from channels.pushes import mark_listing_levels
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest
-from inventory.models import Location
 from unfold.admin import TabularInline
 
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.mapping import add_levels
 from channels.models import ChannelLocation, ChannelLocationSource, Listing, ListingLevel
 from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from config.admin_site import FactsAdmin, OperatorAdmin
+from config.jobs import wake
+from inventory.models import Location
 
 
 class SourceInline(TabularInline):
@@ -37,7 +37,9 @@ class SourceInline(TabularInline):
         request.place = obj  # type: ignore[attr-defined]
         return super().get_formset(request, obj, **kwargs)
 
-    def formfield_for_foreignkey(self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
+    def formfield_for_foreignkey(
+        self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> Any:
         """Offers the merchant's own locations, read once for all rows of the form."""
         if db_field.name == "location":
             place = getattr(request, "place", None)
@@ -94,7 +96,9 @@ class ChannelLocationAdmin(OperatorAdmin):
 def _tell_anew(place: ChannelLocation) -> None:
     mapped = Listing.objects.filter(channel=place.channel_id, variant__isnull=False)
     add_levels(list(mapped.values_list("id", flat=True)))
-    levels = ListingLevel.objects.filter(channel_location=place, listing__variant__isnull=False).order_by("id")
+    levels = ListingLevel.objects.filter(channel_location=place, listing__variant__isnull=False).order_by(
+        "id"
+    )
     mark_listing_levels(list(levels.values_list("id", flat=True)), lane=Lane.DECREASE)
     wake("channels.tasks.apply_mapped", place.channel.merchant_id)
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from config.admin_panels import Panel
-
 from channels.models import ListingLevel
+from config.admin_panels import Panel
 
 
 def waterfall_panel(title: str, steps: Iterable[Mapping[str, Any]]) -> Panel:

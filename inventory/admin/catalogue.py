@@ -2,14 +2,14 @@
 
 from typing import Any, ClassVar
 
-from config.admin_panels import Panel, link, list_of, page_of
-from config.admin_site import HistoryAdmin, OperatorAdmin
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 
+from config.admin_panels import Panel, link, list_of, page_of
+from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin.movements import movements_page
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 

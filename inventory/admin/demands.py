@@ -4,14 +4,14 @@ import uuid
 from collections import Counter, defaultdict
 from typing import Any, ClassVar
 
-from config.admin_panels import Panel, badge, page_of
-from config.admin_site import FactsAdmin, StateFilter
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from config.admin_panels import Panel, badge, page_of
+from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin.movements import movement_row
 from inventory.admin.references import linked
 from inventory.errors import ReservationClosed, StockBusy
@@ -57,7 +57,7 @@ class _LinkedReferences(FactsAdmin):
         """Leads to whose demand it is."""
         if hasattr(row, "shown_reference"):
             return str(row.shown_reference)
-        return linked([row.reference]).get(row.reference, row.reference)
+        return linked([row.reference]).get(row.reference, str(row.reference))
 
 
 @admin.register(Reservation)
@@ -101,6 +101,10 @@ class ReservationAdmin(_LinkedReferences):
         """Leads to the level whose units it holds."""
         return page_of(reservation.level)
 
+    def offers(self, action: str, instance: Reservation) -> bool:
+        """Offers to release what is held."""
+        return instance.open_quantity > 0
+
     def has_release_permission(self, request: HttpRequest) -> bool:
         """Returns whether whoever asks may release reservations."""
         return request.user.has_perm("inventory.release_reservation")
@@ -118,7 +122,7 @@ class ReservationAdmin(_LinkedReferences):
         done = 0
         for merchant_id, ids in by_merchant.items():
             done += self._release(request, merchant_id, ids, skipped)
-        self.report(request, done, "reservations released", skipped)
+        self.report(request, done, "reservation{s} released", skipped)
 
     def _release(self, request: HttpRequest, merchant_id: int, ids: list[int], skipped: Counter[str]) -> int:
         context = Context(

@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-from config.admin_panels import Panel, link, list_of, page_of, signed
-from config.admin_site import FactsAdmin, StateFilter
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 
+from config.admin_panels import Panel, link, list_of, page_of, signed
+from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin.movements import movement_row
 from inventory.admin.references import linked
 from inventory.admin.stock_forms import STOCK_PAGES

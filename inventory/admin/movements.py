@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from config.admin_panels import Panel, badge, moment, page_of, signed
-from config.admin_site import own_page, require
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from config.admin_panels import Change, Panel, badge, moment, page_of
+from config.admin_site import own_page, require
 from inventory.admin.references import linked
 from inventory.models import Location, StockMovement, Variant
 from inventory.models.stock import MovementKind, Reason
@@ -65,7 +65,7 @@ class MovementFilters(forms.Form):
 
 
 def movements_page(request: HttpRequest, variant_id: int) -> HttpResponse:
-    """Shows one variant's movements, newest first, 100 at a time; continued by id, so that no page costs more than the first."""
+    """Shows one variant's movements, newest first, 100 at a time; continued by id, so that no page costs more than another."""
     require(request, "inventory.view_variant", "inventory.view_stockmovement")
     variant = get_object_or_404(Variant.objects.select_related("product"), pk=variant_id)
     filters = MovementFilters(request.GET or None, variant=variant)
@@ -84,7 +84,6 @@ def movements_page(request: HttpRequest, variant_id: int) -> HttpResponse:
         stock=_stock(variant),
         panel=Panel("Movements", _HEADERS, _rows(rows[:ROWS]), empty="No movement matches."),
         older=_older(request, rows),
-        opts=Variant._meta,
     )
 
 
@@ -125,9 +124,9 @@ def movement_row(movement: StockMovement, references: dict[str, str]) -> tuple[A
         movement.level.location.code,
         badge(movement.get_kind_display()),
         movement.get_reason_display(),
-        signed(movement.on_hand_delta),
-        signed(movement.reserved_delta),
-        signed(movement.unavailable_delta),
+        Change(movement.on_hand_delta),
+        Change(movement.reserved_delta),
+        Change(movement.unavailable_delta),
         movement.on_hand_after,
         movement.on_hand_after - movement.reserved_after - movement.unavailable_after,
         references.get(reference, reference) or movement.operation.document,

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from config.admin_panels import address_of
-from config.admin_site import own_page, require
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelect
@@ -21,6 +19,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from config.admin_panels import address_of
+from config.admin_site import own_page, require
 from inventory.errors import IdempotencyConflict, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Variant
@@ -44,6 +44,8 @@ class VariantSelect(AutocompleteSelect):
 
 class StockForm(forms.Form):
     """Which variant, where, and under which key."""
+
+    field_order = ("key", "variant", "location", "quantity", "delta", "counted", "reason", "document")
 
     key = forms.UUIDField(widget=forms.HiddenInput)
     variant = forms.ModelChoiceField(
@@ -161,9 +163,7 @@ class StockPage:
         return self._show(request, form)
 
     def _show(self, request: HttpRequest, form: Any) -> HttpResponseBase:
-        return own_page(
-            request, "onecount/stock_form.html", self.title, form=form, note=self.note, opts=StockLevel._meta
-        )
+        return own_page(request, "onecount/stock_form.html", self.title, form=form, note=self.note)
 
     def _record(self, request: HttpRequest, form: Any) -> bool:
         """Records what the form says, and says what came of it; False where it was refused."""

@@ -42,7 +42,9 @@ def address(model: type[models.Model], page: str, *args: object) -> str:
 
 def queries_of(client: Client, url: str) -> int:
     cache.clear()
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         response = client.get(url)
     assert response.status_code == 200, url
     return len(captured)
@@ -113,9 +115,7 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
     role: str, signed_in: Callable[[str], Client]
 ) -> None:
     client = signed_in(role)
-    opened = {
-        model._meta.label for model in MODELS if client.get(address(model, "add")).status_code == 200
-    }
+    opened = {model._meta.label for model in MODELS if client.get(address(model, "add")).status_code == 200}
     assert opened == MAY_ADD[role]
 
 

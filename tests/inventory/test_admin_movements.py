@@ -93,7 +93,14 @@ def test_an_order_is_named_and_linked_where_its_units_moved(reader: Client) -> N
 
 
 def test_references_that_nobody_knows_are_shown_as_they_are() -> None:
-    unknown = ["cart:1", "order-line:", "order-line:x", "order-line:99999999999999999999999", "order-line:0", "<b>"]
+    unknown = [
+        "cart:1",
+        "order-line:",
+        "order-line:x",
+        "order-line:99999999999999999999999",
+        "order-line:0",
+        "<b>",
+    ]
     assert references.linked([*unknown, ""]) == {each: each for each in unknown}
 
 

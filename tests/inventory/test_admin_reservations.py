@@ -33,12 +33,14 @@ def test_units_are_released_and_those_that_hold_none_are_skipped(client: Client,
     release(Context(cast.merchant.pk, "before"), [ReservedUnits(second)])
     client.force_login(person("operations"))
     said = run(client, first, second)
-    assert said == "1 reservations released. Skipped 1: 1 holding none any more."
+    assert said == "1 reservation released. Skipped 1: 1 holding none any more."
     assert held() == {}
     assert level_of(cast.mug, cast.warehouse) == (10, 0, 0)
 
 
-def test_reservations_of_two_merchants_are_released_each_in_its_own_ledger(client: Client, cast: Cast) -> None:
+def test_reservations_of_two_merchants_are_released_each_in_its_own_ledger(
+    client: Client, cast: Cast
+) -> None:
     other = Cast()
     other.receive(4)
     ids = [cast.hold("cart:1", 3), other.hold("cart:1", 4)]

@@ -66,7 +66,9 @@ def test_each_opened_form_has_a_key_of_its_own(operator: Client) -> None:
     assert forms[0].initial["key"] != forms[1].initial["key"]
 
 
-def test_a_loss_beyond_what_is_available_breaks_reservations_and_says_so(operator: Client, cast: Cast) -> None:
+def test_a_loss_beyond_what_is_available_breaks_reservations_and_says_so(
+    operator: Client, cast: Cast
+) -> None:
     cast.receive(5)
     cast.hold("cart:1", 4)
     response = send(operator, "adjust", entry(cast, delta=-3, reason="damage"))
