@@ -10,7 +10,7 @@ from django.utils import timezone
 from channels import breaker
 from channels.accounts import open_connector, webhook_url
 from channels.connectors.base import Connector, SubscriptionProblem
-from channels.errors import ConnectorError
+from channels.errors import ConnectorError, Unsupported
 from channels.feeds import ask_for_poll
 from channels.models import Channel, ChannelHealth
 
@@ -69,6 +69,8 @@ def audit_all() -> int:
     for channel in Channel.objects.filter(is_active=True).order_by("id"):
         try:
             count += len(audit(channel))
+        except Unsupported:
+            log.debug("no_subscriptions_to_audit", channel=channel.pk)
         except ConnectorError as error:
             log.warning("subscription_audit_failed", channel=channel.pk, error=str(error))
             breaker.note_failure(channel.pk, error)

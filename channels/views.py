@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+import structlog
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
@@ -24,6 +25,7 @@ CHANNEL_MEMORY_SECONDS: Final = 2.0
 _CONTENT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded")
 _LARGEST_MEMORY: Final = 10_000
 
+log = structlog.get_logger(__name__)
 _channels: dict[str, tuple[float, Channel]] = {}
 
 
@@ -42,7 +44,8 @@ def webhook(request: HttpRequest, public_id: str) -> HttpResponse:
         return _answer(401, str(error))
     except (BadMessage, UnreadablePostError) as error:
         return _answer(400, str(error) or "The body ended too early.")
-    except (DatabaseError, InterfaceError, ConnectorError):
+    except (DatabaseError, InterfaceError, ConnectorError) as error:
+        log.error("webhook_not_taken", error=str(error))
         return _answer(503, "The message cannot be stored now; send it again.", **{"Retry-After": "5"})
 
 

@@ -38,7 +38,8 @@ def send(client: Client, shop: Shop, message: dict[str, Any]) -> WebhookDelivery
 
 def spoil(delivery: WebhookDelivery) -> None:
     """Makes a stored delivery one that no connector can read, as after a change of its format."""
-    WebhookDelivery.objects.filter(pk=delivery.pk).update(payload={"id": 1, "line_items": "none"})
+    spoilt = {**delivery.payload, "line_items": [{"id": 1, "sku": "MUG", "quantity": "two"}]}
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(payload=spoilt)
 
 
 def test_a_delivery_is_applied_to_the_ledger(client: Client, shop: Shop) -> None:
