@@ -73,17 +73,17 @@ FROM replay
 """
 
 _LEVELS: Final = """
-SELECT s.id, s.on_hand, s.reserved, s.unavailable, s.version, s.recorded_at,
-       m.id, coalesce(m.on_hand_after, 0), coalesce(m.reserved_after, 0), coalesce(m.unavailable_after, 0),
-       coalesce(m.version, 0), m.recorded_at
+SELECT s.id, m.id, s.on_hand, s.reserved, s.unavailable, s.version, s.recorded_at::text,
+       coalesce(m.on_hand_after, 0), coalesce(m.reserved_after, 0), coalesce(m.unavailable_after, 0),
+       coalesce(m.version, 0), m.recorded_at::text
 FROM inventory_stocklevel s
 LEFT JOIN LATERAL (
     SELECT * FROM inventory_stockmovement WHERE level_id = s.id ORDER BY version DESC LIMIT 1
 ) m ON true
 WHERE s.id BETWEEN %s AND %s
-  AND (s.on_hand, s.reserved, s.unavailable, s.version)
+  AND (s.on_hand, s.reserved, s.unavailable, s.version, s.recorded_at)
       IS DISTINCT FROM (coalesce(m.on_hand_after, 0), coalesce(m.reserved_after, 0),
-                        coalesce(m.unavailable_after, 0), coalesce(m.version, 0))
+                        coalesce(m.unavailable_after, 0), coalesce(m.version, 0), m.recorded_at)
 ORDER BY s.id LIMIT %s
 """
 
@@ -177,29 +177,12 @@ def _movement_divergence(row: dict[str, Any]) -> Divergence:
 
 
 def _level_divergence(row: tuple[Any, ...]) -> Divergence:
-    (
-        level_id,
-        on_hand,
-        reserved,
-        unavailable,
-        version,
-        _,
-        movement_id,
-        *after,
-        last_version,
-        _,
-    ) = row
-    names = ("on_hand", "reserved", "unavailable", "version")
-    return Divergence(
-        level_id,
-        "",
-        "",
-        movement_id,
-        last_version or None,
-        "the live level is not what its last movement left",
-        dict(zip(names, (*after, last_version), strict=True)),
-        dict(zip(names, (on_hand, reserved, unavailable, version), strict=True)),
-    )
+    level_id, movement_id, *values = row
+    names = ("on_hand", "reserved", "unavailable", "version", "recorded_at")
+    found = dict(zip(names, values[:5], strict=True))
+    expected = dict(zip(names, values[5:], strict=True))
+    problem = "the live level is not what its last movement left"
+    return Divergence(level_id, "", "", movement_id, expected["version"] or None, problem, expected, found)
 
 
 def _reservation_divergence(row: dict[str, Any]) -> Divergence:
