@@ -1,0 +1,5 @@
+"""A simulated Shopify shop."""
+
+from channels.sandbox.shopify.shop import ShopifySandbox
+
+__all__ = ["ShopifySandbox"]
