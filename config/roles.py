@@ -27,6 +27,14 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
 
+#: Saying which locations of ours stand behind a place.
+_PLACES: Final = (
+    "channels.change_channellocation",
+    "channels.add_channellocationsource",
+    "channels.change_channellocationsource",
+    "channels.delete_channellocationsource",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -40,7 +48,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.release_reservation",
         "channels.map_listing",
         "channels.change_listing",
-        "channels.change_channellocation",
+        *_PLACES,
         *_EVERYDAY,
     ),
     "commerce": (
@@ -54,8 +62,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.connect_channel",
         "channels.add_channel",
         "channels.change_channel",
-        "channels.add_channellocation",
-        "channels.change_channellocation",
+        *_PLACES,
         "inventory.add_location",
         "inventory.change_location",
         *_EVERYDAY,

@@ -1,7 +1,6 @@
 """Reservations can be released from the back office, and nothing else of them can be changed."""
 
 import pytest
-from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
@@ -24,8 +23,8 @@ def cast() -> Cast:
 def run(client: Client, *reservation_ids: int) -> str:
     """Releases the chosen reservations from the list; returns what was said."""
     data = {"action": "release_units", "_selected_action": reservation_ids}
-    response = client.post(reverse("admin:inventory_reservation_changelist"), data)
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+    response = client.post(reverse("admin:inventory_reservation_changelist"), data, follow=True)
+    return " ".join(str(message) for message in response.context["messages"])
 
 
 def test_units_are_released_and_those_that_hold_none_are_skipped(client: Client, cast: Cast) -> None:
