@@ -19,7 +19,7 @@ from channels.demo.shops import Shop
 from channels.exposure import targets
 from channels.models import Channel, ListingLevel, PollFeed, Push, WebhookDelivery
 from channels.models.outbound import PushOutcome
-from inventory.models import Conflict
+from inventory.models import Conflict, Location
 from inventory.proof import prove
 
 #: For each order: whether it was applied, whether anything was demanded of the ledger, whether other listings had to be told,
@@ -134,10 +134,10 @@ def diverged(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[dict[str
         )
         levels = list(rows.select_related("listing", "channel_location").order_by("id"))
         wanted = targets([level.pk for level in levels])
-        shown = books[kind]["stored"]
+        codes = dict(Location.objects.filter(merchant=channel.merchant_id).values_list("name", "code"))
         for level in levels:
-            place = level.channel_location.name if level.channel_location.external_id else ""
-            number = shown.get(level.listing.sku, {}).get(place)
+            place = codes[level.channel_location.name] if level.channel_location.external_id else ""
+            number = books[kind]["stored"].get(level.listing.sku, {}).get(place)
             if number != wanted[level.pk]:
                 found.append(
                     {

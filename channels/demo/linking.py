@@ -19,8 +19,10 @@ from inventory.models import Location, Merchant, StockLevel, Variant
 
 def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> None:
     """Fills the shop with the merchant's catalogue, at the numbers that are available now."""
+    nothing: dict[str, int] = {}
     for location in Location.objects.filter(merchant=merchant).order_by("id"):
         shop.client.add_location(location.code, location.name)
+        nothing[location.code] = 0
     stock: dict[str, dict[str, int]] = {}
     levels = (
         StockLevel.objects.filter(merchant=merchant)
@@ -39,7 +41,7 @@ def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> Non
                 title=variant.title or variant.product.title,
                 gtin=variant.gtin,
                 price=prices.get(variant.sku, Decimal("9.95")),
-                quantities=stock.get(variant.sku, {}),
+                quantities={**nothing, **stock.get(variant.sku, {})},
                 parent=variant.product.title if counts[variant.product_id] > 1 else None,
             )
             for variant in variants
