@@ -4,6 +4,14 @@ from django.apps import AppConfig
 
 
 class ChannelsConfig(AppConfig):
-    """Registers the application."""
+    """Listens to the ledger: what it changes is due to be told, in the same transaction."""
 
     name = "channels"
+
+    def ready(self) -> None:
+        """Subscribes to the ledger's announcements."""
+        # The apps must be loaded before modules with models are.
+        from channels.pushes import mark_due
+        from inventory.announcements import subscribe
+
+        subscribe(mark_due)

@@ -20,7 +20,7 @@ from channels import breaker
 from channels.connectors.base import Connector, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
-from channels.feeds import LISTINGS, ask_for_poll, ensure_feeds, poll_interval
+from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_interval
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.orders import apply_state, hint
@@ -34,8 +34,6 @@ log = structlog.get_logger(__name__)
 LISTINGS_INTERVAL: Final = timedelta(days=1)
 #: Pages of one poll; what is left is read by the next one, at once.
 LARGEST_POLL: Final = 50
-#: Each page renews the lease by this.
-LEASE: Final = timedelta(seconds=90)
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=15)
 _BUSY_TRIES: Final = 5

@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -102,11 +102,12 @@ def is_well(summary: dict[str, Any]) -> bool:
     )
 
 
-def reporter(write: Callable[[str], Any], *, is_terminal: bool) -> Callable[[str], None]:
+def reporter(stream: TextIO) -> Callable[[str], None]:
     """Returns what shows the live line: over itself on a terminal, not at all elsewhere."""
 
     def report(line: str) -> None:
-        if is_terminal:
-            write(f"\r\x1b[2K{line}")
+        if stream.isatty():
+            stream.write(f"\r\x1b[2K{line}")
+            stream.flush()
 
     return report

@@ -38,8 +38,9 @@ _TICK: Final = 0.25
 class Play(Protocol):
     """What happens on the stage."""
 
-    #: Stock changes beside the shops' own books.
-    events: Sequence[StockEvent]
+    @property
+    def events(self) -> Sequence[StockEvent]:
+        """Stock changes beside the shops' own books."""
 
     def run(self, stage: Stage, should_stop: Callable[[], bool]) -> None:
         """Has customers buy until the play is over or `should_stop`."""

@@ -1,5 +1,6 @@
 """Shows OneCount at work on simulated shops."""
 
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         stock_up(
             merchant, [Goods(i.sku, i.product, i.title, i.quantities, i.gtin, i.category) for i in items]
         )
-        report = common.reporter(self.stderr._out.write, is_terminal=self.stderr.isatty())
+        report = common.reporter(sys.stderr)
         play = Shoppers(rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report)
         address = f"http://{options['host']}:{options['port']}/admin/"
 

@@ -1,5 +1,6 @@
 """Plays a merchant's order history as real orders in simulated shops."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         ensure_schedules()
         name, password = common.ensure_login()
         merchant = self._stock_up(rows, options["stock_ratio"])
-        report = common.reporter(self.stderr._out.write, is_terminal=self.stderr.isatty())
+        report = common.reporter(sys.stderr)
         play = self._play(merchant, rows, tally, options["rate"], report)
         address = f"http://{options['host']}:{options['port']}/admin/"
         simulated = shops(options["shop_port"])

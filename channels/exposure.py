@@ -1,0 +1,256 @@
+"""What a channel is told: a pure function from stock and rules to a number, each step of which can be shown.
+
+`compute` walks a pipeline of named steps over `Inputs`; `load_inputs` reads what they need for many listing levels in a
+constant number of statements. Later rules join the pipeline as further steps.
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection
+
+from channels.connectors import connector_class
+from channels.connectors.base import Convention
+from channels.errors import Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class LocationStock:
+    """One of our locations behind the channel location, in base units."""
+
+    code: str
+    on_hand: int
+    reserved: int
+    unavailable: int
+    safety_stock: int
+
+    @property
+    def available(self) -> int:
+        """Units that may be promised there now."""
+        return self.on_hand - self.reserved - self.unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that the number of one listing level depends on."""
+
+    listing_level_id: int
+    locations: tuple[LocationStock, ...] = ()
+    buffer_units: int = 0
+    buffer_percent: int = 0
+    minimum: int = 0
+    maximum: int | None = None
+    convention: Convention = Convention.EXCLUDES_OPEN_ORDERS
+    #: Units of this channel's own open orders that are held for it here.
+    own_open_units: int = 0
+    largest: int | None = None
+    #: What the shop should show now; read with the stock, so that both are of one instant.
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the waterfall."""
+
+    name: str
+    before: int
+    after: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The number of one listing level and how it came about."""
+
+    listing_level_id: int
+    quantity: int
+    steps: tuple[Step, ...] = ()
+    #: What the shop should show, as of the same instant; None before its first confirmation.
+    expected: int | None = None
+
+
+Change = tuple[int, str]
+StepFunction = Callable[[int, Inputs], Change]
+
+
+def available(number: int, inputs: Inputs) -> Change:
+    """Adds up what our locations behind the place can promise."""
+    units = sum(stock.available for stock in inputs.locations)
+    named = ", ".join(f"{stock.code} {stock.available}" for stock in inputs.locations)
+    return units, named or "no location of ours stands behind this place"
+
+
+def less_safety_stock(number: int, inputs: Inputs) -> Change:
+    """Leaves the safety stock of each location out, never less than nothing of it."""
+    units = sum(max(stock.available - stock.safety_stock, 0) for stock in inputs.locations)
+    kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.locations if s.safety_stock)
+    return units, kept or "no safety stock"
+
+
+def less_buffer(number: int, inputs: Inputs) -> Change:
+    """Withholds the channel's buffer: percent of what there is, rounded up, and units."""
+    percent = -(-number * inputs.buffer_percent // 100)
+    withheld = percent + inputs.buffer_units
+    return (
+        number - withheld,
+        f"{inputs.buffer_units} units and {inputs.buffer_percent} % ({percent}) withheld",
+    )
+
+
+def within_limits(number: int, inputs: Inputs) -> Change:
+    """Shows nothing below the minimum, and no more than the maximum."""
+    if number < inputs.minimum:
+        return 0, f"below the channel's minimum of {inputs.minimum}"
+    if inputs.maximum is not None and number > inputs.maximum:
+        return inputs.maximum, f"the channel shows {inputs.maximum} at most"
+    return number, "within the channel's limits"
+
+
+def not_negative(number: int, inputs: Inputs) -> Change:
+    """A shop is never told less than nothing."""
+    return max(number, 0), "never below 0"
+
+
+def in_convention(number: int, inputs: Inputs) -> Change:
+    """Adds the channel's own open orders where the platform subtracts them itself; nothing to nothing."""
+    if inputs.convention is not Convention.INCLUDES_OPEN_ORDERS:
+        return number, "the platform has taken its own orders off already"
+    if number == 0:
+        return 0, "nothing is left: its open orders are not added, or each shipment would offer a unit again"
+    return (
+        number + inputs.own_open_units,
+        f"the platform subtracts its {inputs.own_open_units} open units itself",
+    )
+
+
+def within_platform(number: int, inputs: Inputs) -> Change:
+    """Stays within the largest number that the platform takes."""
+    if inputs.largest is not None and number > inputs.largest:
+        return inputs.largest, f"the platform takes {inputs.largest} at most"
+    return number, "within the platform's range"
+
+
+#: The pipeline, in order.
+STEPS: Final[tuple[tuple[str, StepFunction], ...]] = (
+    ("Available", available),
+    ("Safety stock", less_safety_stock),
+    ("Buffer", less_buffer),
+    ("Minimum and maximum", within_limits),
+    ("Floor", not_negative),
+    ("Convention", in_convention),
+    ("Platform", within_platform),
+)
+
+
+def compute(inputs: Inputs) -> Exposure:
+    """Walks the pipeline."""
+    number = sum(stock.on_hand for stock in inputs.locations)
+    steps = []
+    for name, function in STEPS:
+        after, why = function(number, inputs)
+        steps.append(Step(name, number, after, why))
+        number = after
+    return Exposure(inputs.listing_level_id, number, tuple(steps), inputs.expected)
+
+
+_INPUTS: Final = """
+SELECT level.id, channel.kind, channel.buffer_units, channel.buffer_percent, channel.minimum_exposure,
+       channel.maximum_exposure, listing.variant_id, channel.id,
+       level.expected, coalesce(stock.rows, '[]'::jsonb)
+FROM channels_listinglevel level
+JOIN channels_listing listing ON listing.id = level.listing_id
+JOIN channels_channel channel ON channel.id = level.channel_id
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array(location.code, coalesce(s.on_hand, 0), coalesce(s.reserved, 0),
+                                       coalesce(s.unavailable, 0), coalesce(s.safety_stock, 0))
+                     ORDER BY source.priority, source.id) AS rows
+    FROM channels_channellocationsource source
+    JOIN inventory_location location ON location.id = source.location_id AND location.is_active
+    LEFT JOIN inventory_stocklevel s
+           ON s.merchant_id = channel.merchant_id AND s.variant_id = listing.variant_id AND s.location_id = location.id
+    WHERE source.channel_location_id = level.channel_location_id
+) stock ON true
+WHERE level.id = ANY(%s::bigint[])
+"""
+
+_OWN_OPEN: Final = """
+SELECT o.channel_id, l.variant_id, sum(r.open_quantity)::bigint
+FROM channels_channelorderline l
+JOIN channels_channelorder o ON o.id = l.order_id
+JOIN channels_channel c ON c.id = o.channel_id
+JOIN inventory_reservation r
+  ON r.merchant_id = c.merchant_id AND r.reference = 'order-line:' || l.id AND r.open_quantity > 0
+WHERE o.channel_id = ANY(%s::bigint[]) AND l.variant_id = ANY(%s::bigint[])
+  AND l.applied_demand > l.applied_fulfilled
+GROUP BY o.channel_id, l.variant_id
+"""
+
+
+def load_inputs(listing_level_ids: Collection[int]) -> dict[int, Inputs]:
+    """Reads what these listing levels' numbers depend on, in two statements at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INPUTS, [sorted(listing_level_ids)])
+        rows = cursor.fetchall()
+    own_open = _own_open(rows)
+    return {row[0]: _inputs(row, own_open) for row in rows}
+
+
+def _own_open(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[int, int], int]:
+    """Units that each channel's own open orders hold, by (channel, variant); only where the convention asks for it."""
+    wanted = {
+        (row[7], row[6]) for row in rows if _convention(row[1]) is Convention.INCLUDES_OPEN_ORDERS and row[6]
+    }
+    if not wanted:
+        return {}
+    channels, variants = (sorted(set(column)) for column in zip(*wanted, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_OWN_OPEN, [channels, variants])
+        return {(channel_id, variant_id): units for channel_id, variant_id, units in cursor.fetchall()}
+
+
+def _inputs(row: tuple[Any, ...], own_open: dict[tuple[int, int], int]) -> Inputs:
+    level_id, kind, units, percent, minimum, maximum, variant_id, channel_id, expected, stock = row
+    places = json.loads(stock) if isinstance(stock, str) else stock
+    return Inputs(
+        level_id,
+        tuple(LocationStock(*place) for place in places),
+        units,
+        percent,
+        minimum,
+        maximum,
+        _convention(kind),
+        own_open.get((channel_id, variant_id), 0),
+        _largest(kind),
+        expected,
+    )
+
+
+def _convention(kind: str) -> Convention:
+    try:
+        return connector_class(kind).capabilities.convention
+    except Misconfigured:
+        return Convention.EXCLUDES_OPEN_ORDERS
+
+
+def _largest(kind: str) -> int | None:
+    try:
+        return connector_class(kind).capabilities.largest_quantity
+    except Misconfigured:
+        return None
+
+
+def exposures(listing_level_ids: Collection[int]) -> dict[int, Exposure]:
+    """Computes the numbers of these listing levels from what is committed now, by id."""
+    return {identity: compute(inputs) for identity, inputs in load_inputs(listing_level_ids).items()}
+
+
+def targets(listing_level_ids: Collection[int]) -> dict[int, int]:
+    """Returns only the numbers, by listing level id."""
+    return {identity: exposure.quantity for identity, exposure in exposures(listing_level_ids).items()}
+
+
+def explain(listing_level_id: int) -> Exposure:
+    """Returns the number of one listing level with its steps. Raises `KeyError` for an unknown id."""
+    return exposures([listing_level_id])[listing_level_id]
