@@ -168,7 +168,7 @@ def _line_state(
         cancelled=cancelled,
         fulfilled=fulfilled,
         returned=returned,
-        restocked=_restocked(line, quantity, stage),
+        restocked=_restocked(line, quantity, stage, refunded),
         title=read_text(line, "name"),
         unit_price=read_decimal(line, "price"),
     )
@@ -187,12 +187,19 @@ def _split(quantity: int, stage: Stage, refunded: _Refunded, *, has_left: bool) 
     return min(refunded.undelivered + refunded.delivered, quantity), 0, 0
 
 
-def _restocked(line: Mapping[str, Any], quantity: int, stage: Stage) -> int:
-    """Returns the units that the shop put back on its own number."""
+def _restocked(line: Mapping[str, Any], quantity: int, stage: Stage, refunded: _Refunded) -> int:
+    """Returns the units that the shop put back on its own number.
+
+    Its counters say so where they are shown; without them refunds count as put back, as is the shop's default.
+    """
     reduced = _meta(line, _REDUCED)
     if reduced is not None:
-        return min(max(quantity - reduced, 0), quantity)
-    return quantity if stage is Stage.CANCELLED else min(max(_meta(line, _RESTOCKED) or 0, 0), quantity)
+        units = quantity - reduced
+    elif stage is Stage.CANCELLED:
+        units = quantity
+    else:
+        units = _meta(line, _RESTOCKED) or refunded.undelivered + refunded.delivered
+    return min(max(units, 0), quantity)
 
 
 def _meta(line: Mapping[str, Any], key: str) -> int | None:
