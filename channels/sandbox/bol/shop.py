@@ -11,7 +11,7 @@ from typing import Any, Final
 from channels.sandbox.bol.offers import Offers, corrected_stock
 from channels.sandbox.bol.orders import Orders
 from channels.sandbox.bol.processes import Processes
-from channels.sandbox.bol.rest import V10, V11, Limits, Problem, check_media_types
+from channels.sandbox.bol.rest import V10, V11, Limits, Problem, check_media_types, versioned
 from channels.sandbox.bol.subscriptions import Subscriptions
 from channels.sandbox.book import CatalogueItem, Item, Line, Order
 from channels.sandbox.httpd import Answer, Request, json_answer
@@ -22,6 +22,7 @@ _ORDER_PREFIX: Final = "A"
 _WORDS: Final = frozenset(
     {
         "retailer",
+        "retailers",
         "shared",
         "token",
         "offers",
@@ -196,6 +197,7 @@ class BolSandbox(SandboxShop):
             self.processes,
         )
         return {
+            "GET /retailer/retailers/{id}": self._account,
             "GET /retailer/offers": lambda: offers.listing(request),
             "GET /retailer/offers/{id}": lambda: offers.read(thing),
             "PATCH /retailer/offers/{id}": lambda: offers.patch(request, thing),
@@ -220,6 +222,17 @@ class BolSandbox(SandboxShop):
             "POST /shared/process-status": lambda: processes.bulk(request),
             "GET /shared/process-status/{id}": lambda: processes.read(last),
         }
+
+    def _account(self) -> Answer:
+        """Who the caller is; `current` is the only account that is known."""
+        document = {
+            "retailerId": self.retailer_id,
+            "displayName": self.name,
+            "companyName": self.name,
+            "vatNumber": "NL000000000B01",
+            "registrationDate": "2020-01-01",
+        }
+        return versioned(200, document, V10)
 
     # -- tokens
     def _token(self, request: Request) -> Answer:

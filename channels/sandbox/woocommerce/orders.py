@@ -157,6 +157,7 @@ class Orders:
         if status == "completed":
             for line in order.lines:
                 line.fulfilled += line.open_units
+            order.completed_at = time.time()
         order.cancelled_at = time.time() if status == "cancelled" else None
         order.status = status
         self.pending.pop(order.number, None)
