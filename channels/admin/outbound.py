@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from channels.admin.condition import condition_badge, condition_of
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
-from channels.admin.waterfall import waterfall_panel
+from channels.admin.waterfall import push_panel
 from channels.models import AccessToken, ChannelHealth, Push, RateBucket
 from config.admin_panels import Panel, duration, page_of
 from config.admin_site import FactsAdmin
@@ -67,7 +67,7 @@ class PushAdmin(FactsAdmin):
 
     def panels(self, request: HttpRequest, instance: Push) -> list[Panel]:
         """Shows how the number came about."""
-        return [waterfall_panel("Why this number", instance.waterfall)]
+        return [push_panel(instance)]
 
 
 @admin.register(RateBucket)

@@ -89,7 +89,11 @@ def test_a_long_queue_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, 
         ({"is_active": False}, {"consecutive_failures": 3}, "off"),
         ({"is_paused": True}, {"consecutive_failures": 3}, "paused"),
         ({}, {"breaker_open_until": timezone.now() + timedelta(hours=1), "consecutive_failures": 3}, "down"),
-        ({}, {"breaker_open_until": timezone.now() - timedelta(hours=1), "last_push_at": timezone.now()}, "connected"),
+        (
+            {},
+            {"breaker_open_until": timezone.now() - timedelta(hours=1), "last_push_at": timezone.now()},
+            "connected",
+        ),
         ({}, {"consecutive_failures": 1, "last_push_at": timezone.now()}, "degraded"),
         ({}, {"subscription_problems": [{"topic": "orders"}], "last_push_at": timezone.now()}, "degraded"),
         ({}, {"last_success_at": timezone.now()}, "connected"),
@@ -210,7 +214,10 @@ def test_what_platforms_say_is_never_markup(client: Client) -> None:
     channel = ChannelFactory(name="<b>Shop</b>")
     said = {"last_error": "<script>alert(1)</script>", "breaker_reason": "<script>alert(2)</script>"}
     ChannelHealth.objects.create(
-        channel=channel, consecutive_failures=2, breaker_open_until=timezone.now() + timedelta(hours=1), **said
+        channel=channel,
+        consecutive_failures=2,
+        breaker_open_until=timezone.now() + timedelta(hours=1),
+        **said,
     )
     client.force_login(person("operations"))
     text = client.get(reverse("analytics:live")).content.decode()

@@ -44,10 +44,14 @@ def due(level: ListingLevel) -> bool:
     return level.is_due
 
 
-def test_channels_are_paused_and_resumed_with_a_line_in_their_history(operator: Client, business: Business) -> None:
+def test_channels_are_paused_and_resumed_with_a_line_in_their_history(
+    operator: Client, business: Business
+) -> None:
     first, second = business.channels
     assert run(operator, "channel", "pause", first) == "1 channel paused."
-    assert run(operator, "channel", "pause", first, second) == "1 channel paused. Skipped 1: 1 paused already."
+    assert (
+        run(operator, "channel", "pause", first, second) == "1 channel paused. Skipped 1: 1 paused already."
+    )
     assert Channel.objects.filter(is_paused=True).count() == 2
     said = run(operator, "channel", "resume", first, second)
     assert said == "2 channels resumed."
@@ -109,15 +113,17 @@ def test_dead_pushes_are_replayed_and_living_ones_skipped(operator: Client, busi
     assert (dead.dead_at, dead.is_due) == (None, True)
 
 
-def test_deliveries_are_replayed_and_those_that_wait_are_skipped(operator: Client, business: Business) -> None:
+def test_deliveries_are_replayed_and_those_that_wait_are_skipped(
+    operator: Client, business: Business
+) -> None:
     dead = WebhookDelivery.objects.get(channel=business.channels[0])
     waiting = business.add_delivery(business.channels[0], state="received")
     done = business.add_delivery(business.channels[0], state="processed")
     said = run(operator, "webhookdelivery", "replay_deliveries", dead, waiting, done)
     assert said == "2 messages will be processed again. Skipped 1: 1 waiting already."
-    assert set(WebhookDelivery.objects.filter(channel=business.channels[0]).values_list("state", flat=True)) == {
-        "received"
-    }
+    assert set(
+        WebhookDelivery.objects.filter(channel=business.channels[0]).values_list("state", flat=True)
+    ) == {"received"}
 
 
 def test_only_dead_letters_are_replayed_where_that_is_asked(operator: Client, business: Business) -> None:
@@ -182,7 +188,9 @@ def test_whoever_may_only_read_does_nothing(client: Client, business: Business) 
     assert (channel.is_paused, due(level), delivery.state) == (False, False, "dead")
 
 
-def test_a_place_that_gets_a_location_is_told_and_named_in_one_list(engineer: Client, business: Business) -> None:
+def test_a_place_that_gets_a_location_is_told_and_named_in_one_list(
+    engineer: Client, business: Business
+) -> None:
     level = ListingLevel.objects.get(channel=business.channels[0])
     place = level.channel_location
     url = reverse("admin:channels_channellocation_change", args=[place.pk])

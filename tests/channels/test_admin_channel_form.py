@@ -50,7 +50,9 @@ def woocommerce(**fields: Any) -> Channel:
 
 
 def change(client: Client, channel: Channel, **changes: Any) -> Any:
-    return client.post(reverse("admin:channels_channel_change", args=[channel.pk]), form_of(channel, **changes))
+    return client.post(
+        reverse("admin:channels_channel_change", args=[channel.pk]), form_of(channel, **changes)
+    )
 
 
 def errors_of(response: Any) -> dict[str, Any]:
@@ -123,7 +125,9 @@ def test_no_secret_is_on_any_page_in_the_history_or_in_a_log(
     refused = change(admin_client, channel, buffer_percent=101, **{f"credential_{name}": ENTERED})
     pages = [refused.content.decode()]
     for page in ("change", "history"):
-        pages.append(admin_client.get(reverse(f"admin:channels_channel_{page}", args=[channel.pk])).content.decode())
+        pages.append(
+            admin_client.get(reverse(f"admin:channels_channel_{page}", args=[channel.pk])).content.decode()
+        )
     pages.append(admin_client.get(reverse("admin:channels_channel_changelist")).content.decode())
     written = [str(row) for row in channel.history.values()] + [str(row) for row in LogEntry.objects.values()]
     for text in [*pages, *written, caplog.text]:
@@ -163,7 +167,8 @@ def test_credentials_that_no_key_opens_can_be_entered_anew(engineer: Client) -> 
     assert engineer.get(url).status_code == 200
     assert engineer.post(url, form).status_code == 302
     assert broken.get().credentials == {
-        name.removeprefix("credential_"): value for name, value in secrets_of(CONNECTORS["woocommerce"]).items()
+        name.removeprefix("credential_"): value
+        for name, value in secrets_of(CONNECTORS["woocommerce"]).items()
     }
 
 
@@ -206,7 +211,11 @@ def test_commerce_sets_what_is_offered_and_nothing_else(client: Client) -> None:
     assert client.post(url, {**sent, "setting_base_url": "https://evil.example"}).status_code == 302
     saved = Channel.objects.get(pk=channel.pk)
     assert saved.buffer_units == 3
-    assert (saved.name, saved.settings, saved.credentials) == (channel.name, channel.settings, channel.credentials)
+    assert (saved.name, saved.settings, saved.credentials) == (
+        channel.name,
+        channel.settings,
+        channel.credentials,
+    )
 
 
 def test_engineering_connects_and_does_not_set_what_is_offered(engineer: Client) -> None:

@@ -23,7 +23,9 @@ def operator(client: Client) -> Client:
 
 
 def unmapped_listing(business: Business) -> Listing:
-    return Listing.objects.create(channel=business.channels[0], external_id="77", sku="ODD", title="Odd thing")
+    return Listing.objects.create(
+        channel=business.channels[0], external_id="77", sku="ODD", title="Odd thing"
+    )
 
 
 def test_unmapped_listings_and_sold_skus_are_listed_with_a_way_to_map_them(
@@ -55,7 +57,9 @@ def test_a_listing_is_mapped_to_a_variant(operator: Client, business: Business) 
     assert listing.history.first().history_user.username.startswith("operations")
 
 
-def test_a_sold_sku_without_listing_is_mapped_by_making_the_listing(operator: Client, business: Business) -> None:
+def test_a_sold_sku_without_listing_is_mapped_by_making_the_listing(
+    operator: Client, business: Business
+) -> None:
     line = business.add_order(business.channels[0], None, sku="NEVER-SEEN")
     url = reverse("admin:channels_map_line", args=[line.pk])
     assert operator.get(url).status_code == 200

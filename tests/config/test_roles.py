@@ -22,7 +22,9 @@ def test_every_role_has_what_its_table_says_and_otherwise_only_looks(role: str) 
 
 def test_every_role_sees_every_model_of_both_apps() -> None:
     for label in ("inventory", "channels"):
-        names = {f"{label}.view_{model._meta.model_name}" for model in apps.get_app_config(label).get_models()}
+        names = {
+            f"{label}.view_{model._meta.model_name}" for model in apps.get_app_config(label).get_models()
+        }
         assert granted("read-only") >= names
 
 
@@ -31,7 +33,9 @@ def test_what_people_do_has_permissions_of_its_own() -> None:
     user.groups.add(Group.objects.get(name="operations"))
     assert user.has_perm("inventory.move_stock")
     assert not user.has_perm("channels.connect_channel")
-    assert Permission.objects.filter(codename__in=[each.split(".")[1] for each in ACTIONS]).count() == len(ACTIONS)
+    assert Permission.objects.filter(codename__in=[each.split(".")[1] for each in ACTIONS]).count() == len(
+        ACTIONS
+    )
 
 
 def test_what_was_granted_by_hand_stays() -> None:
