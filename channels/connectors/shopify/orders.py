@@ -162,7 +162,7 @@ def order_state(node: Mapping[str, Any]) -> OrderState:
             currency=node["currencyCode"] or "",
             is_test=node["test"] is True,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadMessage("An order of Shopify's has another shape than its schema says.") from error
 
 

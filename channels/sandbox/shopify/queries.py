@@ -57,6 +57,9 @@ def find(type_name: str, number: int, item_number: int, call: Call) -> Any:
         order = book.orders.get(number // 100)
         parts = fulfilment_orders(book, order) if order else []
         return next((part for part in parts if part.number == number), None)
+    if type_name == "Refund":
+        refunds = (refund for order in book.orders.values() for refund in order.refunds)
+        return next((refund for refund in refunds if refund.number == number), None)
     if type_name == "Product":
         return _product(number, call)
     if type_name == "WebhookSubscription":
@@ -190,6 +193,7 @@ QUERIES: Final[dict[str, Fields]] = {
         "location": _by_id("Location"),
         "order": _by_id("Order"),
         "fulfillmentOrder": _by_id("FulfillmentOrder"),
+        "refund": _by_id("Refund"),
         "product": _by_id("Product"),
         "productVariant": _by_id("ProductVariant"),
         "webhookSubscription": _by_id("WebhookSubscription"),
