@@ -6,11 +6,16 @@ shipped beyond record.
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 
+from django.db import transaction
+
 from inventory import taking
+from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
-from inventory.ledger import Context, Outcome, perform
+from inventory.ledger import Context, Outcome, domain_errors, perform
+from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
@@ -43,7 +48,23 @@ def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
     _check(changes)
     settlement = _Settlement([_netted(change) for change in changes])
     request = [asdict(change) for change in changes]
-    return perform(context, "settle", request, settlement, reservations=len(changes))
+    try:
+        return perform(context, "settle", request, settlement, reservations=len(changes))
+    except _LevelsMissing as missing:
+        # Rolled back, so that levels are created before any is locked, as by every other operation: inserting under
+        # a lock could wait in a circle. It happens once for each place.
+        with domain_errors(), transaction.atomic():
+            create_missing_levels(context.merchant_id, missing.pairs)
+            insisting = replace(settlement, has_created_levels=True)
+            return perform(context, "settle", request, insisting, reservations=len(changes))
+
+
+class _LevelsMissing(Exception):
+    """Places that may serve a demand have no level yet."""
+
+    def __init__(self, pairs: AbstractSet[tuple[int, int]]) -> None:
+        self.pairs = pairs
+        super().__init__()
 
 
 def _check(changes: Sequence[DemandChange]) -> None:
@@ -64,6 +85,7 @@ class _Settlement:
     """The work of one settlement: take back, cancel, hold, ship, in this order."""
 
     changes: Sequence[DemandChange]
+    has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
         looked_up = {c.reference for c in self.changes if c.cancelled or c.fulfilled}
@@ -97,7 +119,7 @@ class _Settlement:
         """Locks what the changes may touch, and where their demands hold units already.
 
         Every place that may serve a demand has a level from then on: under its lock no goods arrive there unseen while
-        a shortage is being opened. Levels are missing only once, so this costs nothing later.
+        a shortage is being opened.
         """
         candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
         elsewhere: set[tuple[int, int]] = set()
@@ -106,7 +128,7 @@ class _Settlement:
         every = candidates | elsewhere
         posting.lock({variant for variant, _ in every}, {place for _, place in every})
         if missing := candidates - posting.levels.keys():
-            posting.lock({v for v, _ in missing}, {place for _, place in missing}, create=missing)
+            raise UnknownStock if self.has_created_levels else _LevelsMissing(missing)
         posting.concerned |= candidates
 
 

@@ -133,7 +133,8 @@ def test_goods_that_arrive_while_a_shortage_opens_are_never_left_lying() -> None
     bring = [
         partial(cast.receive, 1, None, place) for place in (cast.warehouse, cast.store) for _ in range(2)
     ]
-    race([*sell, *bring])
+    results = race([*sell, *bring])
+    assert {type(result) for result in results} == {Outcome}, results
     assert sum(held().values()) == 4
     assert sum(owed().values()) == 2
     assert_ledger_holds()
