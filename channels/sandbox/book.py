@@ -213,6 +213,10 @@ class Book:
         #: Orders with open units, oldest first.
         self.open_orders: dict[int, Order] = {}
         self.refused = 0
+        #: Units sold (negative) and given back by cancellations, with the Unix second: (at, SKU, units).
+        self.movements: list[tuple[float, str, int]] = []
+        #: Number of the first order; a shop that starts again goes on behind its earlier ones.
+        self.first_order = 1
         self._pools: dict[str, dict[str, Level]] = {}
         #: (sequence, changed at, order), in sequence; only an order's newest entry counts.
         self._log: list[tuple[int, float, Order]] = []
@@ -278,9 +282,10 @@ class Book:
         """Commits an order at this instant."""
         with self.lock:
             now = time.time()
-            number = len(self.orders) + 1
+            number = self.first_order + len(self.orders)
             order = Order(number, now, now, lines, country, currency, Customer(number, country), status)
             self.orders[number] = order
+            self.movements += [(now, line.sku, -line.quantity) for line in lines if line.item is not None]
             self.touch(order)
             return order
 

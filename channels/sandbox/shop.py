@@ -166,6 +166,8 @@ class SandboxShop(ServedPlatform):
             picks = _pick(order, sku, quantity, lambda line: line.open_units)
             if picks:
                 self.cancel_units(order, picks)
+                now = time.time()
+                self.records.movements += [(now, line.sku, units) for line, units in picks]
             return sum(units for _, units in picks)
 
     def fulfil(self, order_id: str, sku: str, quantity: int) -> int:
@@ -242,6 +244,7 @@ class SandboxShop(ServedPlatform):
                 "kind": self.kind,
                 "numbers": {item.sku: self.numbers(item) for item in items},
                 "stored": {item.sku: self.stored_numbers(item) for item in items},
+                "movements": list(self.records.movements),
                 "orders": [self._order_record(order) for order in self.records.changes(since=since)],
                 "refused": self.records.refused,
                 "requests": dict(self.requests),

@@ -94,6 +94,14 @@ def _by_id(type_name: str) -> FieldType:
     return field(type_name, resolve, id="ID!")
 
 
+def _location(source: Any, call: Call) -> Any:
+    """A location by its gid; without one the first."""
+    if call.arguments.get("id") is None:
+        return find("Location", 1, 0, call)
+    kind, number, _ = parse_gid(str(call.arguments["id"]))
+    return find("Location", number, 0, call) if kind == "Location" else None
+
+
 def _node(text: str, call: Call) -> Typed | None:
     type_name, number, item_number = parse_gid(text)
     found = find(type_name, number, item_number, call)
@@ -190,7 +198,7 @@ QUERIES: Final[dict[str, Fields]] = {
         ),
         "inventoryItem": _by_id("InventoryItem"),
         "inventoryLevel": _by_id("InventoryLevel"),
-        "location": _by_id("Location"),
+        "location": field("Location", _location, id="ID"),
         "order": _by_id("Order"),
         "fulfillmentOrder": _by_id("FulfillmentOrder"),
         "refund": _by_id("Refund"),

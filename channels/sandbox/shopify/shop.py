@@ -58,6 +58,8 @@ class ShopifySandbox(SandboxShop):
         slug = "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
         self.shop_domain = f"{slug}.myshopify.com"
         self.api_version = VERSIONS[-1]
+        #: The version of the call that runs; written under the lock of the records.
+        self.serving_version = self.api_version
         self.opened_at = time.time()
         self.webhooks = Webhooks(self)
         self.idempotency = IdempotencyKeys()
@@ -306,7 +308,7 @@ class ShopifySandbox(SandboxShop):
             return json_answer(401, {"errors": message})
         version = parts[2] if parts[2] in VERSIONS else VERSIONS[0]
         headers = {"X-Shopify-API-Version": version, "X-Request-Id": str(uuid.uuid4())}
-        return json_answer(200, self._graphql(request), headers)
+        return json_answer(200, self._graphql(request, version), headers)
 
     def _token(self, request: Request) -> Answer:
         form = request.form()
@@ -332,7 +334,7 @@ class ShopifySandbox(SandboxShop):
         token = request.headers.get("x-shopify-access-token", "")
         return self._tokens.get(token, 0) > time.time()
 
-    def _graphql(self, request: Request) -> dict[str, Any]:
+    def _graphql(self, request: Request, version: str) -> dict[str, Any]:
         try:
             data = request.json()
             execution = Execution(
@@ -348,15 +350,16 @@ class ShopifySandbox(SandboxShop):
             return {"errors": error.errors}
         except (ValueError, KeyError, TypeError, AttributeError):
             return {"errors": {"query": "Required parameter missing or invalid"}}
-        return self._spend(execution, cost)
+        return self._spend(execution, cost, version)
 
-    def _spend(self, execution: Execution, cost: int) -> dict[str, Any]:
+    def _spend(self, execution: Execution, cost: int, version: str) -> dict[str, Any]:
         """Reserves the requested cost, runs, gives the difference back."""
         if not self.bucket.take(cost):
             self.count_throttled()
             return self._throttled(cost)
         try:
             with self.records.lock:
+                self.serving_version = version
                 data: dict[str, Any] = {"data": execution.run(self)}
         except GraphQLFault as error:
             data = {"errors": error.errors}

@@ -74,7 +74,7 @@ def _shelf(entry: Mapping[str, Any], path: list[str], call: Call) -> Shelf | Use
         return UserError(message, [*path, "locationId"], "INVALID_LOCATION")
     level = item.levels.get(place.code)
     if level is None or not level.is_active:
-        is_older = shop.api_version < "2026-10"
+        is_older = shop.serving_version < "2026-10"
         code = "ITEM_NOT_STOCKED_AT_LOCATION" if is_older else "INVALID_LOCATION"
         return UserError("The inventory item is not stocked at the location.", [*path, "locationId"], code)
     return Shelf(item, place, level)
