@@ -1,19 +1,25 @@
 """Brings in what a platform knows of itself: its places and what it sells there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from django.db import transaction
 
 from channels.connectors.base import Connector, PlatformListing, PlatformLocation
-from channels.mapping import map_by_sku
-from channels.models import Channel, ChannelLocation, Listing
+from channels.mapping import add_levels, map_by_sku
+from channels.models import Channel, ChannelLocation, Listing, ListingLevel
+from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
 
 #: Listings written by one statement.
-BATCH = 500
+BATCH: Final = 500
 
-_FIELDS = ("parent_external_id", "sku", "gtin", "title", "data", "is_active")
+#: Longer than any SKU of ours, so that one cut to it is mapped to nothing.
+_LONGEST_SKU: Final = 200
+
+_FIELDS: Final = ("parent_external_id", "sku", "gtin", "title", "data", "is_active")
 
 
 @dataclass(slots=True)
@@ -70,13 +76,14 @@ def _batches(listings: Iterator[PlatformListing]) -> Iterator[list[PlatformListi
         yield batch
 
 
+@transaction.atomic
 def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
     rows = {
         found.external_id: Listing(
             channel=channel,
             external_id=found.external_id,
             parent_external_id=found.parent_external_id,
-            sku=found.sku,
+            sku=found.sku[:_LONGEST_SKU],
             gtin=found.gtin[:14],
             title=found.title[:300],
             data=dict(found.data),
@@ -84,17 +91,35 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         )
         for found in batch
     }
+    back = _returning(channel, rows)
     Listing.objects.bulk_create(
         rows.values(),
         update_conflicts=True,
         unique_fields=["channel", "external_id"],
         update_fields=_FIELDS,
     )
+    if back:
+        # Nothing told them of changes while they were gone.
+        add_levels(back)
+        levels = ListingLevel.objects.filter(listing__in=back).values_list("id", flat=True)
+        mark_listing_levels(list(levels), lane=Lane.DECREASE)
+
+
+def _returning(channel: Channel, rows: Mapping[str, Listing]) -> list[int]:
+    """Returns the mapped listings that were inactive and are sold again."""
+    active = [external_id for external_id, row in rows.items() if row.is_active]
+    retired = Listing.objects.filter(
+        channel=channel, external_id__in=active, is_active=False, variant__isnull=False
+    )
+    return list(retired.values_list("id", flat=True))
 
 
 @transaction.atomic
 def _retire_unseen(channel: Channel, seen: set[str]) -> int:
     """Deactivates listings the platform no longer names; their history stays."""
     known = Listing.objects.filter(channel=channel, is_active=True).values_list("external_id", flat=True)
-    gone = set(known) - seen
-    return Listing.objects.filter(channel=channel, external_id__in=gone).update(is_active=False) if gone else 0
+    gone = sorted(set(known) - seen)
+    for start in range(0, len(gone), BATCH):
+        batch = Listing.objects.filter(channel=channel, external_id__in=gone[start : start + BATCH])
+        batch.update(is_active=False)
+    return len(gone)
