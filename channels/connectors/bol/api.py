@@ -172,8 +172,11 @@ def _text(problem: Mapping[str, Any], status: int) -> str:
     return "; ".join([f"{text} ({status})", *fields])[:1000]
 
 
-def read_limits(response: Response) -> LimitReading | None:
-    """Reads the limit headers that come with every answer; None where they are absent or odd."""
+def read_limits(bucket: str, response: Response) -> LimitReading | None:
+    """Reads the limit headers that come with every answer; None where they are absent or odd.
+
+    They name no span of time: the one of bol's public list is kept.
+    """
     headers = {name.lower(): value for name, value in response.headers.items()}
     limit = _number(headers.get("x-ratelimit-limit"))
     remaining = _number(headers.get("x-ratelimit-remaining"))
@@ -181,7 +184,13 @@ def read_limits(response: Response) -> LimitReading | None:
         return None
     reset = _number(headers.get("x-ratelimit-reset"))
     is_empty = remaining == 0 and reset is not None and reset <= _LONGEST_RESET
-    return LimitReading(capacity=limit, tokens=remaining, blocked_for=reset if is_empty else None)
+    declared = RATE_LIMITS[bucket]
+    return LimitReading(
+        capacity=limit,
+        refill_per_second=limit and limit * declared.refill_per_second / declared.capacity,
+        tokens=remaining,
+        blocked_for=reset if is_empty else None,
+    )
 
 
 def _number(text: str | None) -> float | None:

@@ -45,6 +45,8 @@ class BolConnector(Connector):
         # bol's own example: an interval of two minutes, polled every minute.
         poll_interval=timedelta(minutes=1),
         convention=Convention.INCLUDES_OPEN_ORDERS,
+        # Its own warehouse (FBB) is a place beside the merchant's.
+        own_locations=True,
         order_webhooks=True,
         manages_subscriptions=True,
         cancels_lines=True,
@@ -69,7 +71,7 @@ class BolConnector(Connector):
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
-        return read_limits(response)
+        return read_limits(bucket, response)
 
     # -- inbound
     def verify(self, request: InboundRequest) -> None:

@@ -23,7 +23,7 @@ def make_channel(sandbox: SandboxShop, **credentials: str) -> Channel:
         name=f"Channel {Channel.objects.count()}",
         kind=sandbox.kind,
         settings=sandbox.settings(),
-        credentials={**sandbox.credentials(), **credentials},
+        credentials={**sandbox.credentials(), **credentials},  # type: ignore[misc]
     )
 
 
