@@ -118,7 +118,11 @@ INVENTORY: Final[dict[str, Fields]] = {
         "createdAt": field("DateTime!", lambda item, call: iso(call.context.opened_at)),
         "updatedAt": field("DateTime!", lambda item, call: iso(item.updated_at)),
         "variant": field("ProductVariant!", lambda item, call: item),
-        "variants": connection("ProductVariant", lambda item, call: [item], lambda item: item.number),
+        "variants": FieldType(
+            "ProductVariantConnection",
+            lambda item, call: page_of([item], lambda each: each.number, call),
+            {name: kind for name, kind in PAGE_ARGUMENTS.items() if name != "reverse"},
+        ),
         "inventoryLevel": field("InventoryLevel", _shelf_at, locationId="ID!", includeInactive="Boolean"),
         "inventoryLevels": connection(
             "InventoryLevel",
