@@ -9,6 +9,7 @@ the resolution of names is bounded by the system's resolver instead.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -26,6 +27,9 @@ _HOSTS: Final = 64
 _CONNECTIONS: Final = 2
 
 _local = threading.local()
+
+# Its debug lines quote addresses with their queries, where some platforms want credentials.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class Call:

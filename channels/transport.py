@@ -242,7 +242,8 @@ def _exchange(method: str, url: str, options: Mapping[str, Any], *, is_write: bo
             # Their texts quote what could not be sent.
             raise Misconfigured("A credential or value holds characters that cannot be sent.") from None
         except (OSError, HTTPError) as error:
-            raise _failure(error, call, seconds, is_write=is_write) from error
+            # Their texts quote the address with its query, where some platforms want credentials.
+            raise _failure(error, call, seconds, is_write=is_write) from None
     if body is None or call.has_expired:
         raise _failure(None, call, seconds, is_write=is_write)
     return Answer(response.status_code, response.headers, body, is_write=is_write)

@@ -28,7 +28,15 @@ from channels.connectors.base import (
     SubscriptionProblem,
 )
 from channels.connectors.shopify import catalogue, levels, orders, stock, subscriptions, webhooks
-from channels.connectors.shopify.graphql import BUCKET, TOKEN_BUCKET, Api, Document, gid, read_limits
+from channels.connectors.shopify.graphql import (
+    BUCKET,
+    TOKEN_BUCKET,
+    Api,
+    Document,
+    gid,
+    read_limits,
+    well_formed,
+)
 from channels.errors import Misconfigured, Rejected
 from channels.events import ChannelEvent, OrderState
 
@@ -95,32 +103,41 @@ class ShopifyConnector(Connector):
 
     # -- reading
     def check(self) -> str:
-        shop = self._api.run(_SHOP, {}, cost=1)["shop"]
-        if shop["myshopifyDomain"].lower() != self.account.settings["shop_domain"].lower():
-            raise Misconfigured(f"The shop calls itself {shop['myshopifyDomain']}; enter that as its domain.")
-        return str(shop["name"])
+        with well_formed():
+            shop = self._api.run(_SHOP, {}, cost=1)["shop"]
+            domain, name = str(shop["myshopifyDomain"]), str(shop["name"])
+        if domain.lower() != self.account.settings["shop_domain"].lower():
+            raise Misconfigured(f"The shop calls itself {domain}; enter that as its domain.")
+        return name
 
     def fetch_orders(self, cursor: str) -> OrderPage:
-        return orders.fetch_page(self._api, cursor)
+        with well_formed():
+            return orders.fetch_page(self._api, cursor)
 
     def fetch_order(self, external_id: str) -> OrderState | None:
-        return orders.fetch_one(self._api, external_id)
+        with well_formed():
+            return orders.fetch_one(self._api, external_id)
 
     def fetch_listings(self) -> Iterator[PlatformListing]:
-        return catalogue.stream_listings(self._api)
+        with well_formed():
+            yield from catalogue.stream_listings(self._api)
 
     def fetch_levels(self) -> Iterator[ShelfNumber]:
-        return levels.stream_levels(self._api)
+        with well_formed():
+            yield from levels.stream_levels(self._api)
 
     def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
-        return levels.read_levels(self._api, addresses)
+        with well_formed():
+            return levels.read_levels(self._api, addresses)
 
     def fetch_locations(self) -> list[PlatformLocation]:
-        return catalogue.read_locations(self._api)
+        with well_formed():
+            return catalogue.read_locations(self._api)
 
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        return stock.push(self._api, items, call_id)
+        with well_formed(writes=True):
+            return stock.push(self._api, items, call_id)
 
     def cancel_line(
         self, order_external_id: str, line_external_id: str, quantity: int, *, call_id: str
@@ -137,17 +154,20 @@ class ShopifyConnector(Connector):
             },
             "key": str(uuid5(NAMESPACE_URL, f"onecount:{intent}")),
         }
-        answer = self._api.run(_REFUND, variables, cost=12)["refundCreate"] or {}
-        errors = answer.get("userErrors") or []
+        with well_formed(writes=True):
+            answer = self._api.run(_REFUND, variables, cost=12)["refundCreate"]
+            errors = [str(error["message"])[:300] for error in answer["userErrors"]]
+            tracking_id = "" if errors else str(answer["refund"]["id"])
         if errors:
-            raise Rejected(f"Shopify does not cancel the line: {errors[0].get('message', '')[:300]}")
-        tracking_id = (answer.get("refund") or {}).get("id", "")
+            raise Rejected(f"Shopify does not cancel the line: {errors[0]}")
         return CancelOutcome(quantity, refunds=False, restocks=False, tracking_id=tracking_id)
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
-        subscriptions.register(self._api, callback_url)
+        with well_formed(writes=True):
+            subscriptions.register(self._api, callback_url)
         return {}
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
-        return subscriptions.audit(self._api, callback_url)
+        with well_formed():
+            return subscriptions.audit(self._api, callback_url)

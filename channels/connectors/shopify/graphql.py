@@ -5,6 +5,7 @@ answer (object 1, connection by its size, mutation 10).
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -143,6 +144,16 @@ class Api:
             raise TransientError("Shopify answered without an access token.")
         lifetime = body.get("expires_in")
         return IssuedToken(token, float(lifetime) if isinstance(lifetime, int | float) else 3600.0)
+
+
+@contextmanager
+def well_formed(*, writes: bool = False) -> Iterator[None]:
+    """Turns an answer that is not shaped as the schema says into a failure of the call."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        failure = OutcomeUnknown if writes else TransientError
+        raise failure("Shopify answered something that cannot be read.") from error
 
 
 def pages(

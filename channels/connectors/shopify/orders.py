@@ -82,14 +82,21 @@ def fetch_page(api: Api, cursor_text: str) -> OrderPage:
     cursor = _Cursor.read(cursor_text)
     variables = {"query": f"updated_at:>='{cursor.since}'", "first": _PAGE, "after": cursor.after, **_FRAME}
     page = api.run(_ORDERS, variables, cost=2 + _PAGE * _FRAME_COST)["orders"]
-    whole = [node for node in page["nodes"] if _is_whole(node)]
-    cut = [node for node in page["nodes"] if not _is_whole(node)]
+    states = {node["id"]: _state_at_once(node) for node in page["nodes"]}
     return OrderPage(
-        orders=tuple(order_state(node) for node in whole),
-        hints=tuple(number_of(node["id"]) for node in cut),
+        orders=tuple(state for state in states.values() if state is not None),
+        hints=tuple(number_of(identity) for identity, state in states.items() if state is None),
         cursor=str(cursor.next(page)),
         has_more=page["pageInfo"]["hasNextPage"],
     )
+
+
+def _state_at_once(node: Mapping[str, Any]) -> OrderState | None:
+    """Translates an order of a page; None where it has to be looked at by itself, and must not hold the others."""
+    try:
+        return order_state(node) if _is_whole(node) else None
+    except BadMessage:
+        return None
 
 
 def fetch_one(api: Api, external_id: str) -> OrderState | None:

@@ -1,5 +1,6 @@
 """Webhook bodies are read one way only, and keep no customer data."""
 
+import contextlib
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -75,10 +76,8 @@ def test_ids_beyond_what_a_float_holds_are_read_exactly() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_raise_anything_but_bad_message(body: bytes) -> None:
-    try:
+    with contextlib.suppress(BadMessage):
         messages.parse_json(body)
-    except BadMessage:
-        pass
 
 
 def test_reduction_keeps_only_the_fields_on_the_list() -> None:
@@ -149,5 +148,6 @@ def test_instants_need_their_time_zone() -> None:
 
 def test_a_price_that_cannot_be_read_is_left_out() -> None:
     assert messages.read_decimal({"price": "9.95"}, "price") == Decimal("9.95")
-    for text in ("free", "1e9", "NaN", "９", None, "", {}):
-        assert messages.read_decimal({"price": text}, "price") is None
+    unreadable: list[object] = ["free", "1e9", "NaN", "９", None, "", {}]
+    for value in unreadable:
+        assert messages.read_decimal({"price": value}, "price") is None

@@ -1,19 +1,30 @@
 """Reading a Shopify shop: orders, listings, levels, places."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from channels.connectors.base import Address, OrderPage
+from channels.accounts import open_connector
+from channels.connectors.base import Address, OrderPage, PushItem
 from channels.connectors.shopify import ShopifyConnector
 from channels.connectors.shopify.orders import order_state
-from channels.errors import BadMessage, Misconfigured, Throttled, TransientError, Unauthorised
+from channels.errors import (
+    BadMessage,
+    ConnectorError,
+    Misconfigured,
+    Rejected,
+    Throttled,
+    TransientError,
+    Unauthorised,
+)
 from channels.events import OrderLineState, OrderState
-from channels.models import AccessToken, RateBucket
+from channels.models import AccessToken, Channel, RateBucket
 from channels.sandbox.book import CatalogueItem
 from channels.sandbox.shopify.ids import number_of
 from channels.sandbox.shopify.shop import ShopifySandbox
+from tests.channels.connectors.servers import answer, server
 
 START = json.dumps({"since": "2020-01-01T00:00:00Z"})
 
@@ -338,3 +349,83 @@ def test_an_api_version_or_address_that_does_not_exist_is_reported(
     object.__setattr__(account, "settings", {**account.settings, "base_url": f"{shop.base_url}/nowhere"})
     with pytest.raises((Misconfigured, Unauthorised)):
         ShopifyConnector(account, shopify.client).check()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"data": null}',
+        b'{"data": {}}',
+        b'{"data": []}',
+        b'{"data": {"orders": null, "shop": null, "nodes": null, "inventorySetQuantities": null}}',
+        b'{"data": {"orders": {"nodes": [{}]}, "shop": {}, "nodes": [3]}}',
+        b'{"data": {"inventorySetQuantities": {"userErrors": ["no"]}}}',
+        b'{"errors": "no"}',
+        b'{"errors": [{"message": "no", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}',
+        b'{"errors": {"query": "missing"}}',
+    ],
+)
+def test_an_answer_of_another_shape_is_a_failure_of_the_call_and_no_crash(
+    shop_channel: Channel, body: bytes
+) -> None:
+    shop_channel.credentials = {"access_token": "shpat_static", "client_secret": "secret"}
+    data = answer("200 OK", body, Content_Type="application/json")
+    with server(lambda connection: data) as url:
+        shop_channel.settings = {**shop_channel.settings, "base_url": url}
+        shopify = open_connector(shop_channel)
+        push = [PushItem(Address(1, "1", location_external_id="2"), 1, 1)]
+        calls: list[Callable[[], object]] = [
+            shopify.check,
+            lambda: shopify.fetch_orders(""),
+            lambda: shopify.fetch_order("1"),
+            lambda: shopify.read_levels([push[0].address]),
+            lambda: shopify.push(push, call_id="call"),
+        ]
+        for call in calls:
+            with pytest.raises(ConnectorError):
+                call()
+
+
+def test_details_that_an_app_may_not_see_are_left_out_but_never_a_whole_order(shop_channel: Channel) -> None:
+    denied = {"message": "no", "extensions": {"code": "ACCESS_DENIED"}}
+    shown = _node(
+        lineItems={"nodes": [], "pageInfo": {"hasNextPage": False}},
+        fulfillmentOrders={"nodes": [], "pageInfo": {"hasNextPage": False}},
+    )
+    hidden = {"errors": [{**denied, "path": ["order", "shippingAddress"]}], "data": {"order": shown}}
+    withheld = {"errors": [{**denied, "path": ["order", "lineItems"]}], "data": {"order": None}}
+    bodies = iter([json.dumps(hidden).encode(), json.dumps(withheld).encode()])
+    shop_channel.credentials = {"access_token": "shpat_static", "client_secret": "secret"}
+    with server(lambda connection: answer("200 OK", next(bodies))) as url:
+        shop_channel.settings = {**shop_channel.settings, "base_url": url}
+        shopify = open_connector(shop_channel)
+        state = shopify.fetch_order("3")
+        assert state is not None
+        assert state.country == ""
+        with pytest.raises(Misconfigured, match="access scope"):
+            shopify.fetch_order("3")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("401 Unauthorized", Unauthorised),
+        ("402 Payment Required", Misconfigured),
+        ("403 Forbidden", Unauthorised),
+        ("404 Not Found", Misconfigured),
+        ("423 Locked", Misconfigured),
+        ("430 Security Rejection", Throttled),
+        ("422 Odd", Rejected),
+    ],
+)
+def test_a_refusal_of_the_shop_says_what_is_to_be_done(
+    shop_channel: Channel, status: str, error: type[ConnectorError]
+) -> None:
+    shop_channel.credentials = {"access_token": "shpat_static", "client_secret": "secret"}
+    with server(lambda connection: answer(status)) as url:
+        shop_channel.settings = {**shop_channel.settings, "base_url": url}
+        with pytest.raises(error, match=status[:3]):
+            open_connector(shop_channel).check()

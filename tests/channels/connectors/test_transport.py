@@ -100,9 +100,12 @@ def test_a_platform_that_never_answers_is_given_up_at_the_deadline(channel: Chan
 
 
 def test_headers_that_drip_do_not_hold_a_call_beyond_its_deadline(channel: Channel) -> None:
-    with server(lambda connection: drip(connection, answer("200 OK", b"{}", X_Pad="x" * 200))) as url:
-        with pytest.raises(OutcomeUnknown, match="No complete answer"):
-            client(channel, deadline=0.5).request("POST", url, bucket="calls")
+    padded = answer("200 OK", b"{}", X_Pad="x" * 200)
+    with (
+        server(lambda connection: drip(connection, padded)) as url,
+        pytest.raises(OutcomeUnknown, match="No complete answer"),
+    ):
+        client(channel, deadline=0.5).request("POST", url, bucket="calls")
 
 
 def test_a_body_that_drips_does_not_either(channel: Channel) -> None:
@@ -173,9 +176,9 @@ def test_a_server_error_leaves_a_write_in_doubt(channel: Channel, status: str) -
 
 
 def test_a_platform_that_is_not_available_did_nothing(channel: Channel) -> None:
-    with server(always(answer("503 Unavailable", Retry_After="7"))) as url:
-        with pytest.raises(TransientError) as caught:
-            client(channel).request("POST", url, bucket="calls")
+    unavailable = answer("503 Unavailable", Retry_After="7")
+    with server(always(unavailable)) as url, pytest.raises(TransientError) as caught:
+        client(channel).request("POST", url, bucket="calls")
     assert not isinstance(caught.value, OutcomeUnknown)
     assert caught.value.retry_after == 7
 
@@ -211,10 +214,17 @@ def test_a_throttled_call_holds_the_others_too(channel: Channel) -> None:
 
 def test_a_redirect_is_reported_and_not_followed(channel: Channel) -> None:
     elsewhere: list[int] = []
-    with server(lambda connection: bytes(elsewhere.append(1) or b"")) as other:
-        with server(always(answer("302 Found", Location=f"{other}/secret"))) as url:
-            with pytest.raises(Misconfigured, match="redirects to 127.0.0.1"):
-                client(channel).request("GET", url, bucket="calls")
+
+    def visited(connection: socket.socket) -> bytes:
+        elsewhere.append(1)
+        return answer("200 OK")
+
+    with (
+        server(visited) as other,
+        server(always(answer("302 Found", Location=f"{other}/secret"))) as url,
+        pytest.raises(Misconfigured, match=r"redirects to 127\.0\.0\.1"),
+    ):
+        client(channel).request("GET", url, bucket="calls")
     assert not elsewhere
 
 
@@ -294,9 +304,12 @@ def test_neither_logs_nor_errors_hold_what_was_sent(channel: Channel) -> None:
         "json": {"secret": secret},
         "params": {"key": secret},
     }
-    with server(always(answer("500 Oops", secret.encode()))) as url, capture_logs() as logs:
-        with pytest.raises(OutcomeUnknown) as caught:
-            client(channel).request("POST", url, bucket="calls", **sent)
+    with (
+        server(always(answer("500 Oops", secret.encode()))) as url,
+        capture_logs() as logs,
+        pytest.raises(OutcomeUnknown) as caught,
+    ):
+        client(channel).request("POST", url, bucket="calls", **sent)
     assert secret not in str(caught.value)
     assert logs
     assert secret not in repr(logs)
