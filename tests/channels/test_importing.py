@@ -51,9 +51,7 @@ def sold(sku: str, **fields: Any) -> PlatformListing:
 
 
 def statements(shop: Shop, listings: Sequence[PlatformListing]) -> list[str]:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         import_channel(shop.channel, Catalogue(listings))
     return [query["sql"] for query in captured.captured_queries if "SAVEPOINT" not in query["sql"]]
 
@@ -96,10 +94,11 @@ def test_a_second_import_changes_nothing_and_marks_nothing() -> None:
     assert _state(shop.channel) == before
 
 
-def _state(channel: Channel) -> list[list[dict[str, Any]]]:
+def _state(channel: Channel) -> list[Any]:
     return [
-        list(model.objects.filter(channel=channel).order_by("id").values())  # type: ignore[attr-defined]
-        for model in (ChannelLocation, Listing, ListingLevel)
+        list(ChannelLocation.objects.filter(channel=channel).order_by("id").values()),
+        list(Listing.objects.filter(channel=channel).order_by("id").values()),
+        list(ListingLevel.objects.filter(channel=channel).order_by("id").values()),
     ]
 
 
