@@ -4,13 +4,14 @@ from django.apps import AppConfig
 
 
 class ChannelsConfig(AppConfig):
-    """Listens to the ledger: what it changes is due to be told, in the same transaction."""
+    """Listens to the ledger: what it changes is due to be told, in the same transaction. Checks the connectors."""
 
     name = "channels"
 
     def ready(self) -> None:
         """Subscribes to the ledger's announcements."""
         # The apps must be loaded before modules with models are.
+        from channels.connectors import checks  # noqa: F401  # registers itself
         from channels.pushes import mark_due
         from inventory.announcements import subscribe
 

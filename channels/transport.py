@@ -40,6 +40,7 @@ _WAITING_SHARE: Final = 0.5
 #: Seconds of silence after a 429 that names none.
 _DEFAULT_BLOCK: Final = 1.0
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_TOO_LATE: Final = "The time of the call was over before it was its turn; nothing was sent."
 _UNSAFE_IN_URL: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -156,6 +157,8 @@ class HttpClient:
         """Waits for the call's turn, but leaves time for the call itself. Raises `Throttled`."""
         declared = self._limits[bucket]
         started = time.monotonic()
+        if started >= ends_at:
+            raise Throttled(_TOO_LATE)
         latest = started + (ends_at - started) * _WAITING_SHARE
         while wait := limits.spend(
             self._channel_id, bucket, cost, declared=declared, priority=self._priority
@@ -223,7 +226,7 @@ def _allows_loopback() -> bool:
 def _exchange(method: str, url: str, options: Mapping[str, Any], *, is_write: bool, seconds: float) -> Answer:
     """Sends a request and reads its answer, both within `seconds`."""
     if seconds <= 0:
-        raise Throttled("The time of the call was over before it was its turn; nothing was sent.")
+        raise Throttled(_TOO_LATE)
     with Call(seconds) as call:
         try:
             response = session(allow_loopback=_allows_loopback()).request(

@@ -6,6 +6,7 @@ no state and touches no table; the `Client` it is given does all HTTP: tokens, l
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -270,6 +271,12 @@ class Client(Protocol):
 
         `rejected` is a token that the platform just refused: it is replaced once, whoever asks first.
         """
+
+    def budget(self, seconds: float) -> AbstractContextManager[None]:
+        """Has all calls inside share one total deadline, on top of each one's own."""
+
+    def budget(self, seconds: float) -> AbstractContextManager[None]:
+        """Has all calls inside share one total deadline, on top of each one's own."""
 
 
 class Response(Protocol):

@@ -125,7 +125,9 @@ def test_calls_inside_a_budget_share_its_deadline(channel: Channel) -> None:
     spender = client(channel, deadline=30)
     with server(slow) as url, spender.budget(0.5):
         spender.request("GET", url, bucket="calls")
-        with pytest.raises(TransientError):
+        with pytest.raises(TransientError, match="No complete answer"):
+            spender.request("GET", url, bucket="calls")
+        with pytest.raises(Throttled, match="nothing was sent"):
             spender.request("GET", url, bucket="calls")
 
 
