@@ -275,9 +275,6 @@ class Client(Protocol):
     def budget(self, seconds: float) -> AbstractContextManager[None]:
         """Has all calls inside share one total deadline, on top of each one's own."""
 
-    def budget(self, seconds: float) -> AbstractContextManager[None]:
-        """Has all calls inside share one total deadline, on top of each one's own."""
-
 
 class Response(Protocol):
     """An answer of a platform."""
