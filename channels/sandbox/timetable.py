@@ -1,9 +1,11 @@
 """Things to be done later, and the posting of webhooks: one clock, a few threads."""
 
+import contextlib
 import heapq
 import http.client
 import itertools
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -80,6 +82,13 @@ class _Http10Connection(http.client.HTTPConnection):
     _http_vsn_str = "HTTP/1.0"
 
 
+def _interrupt(connection: http.client.HTTPConnection) -> None:
+    """Wakes whoever waits for an answer on a connection."""
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+
 class Courier:
     """Posts bodies to addresses, over kept connections where the platform keeps them."""
 
@@ -110,7 +119,9 @@ class Courier:
     ) -> int:
         parts = urlsplit(url)
         path = parts.path or "/"
-        connection.request("POST", f"{path}?{parts.query}" if parts.query else path, body, dict(headers))
+        target = f"{path}?{parts.query}" if parts.query else path
+        # Python leaves the Host header out of HTTP/1.0; platforms send it all the same.
+        connection.request("POST", target, body, {"Host": parts.netloc, **headers})
         response = connection.getresponse()
         response.read()
         if not self._keeps_connections:
@@ -141,4 +152,5 @@ class Courier:
         self._is_closed = True
         with self._lock:
             for connection in self._all:
+                _interrupt(connection)
                 connection.close()

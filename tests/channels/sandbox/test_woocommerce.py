@@ -18,7 +18,8 @@ def post_id(shop: WooCommerceSandbox, sku: str) -> int:
 
 
 def parent_id(caller: WooCaller) -> int:
-    return next(each["id"] for each in caller.call("GET", "products").json() if each["type"] == "variable")
+    products = caller.call("GET", "products").json()
+    return int(next(each["id"] for each in products if each["type"] == "variable"))
 
 
 # -- who may call
