@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Statement = tuple[str, Sequence[Any]]
 
+
+class PgbenchFailed(Exception):
+    """The reference could not be measured; the message says why."""
+
+
 #: What the locking query hands to the statements after it, in place of the arithmetic that Python does.
 _LOCKED: Final = (
     "array_agg(id) AS ids, array_agg(variant_id) AS variants, array_agg(version + 1) AS versions, "
@@ -50,11 +55,20 @@ def rate(text: str, *, database: str, clients: int, seconds: float) -> float:
             *("--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={clients}"),
             *(f"--time={max(round(seconds), 1)}", f"--file={path}", database),
         ]
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+        done = _run(command)
     found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
     if done.returncode or found is None:
-        raise RuntimeError(f"pgbench failed: {done.stderr[-2000:]}")
+        raise PgbenchFailed(f"pgbench failed: {done.stderr[-2000:]}")
     return float(found[1])
+
+
+def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise PgbenchFailed(
+            f"There is no {command[0]}. Install PostgreSQL's client programs and put pgbench on the PATH."
+        ) from error
 
 
 def _program() -> str:

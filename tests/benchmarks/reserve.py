@@ -177,7 +177,7 @@ class Bench:
 
     def _ours(self, case: Case) -> float:
         done = self.workers.run(case.processes, self.job(case))
-        return sum(answer["reserved"] / answer["seconds"] for answer in done)
+        return float(sum(answer["reserved"] / answer["seconds"] for answer in done))
 
     def _theirs(self, case: Case, script: str) -> float:
         return pgbench.rate(script, database=self.database, clients=case.processes, seconds=self.seconds)

@@ -32,5 +32,5 @@ def use_database(name: str) -> None:
 
 def _execute(statement: sql.Composed) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(statement)  # type: ignore[arg-type]
+        cursor.execute(statement)
     connection.close()

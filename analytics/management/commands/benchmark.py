@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from channels.demo.arguments import above_zero, at_least_one
+
 
 class Command(BaseCommand):
     """Runs one benchmark in a database of its own and prints what it measured, with the reference of the same run."""
@@ -17,18 +19,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=["reserve"], help="reserve: orders reserved, beside pgbench")
-        parser.add_argument("--runs", type=int, default=5, help="paired runs of each case (default 5)")
-        parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each run (default 3)")
+        parser.add_argument(
+            "--runs", type=at_least_one, default=5, help="paired runs of each case (default 5)"
+        )
+        parser.add_argument("--seconds", type=above_zero, default=3.0, help="seconds of each run (default 3)")
         parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from tests.benchmarks import reserve
+            from tests.benchmarks import pgbench, reserve
         except ImportError as error:
             raise CommandError(
                 f"The benchmarks live in a checkout of the source, under tests/ ({error}). Run this from one."
             ) from error
-        measured = reserve.run(runs=options["runs"], seconds=options["seconds"])
+        try:
+            measured = reserve.run(runs=options["runs"], seconds=options["seconds"])
+        except pgbench.PgbenchFailed as error:
+            raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(measured))
         else:
