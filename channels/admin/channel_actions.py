@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from channels.pushes import mark_listing_levels
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.db.models.functions import Least, Now
@@ -15,6 +14,7 @@ from channels.accounts import open_connector
 from channels.errors import ConnectorError, Unsupported
 from channels.models import Channel, ListingLevel, PollFeed
 from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
 from config.notify import notify_after_commit
 
 #: Seconds for one question to a platform while somebody waits for the page.

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from channels.pushes import mark_listing_levels
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
@@ -28,6 +27,7 @@ from channels.connectors import CONNECTORS
 from channels.errors import ChannelError
 from channels.models import Channel, ListingLevel
 from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
 from config.admin_panels import Panel, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
 

@@ -1,7 +1,7 @@
 """The stock grid: variants down, locations and channels across, with what each channel was told."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from unfold.paginator import InfinitePaginator
 
+from channels.exposure import targets
 from channels.models import Channel, ListingLevel
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
@@ -44,7 +45,7 @@ class Row:
 
 
 def stock_grid(request: HttpRequest) -> HttpResponse:
-    """Shows fifty variants, in six statements whatever their number."""
+    """Shows fifty variants, in seven statements whatever their number."""
     require(request, "inventory.view_stocklevel", "channels.view_listinglevel")
     search = request.GET.get("q", "").strip()
     page = _paginator(search).get_page(request.GET.get("page"))
@@ -75,9 +76,10 @@ def _paginator(search: str) -> "Paginator[Variant]":
 def rows_of(
     variants: Sequence[Variant], locations: Sequence[Location], channels: Sequence[Channel]
 ) -> list[Row]:
-    """Returns the grid's rows; two statements."""
+    """Returns the grid's rows; four statements."""
     levels = _levels(variants)
     shelves = _shelves(variants)
+    wanted = targets([level.pk for each in shelves.values() for level in each])
     return [
         Row(
             variant,
@@ -85,7 +87,7 @@ def rows_of(
             sum(level.on_hand for level in levels[variant.pk].values()),
             sum(level.available for level in levels[variant.pk].values()),
             [_available(levels[variant.pk].get(location.pk)) for location in locations],
-            [shelf_of(shelves[variant.pk, channel.pk]) for channel in channels],
+            [shelf_of(shelves[variant.pk, channel.pk], wanted) for channel in channels],
         )
         for variant in variants
     ]
@@ -110,18 +112,18 @@ def _shelves(variants: Sequence[Variant]) -> dict[tuple[int, int], list[ListingL
     return found
 
 
-def shelf_of(levels: Sequence[ListingLevel]) -> Shelf | None:
+def shelf_of(levels: Sequence[ListingLevel], wanted: Mapping[int, int]) -> Shelf | None:
     """Sums what a channel confirmed at its places, and names what is wrong; None where it does not list the variant."""
     if not levels:
         return None
     known = [level.published_quantity for level in levels if level.published_quantity is not None]
-    trouble = next((words for level in levels if (words := trouble_of(level))), "")
-    worst = next((level for level in levels if trouble_of(level)), levels[0])
-    return Shelf(address_of("channels.listinglevel", worst.pk), sum(known) if known else None, trouble)
+    troubles = [(words, level) for level in levels if (words := trouble_of(level, wanted.get(level.pk)))]
+    trouble, shown = troubles[0] if troubles else ("", levels[0])
+    return Shelf(address_of("channels.listinglevel", shown.pk), sum(known) if known else None, trouble)
 
 
-def trouble_of(level: ListingLevel) -> str:
-    """Says in what the shelf differs from what it should be; empty where it does not."""
+def trouble_of(level: ListingLevel, wanted: int | None) -> str:
+    """Says in what the shelf differs from the number it should be told now; empty where it does not."""
     if level.dead_at is not None:
         return "dead letter"
     if level.is_due:
@@ -130,4 +132,6 @@ def trouble_of(level: ListingLevel) -> str:
         return "never told"
     if level.sent_quantity != level.published_quantity:
         return f"sent {level.sent_quantity}, not confirmed"
+    if wanted is not None and level.expected != wanted:
+        return f"should be {wanted}"
     return ""

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from channels.pushes import mark_listing_levels, replay
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
@@ -16,6 +15,7 @@ from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channe
 from channels.admin.waterfall import why_panel
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels, replay
 from config.admin_panels import Panel, badge, duration, list_of, moment, page_of
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
 from inventory.models import Variant

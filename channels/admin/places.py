@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from channels.pushes import mark_listing_levels
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import ForeignKey, QuerySet
@@ -13,6 +12,7 @@ from channels.admin.rows import ChannelFilter, with_channel
 from channels.mapping import add_levels
 from channels.models import ChannelLocation, ChannelLocationSource, Listing, ListingLevel
 from channels.models.listings import Lane
+from channels.pushes import mark_listing_levels
 from config.admin_site import FactsAdmin, OperatorAdmin
 from config.jobs import wake
 from inventory.models import Location

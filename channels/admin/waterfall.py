@@ -31,7 +31,7 @@ def why_panel(level: ListingLevel) -> Panel:
     exposure = explain(level.pk)
     on_hand = exposure.steps[0].before if exposure.steps else 0
     rows = [
-        ("On hand", None, on_hand, "at the locations behind this place"),
+        ("On hand", Change(0), on_hand, "at the locations behind this place"),
         *_rows(map(asdict, exposure.steps)),
     ]
     note = f"It would be told {exposure.quantity} now. {_compared(level, exposure.quantity)}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from math import inf
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -169,7 +170,7 @@ def test_the_figures_cost_five_statements_and_none_while_they_are_kept() -> None
     assert len(again) == 0
 
 
-def plan_of(sql: str, parameters: object) -> str:
+def plan_of(sql: str, parameters: Any) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {sql}", parameters)

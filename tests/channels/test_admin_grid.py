@@ -17,7 +17,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def business() -> Business:
-    return Business().grow(2)
+    business = Business().grow(2)
+    # Two of nine fill what is owed, so that seven are left: what the channel was told.
+    receive(business.context(), [StockLine(business.variants[0].pk, business.locations[0].pk, 9)])
+    ListingLevel.objects.update(wanted=1, done=1)
+    return business
 
 
 @pytest.fixture
@@ -37,8 +41,8 @@ def test_each_variant_shows_its_locations_and_what_each_channel_was_told(
 ) -> None:
     receive(business.context(), [StockLine(business.variants[0].pk, business.locations[1].pk, 5)])
     row = rows(reader)[business.variants[0].sku]
-    assert (row.on_hand, row.available) == (15, 5)
-    assert row.places == [0, 5]
+    assert (row.on_hand, row.available) == (24, 12)
+    assert row.places == [7, 5]
     told = [None if shelf is None else (shelf.told, shelf.trouble) for shelf in row.shelves]
     assert told == [(7, ""), None]
 
@@ -50,6 +54,7 @@ def test_each_variant_shows_its_locations_and_what_each_channel_was_told(
         ({"wanted": 2, "dead_at": timezone.now()}, "dead letter"),
         ({"published_quantity": None, "sent_quantity": None}, "never told"),
         ({"sent_quantity": 3}, "sent 3, not confirmed"),
+        ({"expected": 4}, "should be 7"),
     ],
 )
 def test_what_differs_is_marked_and_leads_to_the_shelf(

@@ -1,5 +1,7 @@
 """SKUs that nobody knows are shown and mapped by hand."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -94,7 +96,12 @@ def test_a_variant_of_another_merchant_is_no_choice(operator: Client, business: 
 def test_typing_finds_only_variants_of_the_same_merchant(operator: Client, business: Business) -> None:
     VariantFactory(sku="SAME-NAME")
     own = VariantFactory(merchant=business.merchant, sku="SAME-NAME")
-    asked = {"term": "SAME", "app_label": "inventory", "model_name": "stocklevel", "field_name": "variant"}
+    asked: dict[str, Any] = {
+        "term": "SAME",
+        "app_label": "inventory",
+        "model_name": "stocklevel",
+        "field_name": "variant",
+    }
     answer = operator.get(reverse("admin:autocomplete"), {**asked, "merchant": business.merchant.pk}).json()
     assert [each["id"] for each in answer["results"]] == [str(own.pk)]
 
