@@ -30,6 +30,8 @@ class Answer:
     body: Any
     #: The shop's own clock; ours where it does not say.
     answered_at: datetime
+    #: Entries of the whole list; None where it does not say.
+    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,14 @@ class Shop:
         paging = {"per_page": str(PAGE_SIZE), "offset": str(walk.offset), "orderby": "id", "order": "asc"}
         answer = self.read(path, {**parameters, **paging})
         entries = _entries(answer.body)
+        if answer.total is not None and walk.offset + len(entries) > max(answer.total, walk.offset):
+            raise TransientError("The shop shows the same page again; something on the way ignores `offset`.")
         if walk.offset and not any(entry["id"] <= walk.last_id for entry in entries):
             return [], Walk(max(walk.offset - _STEP_BACK, 0), walk.last_id), answer.answered_at
         fresh = [entry for entry in entries if entry["id"] > walk.last_id]
         if len(entries) < PAGE_SIZE:
             return fresh, None, answer.answered_at
-        last_id = max(entry["id"] for entry in entries)
+        last_id = max(walk.last_id, *(entry["id"] for entry in entries))
         return fresh, Walk(walk.offset + len(entries) - _ANCHOR, last_id), answer.answered_at
 
     def read_all(self, path: str, parameters: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
@@ -108,7 +112,7 @@ class Shop:
         )
         content = response.json()
         _raise_for(response.status, content)
-        return Answer(content, _clock(response.headers))
+        return Answer(content, _clock(response.headers), _total(response.headers))
 
 
 def _entries(body: Any) -> list[dict[str, Any]]:
@@ -119,8 +123,17 @@ def _entries(body: Any) -> list[dict[str, Any]]:
     return body
 
 
+def _header(headers: Mapping[str, str], wanted: str) -> str:
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")
+
+
+def _total(headers: Mapping[str, str]) -> int | None:
+    text = _header(headers, "x-wp-total")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
 def _clock(headers: Mapping[str, str]) -> datetime:
-    text = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    text = _header(headers, "date")
     try:
         return parsedate_to_datetime(text).astimezone(UTC)
     except ValueError:

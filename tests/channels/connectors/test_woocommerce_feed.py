@@ -1,14 +1,16 @@
 """Polls of a WooCommerce shop: nothing is skipped, whatever changes meanwhile."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 import pytest
 
-from channels.connectors.base import Connector
-from channels.connectors.woocommerce.api import PAGE_SIZE, Walk
+from channels.connectors.base import Account, Connector, IssuedToken
+from channels.connectors.woocommerce.api import PAGE_SIZE, Shop, Walk
 from channels.connectors.woocommerce.order_feed import OVERLAP, SHORT_OVERLAP, SWEEP_INTERVAL, Window
+from channels.errors import TransientError
 from channels.sandbox.book import CatalogueItem
 from channels.sandbox.profiles import INSTANT
 from channels.sandbox.woocommerce import WooCommerceSandbox
@@ -133,3 +135,33 @@ def test_an_unreadable_order_does_not_hold_up_the_page(
     sandbox.find_order(broken.id).lines[0].quantity = 10**12
     states, hints, _ = poll(connector)
     assert (states, hints) == ([sound.id], [broken.id])
+
+
+class StubbornShop:
+    """A client whose shop shows the same full page whatever is asked: a proxy cuts the query off."""
+
+    def request(self, method: str, url: str, **_: Any) -> "StubbornShop":
+        return self
+
+    def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
+        return ""
+
+    status = 200
+    headers: ClassVar[dict[str, str]] = {"Date": "Sat, 21 Nov 2026 12:00:00 GMT", "X-WP-Total": "250"}
+
+    def json(self) -> Any:
+        return [{"id": number} for number in range(1, PAGE_SIZE + 1)]
+
+
+def test_a_shop_that_does_not_turn_the_page_is_noticed() -> None:
+    credentials = {"consumer_key": "ck", "consumer_secret": "cs"}
+    shop = Shop(Account(1, {"base_url": "https://shop.example"}, credentials), StubbornShop())
+    with pytest.raises(TransientError, match="same page"):
+        list(shop.read_all("products"))
+
+
+def test_the_shops_own_clock_says_when_a_page_was_answered() -> None:
+    credentials = {"consumer_key": "ck", "consumer_secret": "cs"}
+    shop = Shop(Account(1, {"base_url": "https://shop.example"}, credentials), StubbornShop())
+    _, _, answered_at = shop.read_page("orders", {}, Walk())
+    assert answered_at == NOON
