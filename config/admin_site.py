@@ -103,7 +103,7 @@ class OperatorAdmin(ModelAdmin):
     def report(
         self, request: HttpRequest, done: int, what: str, skipped: Mapping[str, int] | None = None
     ) -> None:
-        """Says how many rows an action changed, and how many it left alone for which reason; `{s}` in the words is a plural's."""
+        """Says how many rows an action changed, and how many it left alone for which reason; `{s}` makes the plural."""
         left = {reason: count for reason, count in (skipped or {}).items() if count}
         text = f"{done} {what.format(s='' if done == 1 else 's')}."
         if left:
