@@ -147,6 +147,8 @@ class _RunningChild:
             list(self.spec.command),
             env={**os.environ, **self.spec.environment, **added},
             stdin=subprocess.DEVNULL,
+            # Standard output is for what the command itself reports.
+            stdout=2,
             start_new_session=True,
             preexec_fn=_end_with_supervisor,
         )

@@ -58,7 +58,7 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     channel.credentials = {**channel.credentials, **shop.client.credentials()}
     channel.is_active, channel.is_paused = True, False
     channel.save()
-    connector = open_connector(channel)
+    connector = open_connector(channel, deadline=120.0)
     _map_locations(channel, connector.fetch_locations())
     import_channel(channel, connector)
     register(channel, connector)

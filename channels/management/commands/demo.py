@@ -37,7 +37,7 @@ class Command(BaseCommand):
             "--profile", choices=["healthy", "slow", "mean"], default="healthy", help="how the shops behave"
         )
         parser.add_argument(
-            "--shop-limits", choices=["true", "generous"], default="true", help="the shops' rate limits"
+            "--shop-limits", choices=["true", "generous"], default="generous", help="the shops' rate limits"
         )
         parser.add_argument(
             "--seed", type=int, default=1, help="decides what customers buy (default: %(default)s)"
