@@ -24,6 +24,7 @@ from channels.connectors.messages import (
     read_objects,
     read_text,
 )
+from channels.errors import BadMessage
 from channels.events import OrderLineState, OrderState
 
 #: How far the first poll of an account looks back.
@@ -127,7 +128,10 @@ def fetch_orders(api: RetailerApi, cursor: str) -> OrderPage:
 
 
 def _is_news(order: Mapping[str, Any], known_until: datetime) -> bool:
-    changes = _changes(order)
+    try:
+        changes = _changes(order)
+    except BadMessage:
+        return True  # the detail says what is wrong with it, and holds up no other order
     return not changes or max(changes) >= known_until
 
 

@@ -153,6 +153,16 @@ def test_orders_known_from_the_poll_before_are_not_asked_for_again(
     assert old.id in poll(connector, cursor)[0]
 
 
+def test_an_unreadable_order_is_asked_for_and_holds_up_no_other(
+    sandbox: BolSandbox, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = [sandbox.place_order([("MUG", 1)]).id for _ in range(2)]
+    monkeypatch.setattr("channels.sandbox.bol.orders.moment", lambda at: "yesterday")
+    assert sorted(poll(connector)[0]) == sorted(placed)
+    with pytest.raises(BadMessage):
+        connector.fetch_order(placed[0])
+
+
 def test_orders_of_bols_own_warehouse_are_not_polled(sandbox: BolSandbox, connector: Connector) -> None:
     sandbox.place_order([("CUP", 1)])
     mixed = sandbox.place_order([("CUP", 1), ("MUG", 1)])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -145,6 +146,9 @@ class StubbornShop:
 
     def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
         return ""
+
+    def budget(self, seconds: float) -> AbstractContextManager[None]:
+        return nullcontext()
 
     status = 200
     headers: ClassVar[dict[str, str]] = {"Date": "Sat, 21 Nov 2026 12:00:00 GMT", "X-WP-Total": "250"}

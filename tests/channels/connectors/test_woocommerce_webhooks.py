@@ -17,6 +17,7 @@ from channels.events import Ignored, LevelObserved, ListingChanged, OrderHint, O
 from channels.sandbox.book import CatalogueItem
 from channels.sandbox.profiles import INSTANT
 from channels.sandbox.woocommerce import WooCommerceSandbox
+from channels.sandbox.woocommerce.webhooks import Webhook
 from tests.channels.connectors.shops import Inbox, connect, message
 from tests.channels.connectors.test_woocommerce_orders import an_order
 
@@ -233,6 +234,21 @@ def test_a_webhook_that_was_switched_off_is_found_and_mended(
         assert status in problem.problem
         connector.register_webhooks(inbox.url)
         assert connector.audit_webhooks(inbox.url) == []
+
+
+def test_many_failures_in_a_row_are_told_before_the_shop_switches_off(
+    sandbox: WooCommerceSandbox, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plugins and later versions may show the counter; the REST interface of today does not."""
+    with Inbox.open() as inbox:
+        connector.register_webhooks(inbox.url)
+        plain = Webhook.document
+        monkeypatch.setattr(Webhook, "document", lambda self: plain(self) | {"failure_count": self.failures})
+        sandbox.webhooks.by_number[1].failures = 2
+        assert connector.audit_webhooks(inbox.url) == []
+        sandbox.webhooks.by_number[1].failures = 5
+        (problem,) = connector.audit_webhooks(inbox.url)
+        assert "last 5 deliveries failed" in problem.problem
 
 
 def test_a_wrong_address_a_wrong_secret_and_a_twin_are_mended(
