@@ -144,7 +144,11 @@ class Orders:
         return {
             "orderItemId": line_id(line),
             "cancellationRequest": line.is_cancellation_requested,
-            "fulfilment": {"method": _method(line), "distributionParty": "RETAILER"},
+            "fulfilment": {
+                "method": _method(line),
+                "distributionParty": "BOL" if _method(line) == "FBB" else "RETAILER",
+                "timeFrameType": "REGULAR",
+            },
             "offer": {"offerId": self._shop.offers.offer_id(item), "reference": item.sku} if item else {},
             "product": {"ean": ean(item), "title": item.source.title} if item else {},
             "quantity": line.quantity,
