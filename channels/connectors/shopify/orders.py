@@ -178,13 +178,19 @@ def _line_states(node: Mapping[str, Any]) -> Iterable[OrderLineState]:
     returned, restocked = _refunded_units(node)
     counter = number_of((node["retailLocation"] or {}).get("id", ""))
     for line in node["lineItems"]["nodes"]:
-        whole = _line_state(line, parts.get(line["id"], []), returned[line["id"]], restocked[line["id"]])
+        whole = _line_state(
+            line,
+            parts.get(line["id"], []),
+            returned=returned[line["id"]],
+            restocked=restocked[line["id"]],
+            is_cancelled=node["cancelledAt"] is not None,
+        )
         placed = parts.get(line["id"]) or [_Part(counter, whole.quantity, whole.fulfilled)]
         yield from _split(whole, placed)
 
 
 def _line_state(
-    line: Mapping[str, Any], parts: Sequence[_Part], returned: int, restocked: int
+    line: Mapping[str, Any], parts: Sequence[_Part], *, returned: int, restocked: int, is_cancelled: bool
 ) -> OrderLineState:
     quantity, current = int(line["quantity"]), int(line["currentQuantity"])
     # Fulfilment orders that the app may not see are left out of the answer: then the line's own counts tell.
@@ -194,6 +200,7 @@ def _line_state(
         current=current,
         fulfilled=max(sum(part.fulfilled for part in parts), by_line),
         returned=returned,
+        is_cancelled=is_cancelled,
     )
     item = (line["variant"] or {}).get("inventoryItem") or {}
     return OrderLineState(

@@ -12,7 +12,7 @@ from typing import Any, Final
 from channels.connectors import messages
 from channels.connectors.base import InboundMessage, InboundRequest
 from channels.connectors.messages import Fields
-from channels.connectors.shopify.units import units_of
+from channels.connectors.shopify.units import Units, units_of
 from channels.errors import BadMessage, BadSignature
 from channels.events import (
     ChannelEvent,
@@ -181,24 +181,25 @@ def _order_state(payload: Mapping[str, Any]) -> OrderState:
 def _line_states(payload: Mapping[str, Any]) -> tuple[OrderLineState, ...]:
     place = messages.read_text(payload, "location_id")
     fulfilled, returned = _fulfilled(payload), _returned(payload)
-    return tuple(
-        _line_state(line, place, fulfilled, returned) for line in messages.read_objects(payload, "line_items")
-    )
+    is_cancelled = payload.get("cancelled_at") is not None
+    states = []
+    for line in messages.read_objects(payload, "line_items"):
+        external_id = messages.read_id(line, "id")
+        quantity = messages.read_count(line, "quantity")
+        units = units_of(
+            quantity,
+            current=messages.read_count(line, "current_quantity", quantity),
+            fulfilled=fulfilled.get(external_id, 0),
+            returned=returned.get(external_id, 0),
+            is_cancelled=is_cancelled,
+        )
+        states.append(_line_state(line, place, quantity, units))
+    return tuple(states)
 
 
-def _line_state(
-    line: Mapping[str, Any], place: str, fulfilled: Mapping[str, int], returned: Mapping[str, int]
-) -> OrderLineState:
-    external_id = messages.read_id(line, "id")
-    quantity = messages.read_count(line, "quantity")
-    units = units_of(
-        quantity,
-        current=messages.read_count(line, "current_quantity", quantity),
-        fulfilled=fulfilled.get(external_id, 0),
-        returned=returned.get(external_id, 0),
-    )
+def _line_state(line: Mapping[str, Any], place: str, quantity: int, units: Units) -> OrderLineState:
     return OrderLineState(
-        external_id=external_id,
+        external_id=messages.read_id(line, "id"),
         listing_external_id="",
         sku=messages.read_text(line, "sku"),
         quantity=quantity,

@@ -142,6 +142,7 @@ def _node(**changes: Any) -> dict[str, Any]:
         "name": "#3",
         "createdAt": "2026-11-21T12:00:00Z",
         "updatedAt": "2026-11-21T12:00:00Z",
+        "cancelledAt": None,
         "test": False,
         "currencyCode": "EUR",
         "shippingAddress": None,
@@ -198,6 +199,12 @@ def test_a_cancelled_fulfilment_order_ships_nothing() -> None:
 def test_without_sight_of_fulfilment_orders_the_lines_own_counts_tell() -> None:
     (line,) = order_state(_node(line={"unfulfilledQuantity": 2})).lines
     assert (line.fulfilled, line.location_external_id) == (3, "")
+
+
+def test_a_cancelled_order_holds_nothing_although_nothing_was_refunded() -> None:
+    parts = {"nodes": [_part(8, 5, 5)]}
+    (line,) = order_state(_node(cancelledAt="2026-11-21T13:00:00Z", fulfillmentOrders=parts)).lines
+    assert counts(line) == (5, 5, 0, 0, 0)
 
 
 def test_an_order_over_the_counter_is_taken_from_there() -> None:

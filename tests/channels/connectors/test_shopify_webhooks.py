@@ -245,4 +245,21 @@ def test_shipped_and_returned_units_are_read_from_the_body(shopify: ShopifyConne
 def test_units_lost_before_shipping_are_cancelled_and_after_it_returned(
     quantity: int, current: int, fulfilled: int, returned: int, units: Units
 ) -> None:
-    assert units_of(quantity, current=current, fulfilled=fulfilled, returned=returned) == units
+    found = units_of(quantity, current=current, fulfilled=fulfilled, returned=returned, is_cancelled=False)
+    assert found == units
+
+
+@pytest.mark.parametrize(
+    ("current", "fulfilled", "returned", "units"),
+    [
+        (5, 0, 0, Units(5, 0, 0)),
+        (5, 2, 0, Units(3, 2, 0)),
+        (0, 2, 0, Units(3, 2, 2)),
+        (1, 2, 1, Units(3, 2, 1)),
+    ],
+)
+def test_a_cancelled_order_ships_nothing_more_even_if_nothing_was_refunded(
+    current: int, fulfilled: int, returned: int, units: Units
+) -> None:
+    found = units_of(5, current=current, fulfilled=fulfilled, returned=returned, is_cancelled=True)
+    assert found == units
