@@ -23,7 +23,7 @@ from channels.sandbox.limits import Bucket
 from channels.sandbox.shop import Picks, SandboxShop
 from channels.sandbox.shopify.definitions import GraphQLFault, fault
 from channels.sandbox.shopify.execution import Execution
-from channels.sandbox.shopify.goods import Product, product_of_item
+from channels.sandbox.shopify.goods import product_of_item
 from channels.sandbox.shopify.idempotency import IdempotencyKeys
 from channels.sandbox.shopify.ids import number_of, parse_gid, parse_id
 from channels.sandbox.shopify.language import SyntaxFault, parse
@@ -265,7 +265,9 @@ class ShopifySandbox(SandboxShop):
 
     def announce_stock(self, item: Item, code: str) -> None:
         self.announce_level(item, code, "INVENTORY_LEVELS_UPDATE")
-        self._send("PRODUCTS_UPDATE", lambda: product_payload(self._product(item)), str(uuid.uuid4()))
+        self._send(
+            "PRODUCTS_UPDATE", lambda: product_payload(product_of_item(self.records, item)), str(uuid.uuid4())
+        )
 
     def announce_level(self, item: Item, code: str, topic: str) -> None:
         """Sends what the platform says about a level: little, and of a disconnected one only whose it was."""
@@ -273,9 +275,6 @@ class ShopifySandbox(SandboxShop):
         if topic == "INVENTORY_LEVELS_DISCONNECT":
             payload = {name: payload[name] for name in ("inventory_item_id", "location_id")}
         self._send(topic, lambda: payload, str(uuid.uuid4()))
-
-    def _product(self, item: Item) -> Product:
-        return product_of_item(self.records, item)
 
     def _send(self, topic: str, payload: Callable[[], dict[str, Any]], event_id: str) -> None:
         if self.webhooks.wants(topic):
