@@ -99,7 +99,7 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         update_fields=_FIELDS,
     )
     if back:
-        # Nothing told them of changes while they were gone.
+        # Nobody knows what they show after their absence.
         add_levels(back)
         levels = ListingLevel.objects.filter(listing__in=back).values_list("id", flat=True)
         mark_listing_levels(list(levels), lane=Lane.DECREASE)

@@ -86,7 +86,7 @@ def catalogue(size: int = 1200, *, seed: int = 7) -> list[CatalogueVariant]:
 
 def _forms(source: random.Random) -> Iterator[tuple[str, str, int, str, str]]:
     """Every product in every form: (product, category, price in cents, option, SKU)."""
-    for round_number in range(100):
+    for round_number in range(20):
         for line in _RANGES:
             for category, (goods, lowest, highest) in _GOODS.items():
                 for good in goods:
