@@ -20,7 +20,7 @@ from django.utils import timezone
 from channels import notices, observations, orders
 from channels.accounts import open_connector
 from channels.connectors.base import Connector, InboundMessage, InboundRequest
-from channels.errors import BadMessage
+from channels.errors import BadMessage, ChannelError
 from channels.events import (
     ChannelEvent,
     Disconnected,
@@ -33,7 +33,7 @@ from channels.events import (
     UnknownEvent,
 )
 from channels.models import Channel, WebhookDelivery
-from channels.models.inbound import DeliveryState
+from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.screening import check_events, check_payload
 from config.jobs import wake
 from inventory.errors import StockBusy
@@ -41,6 +41,8 @@ from inventory.ledger import domain_errors
 
 log = structlog.get_logger(__name__)
 
+#: What says nothing of orders, and can be applied together.
+_NOTICES: Final = (LevelObserved, ListingChanged, Ignored, UnknownEvent)
 #: Failures after which a delivery goes to the dead letters: about 50 minutes.
 LARGEST_ATTEMPTS: Final = 8
 _FIRST_PAUSE: Final = timedelta(seconds=5)
@@ -51,8 +53,8 @@ _BUSY_PAUSE: Final = timedelta(milliseconds=150)
 # One statement, so that a repeat costs no more than the first. `repeats` counts what came again.
 _STORE: Final = """
 INSERT INTO channels_webhookdelivery AS kept
-    (channel_id, dedupe_key, topic, payload, state, received_at, repeats, attempts, error)
-VALUES (%s, %s, %s, %s, 'received', %s, 0, 0, '')
+    (channel_id, dedupe_key, topic, payload, priority, state, received_at, repeats, attempts, error)
+VALUES (%s, %s, %s, %s, %s, 'received', %s, 0, 0, '')
 ON CONFLICT (channel_id, dedupe_key) DO UPDATE SET repeats = kept.repeats + 1
 RETURNING repeats = 0
 """
@@ -65,15 +67,15 @@ def accept(channel: Channel, request: InboundRequest) -> bool:
     """
     connector = open_connector(channel)
     connector.verify(request)
-    message = _read(connector, request)
-    if message is None:
+    read = _read(connector, request)
+    if read is None:
         return False
-    is_new = _store(channel, message, request)
+    is_new = _store(channel, *read, request)
     wake("channels.tasks.process_deliveries")
     return is_new
 
 
-def _read(connector: Connector, request: InboundRequest) -> InboundMessage | None:
+def _read(connector: Connector, request: InboundRequest) -> tuple[InboundMessage, DeliveryPriority] | None:
     """Reads a verified message in full, so that what no worker could process is refused at once.
 
     None for a ping: it says nothing and is not stored.
@@ -85,7 +87,12 @@ def _read(connector: Connector, request: InboundRequest) -> InboundMessage | Non
     except RecursionError as error:
         raise BadMessage("The message is nested too deeply.") from error
     check_events(events)
-    return None if is_ping(message, events) else message
+    return None if is_ping(message, events) else (message, _priority(events))
+
+
+def _priority(events: Sequence[ChannelEvent]) -> DeliveryPriority:
+    is_notice = all(isinstance(event, _NOTICES) for event in events)
+    return DeliveryPriority.NOTICE if is_notice else DeliveryPriority.ORDER
 
 
 def is_ping(message: InboundMessage, events: Sequence[ChannelEvent]) -> bool:
@@ -94,12 +101,15 @@ def is_ping(message: InboundMessage, events: Sequence[ChannelEvent]) -> bool:
     return is_unnamed and all(isinstance(event, Ignored) for event in events)
 
 
-def _store(channel: Channel, message: InboundMessage, request: InboundRequest) -> bool:
+def _store(
+    channel: Channel, message: InboundMessage, priority: DeliveryPriority, request: InboundRequest
+) -> bool:
     parameters: list[int | str | datetime] = [
         channel.pk,
         _bounded_key(message.dedupe_key),
         message.topic[:100],
         json.dumps(message.payload),
+        priority.value,
         request.received_at,
     ]
     with connection.cursor() as cursor:
@@ -113,10 +123,14 @@ def _bounded_key(key: str) -> str:
 
 
 def process_due(limit: int = 100) -> int:
-    """Processes up to `limit` due deliveries, oldest first; returns how many. Workers share the work."""
+    """Processes up to `limit` due deliveries, orders first, then the oldest; returns how many.
+
+    Workers share the work. Notices of shelves and products, which every push and every order causes, are
+    taken together.
+    """
     count = 0
-    while count < limit and _process_next():
-        count += 1
+    while count < limit and (taken := _process_next() or _process_notices(limit - count)):
+        count += taken
     return count
 
 
@@ -134,14 +148,57 @@ def seconds_to_next_due() -> float | None:
     return max((due_at - timezone.now()).total_seconds(), 0.0) if due_at else None
 
 
-def _process_next() -> bool:
+def _process_next() -> int:
     with transaction.atomic():
-        queue = _due().order_by("id").select_for_update(skip_locked=True, of=("self",))
+        orders_first = _due().filter(priority=DeliveryPriority.ORDER).order_by("id")
+        queue = orders_first.select_for_update(skip_locked=True, of=("self",))
         delivery = queue.select_related("channel").first()
         if delivery is None:
-            return False
+            return 0
         _process(delivery)
-        return True
+        return 1
+
+
+@transaction.atomic
+def _process_notices(limit: int) -> int:
+    """Processes notices in one transaction; one that needs more than that is left to be processed alone."""
+    notices_due = _due().filter(priority=DeliveryPriority.NOTICE).order_by("id")
+    queue = notices_due.select_for_update(skip_locked=True, of=("self",)).select_related("channel")
+    taken = list(queue[: max(limit, 1)])
+    if not taken:
+        return 0
+    events = {delivery: _notices_in(delivery) for delivery in taken}
+    plain = [delivery for delivery in taken if events[delivery] is not None]
+    _apply_notices([(delivery, event) for delivery in plain for event in events[delivery] or ()])
+    now = timezone.now()
+    for delivery in plain:
+        is_known = not any(isinstance(event, UnknownEvent) for event in events[delivery] or ())
+        delivery.state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
+        delivery.processed_at, delivery.error = now, ""
+    for delivery in taken:
+        if events[delivery] is None:
+            delivery.priority = DeliveryPriority.ORDER
+    WebhookDelivery.objects.bulk_update(taken, ["state", "priority", "processed_at", "error"])
+    return len(taken)
+
+
+def _notices_in(delivery: WebhookDelivery) -> list[ChannelEvent] | None:
+    """Returns the events of a notice; None where it is none, or cannot be read."""
+    try:
+        events = open_connector(delivery.channel).parse(delivery.topic, delivery.payload)
+        check_events(events)
+    except ChannelError:
+        return None
+    return events if all(isinstance(event, _NOTICES) for event in events) else None
+
+
+def _apply_notices(noticed: Sequence[tuple[WebhookDelivery, ChannelEvent]]) -> None:
+    observations.observe_all(
+        [(d.channel, event, d.received_at) for d, event in noticed if isinstance(event, LevelObserved)]
+    )
+    changed = {(d.channel, event) for d, event in noticed if isinstance(event, ListingChanged)}
+    for channel, event in sorted(changed, key=lambda pair: (pair[0].pk, pair[1].external_id)):
+        notices.note_listing_change(channel, event)
 
 
 def _process(delivery: WebhookDelivery) -> None:

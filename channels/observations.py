@@ -3,6 +3,7 @@
 An observation is only recorded and judged; it never causes a push, so that our own echo cannot start a loop.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -78,16 +79,31 @@ WHERE seen.id = judged.id AND judged.verdict IS NOT NULL
 
 def observe(channel: Channel, event: LevelObserved, *, received_at: datetime) -> ShelfObservation | None:
     """Records what a shelf is said to show; None where it is no shelf of ours or is not tracked."""
-    level = _level_of(channel, event)
-    if level is None or event.quantity is None:
-        log.info("observation_ignored", channel=channel.pk, listing=event.listing_external_id)
-        return None
-    known = (level.expected, level.sent_quantity, level.published_quantity)
-    is_echo = event.quantity in known
-    return ShelfObservation.objects.create(
+    recorded = observe_all([(channel, event, received_at)])
+    return recorded[0] if recorded else None
+
+
+def observe_all(seen: Sequence[tuple[Channel, LevelObserved, datetime]]) -> list[ShelfObservation]:
+    """Records what shelves are said to show, in two statements; leaves out what is no shelf of ours or not tracked."""
+    levels = _levels_of(seen)
+    recorded = []
+    for channel, event, received_at in seen:
+        level = levels.get((channel.pk, event.listing_external_id, event.location_external_id))
+        if level is None or event.quantity is None:
+            log.debug("observation_ignored", channel=channel.pk, listing=event.listing_external_id)
+            continue
+        recorded.append(_observation(channel, level, event, event.quantity, received_at))
+    return ShelfObservation.objects.bulk_create(recorded)
+
+
+def _observation(
+    channel: Channel, level: ListingLevel, event: LevelObserved, quantity: int, received_at: datetime
+) -> ShelfObservation:
+    is_echo = quantity in (level.expected, level.sent_quantity, level.published_quantity)
+    return ShelfObservation(
         channel=channel,
         listing_level=level,
-        quantity=event.quantity,
+        quantity=quantity,
         expected=level.expected,
         verdict=ObservationVerdict.ECHO if is_echo else ObservationVerdict.OPEN,
         observed_at=event.observed_at,
@@ -96,13 +112,21 @@ def observe(channel: Channel, event: LevelObserved, *, received_at: datetime) ->
     )
 
 
-def _level_of(channel: Channel, event: LevelObserved) -> ListingLevel | None:
-    return ListingLevel.objects.filter(
-        channel=channel,
-        listing__external_id=event.listing_external_id,
+def _levels_of(
+    seen: Sequence[tuple[Channel, LevelObserved, datetime]],
+) -> dict[tuple[int, str, str], ListingLevel]:
+    """Returns the listing levels that may be meant, by channel, listing and place as the platforms name them."""
+    if not seen:
+        return {}
+    levels = ListingLevel.objects.filter(
+        channel__in={channel.pk for channel, _, _ in seen},
+        listing__external_id__in={event.listing_external_id for _, event, _ in seen},
         listing__variant__isnull=False,
-        channel_location__external_id=event.location_external_id,
-    ).first()
+    ).select_related("listing", "channel_location")
+    return {
+        (level.channel_id, level.listing.external_id, level.channel_location.external_id): level
+        for level in levels
+    }
 
 
 def judge_open(*, limit: int = 1000) -> int:

@@ -4,10 +4,10 @@ import secrets
 
 from django.db import models
 from django.db.models import F, Q
-from inventory.models import Location, Merchant
 from simple_history.models import HistoricalRecords
 
 from channels.credentials import EncryptedJSONField
+from inventory.models import Location, Merchant
 
 
 def make_public_id() -> str:
@@ -18,16 +18,12 @@ def make_public_id() -> str:
 class Channel(models.Model):
     """One account at one platform."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.PROTECT, related_name="channels"
-    )
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="channels")
     name = models.CharField(max_length=200)
     #: The connector that speaks for this account; a retired kind stays readable.
     kind = models.CharField(max_length=32)
     #: Stands in the webhook address; unguessable, never shown in logs.
-    public_id = models.CharField(
-        max_length=64, unique=True, default=make_public_id, editable=False
-    )
+    public_id = models.CharField(max_length=64, unique=True, default=make_public_id, editable=False)
     #: Checked by the connector's `Settings`.
     settings = models.JSONField(default=dict, blank=True)
     #: Encrypted; written through forms, never shown again, never in the history.
@@ -52,16 +48,13 @@ class Channel(models.Model):
     class Meta:
         ordering = ["name", "id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["merchant", "name"], name="channel_name_is_unique_per_merchant"
-            ),
+            models.UniqueConstraint(fields=["merchant", "name"], name="channel_name_is_unique_per_merchant"),
             models.CheckConstraint(
                 condition=Q(buffer_percent__lte=100),
                 name="buffer_percent_is_at_most_100",
             ),
             models.CheckConstraint(
-                condition=Q(maximum_exposure__isnull=True)
-                | Q(maximum_exposure__gte=F("minimum_exposure")),
+                condition=Q(maximum_exposure__isnull=True) | Q(maximum_exposure__gte=F("minimum_exposure")),
                 name="minimum_exposure_is_at_most_maximum",
             ),
         ]
@@ -73,9 +66,7 @@ class Channel(models.Model):
 class ChannelHealth(models.Model):
     """What a channel's last contacts showed; written often, so it stands apart from what people edit."""
 
-    channel = models.OneToOneField(
-        Channel, on_delete=models.CASCADE, primary_key=True, related_name="health"
-    )
+    channel = models.OneToOneField(Channel, on_delete=models.CASCADE, primary_key=True, related_name="health")
     last_webhook_at = models.DateTimeField(null=True, blank=True)
     last_poll_at = models.DateTimeField(null=True, blank=True)
     last_push_at = models.DateTimeField(null=True, blank=True)
@@ -98,9 +89,7 @@ class ChannelHealth(models.Model):
 class ChannelLocation(models.Model):
     """A place as the platform knows it, mapped to one or more of ours."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="locations"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="locations")
     #: The platform's id of the place; empty where the platform has no places.
     external_id = models.CharField(max_length=200, blank=True)
     name = models.CharField(max_length=200, blank=True)
@@ -126,9 +115,7 @@ class ChannelLocation(models.Model):
 class ChannelLocationSource(models.Model):
     """One of our locations behind a channel location."""
 
-    channel_location = models.ForeignKey(
-        ChannelLocation, on_delete=models.CASCADE, related_name="sources"
-    )
+    channel_location = models.ForeignKey(ChannelLocation, on_delete=models.CASCADE, related_name="sources")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
     #: Lower is drawn on first.
     priority = models.PositiveSmallIntegerField(default=0)
@@ -162,9 +149,7 @@ class AccessToken(models.Model):
 class RateBucket(models.Model):
     """A token bucket that every process spends from; the platform's answers correct it."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="buckets"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="buckets")
     #: Which of the platform's limits this is, e.g. `graphql`, `orders-list`.
     name = models.CharField(max_length=64)
     #: Largest number of tokens it holds.
@@ -179,9 +164,7 @@ class RateBucket(models.Model):
     class Meta:
         ordering = ["channel_id", "name"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["channel", "name"], name="bucket_name_is_unique_per_channel"
-            ),
+            models.UniqueConstraint(fields=["channel", "name"], name="bucket_name_is_unique_per_channel"),
         ]
 
     def __str__(self) -> str:

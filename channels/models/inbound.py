@@ -18,19 +18,25 @@ class DeliveryState(models.TextChoices):
     DEAD = "dead", "Dead letter"
 
 
+class DeliveryPriority(models.IntegerChoices):
+    """Who is processed first: every sale comes before news of shelves and products, however many there are."""
+
+    ORDER = 0, "Order"
+    NOTICE = 1, "Notice"
+
+
 class WebhookDelivery(models.Model):
     """One authentic message of a platform, reduced to the fields we use, stored before it is answered."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="deliveries"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="deliveries")
     #: The platform's event id where it has a usable one, else a digest of what identifies the state.
     dedupe_key = models.CharField(max_length=200)
     topic = models.CharField(max_length=100)
     #: The reduced body: allow-listed fields only, no customer data.
     payload = models.JSONField(default=dict)
-    state = models.CharField(
-        max_length=12, choices=DeliveryState.choices, default=DeliveryState.RECEIVED
+    state = models.CharField(max_length=12, choices=DeliveryState.choices, default=DeliveryState.RECEIVED)
+    priority = models.PositiveSmallIntegerField(
+        choices=DeliveryPriority.choices, default=DeliveryPriority.ORDER
     )
     received_at = models.DateTimeField()
     processed_at = models.DateTimeField(null=True, blank=True)
@@ -44,17 +50,11 @@ class WebhookDelivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "webhook deliveries"
         constraints = [
-            models.UniqueConstraint(
-                fields=["channel", "dedupe_key"], name="delivery_is_stored_once"
-            ),
+            models.UniqueConstraint(fields=["channel", "dedupe_key"], name="delivery_is_stored_once"),
         ]
         indexes = [
-            models.Index(
-                fields=["id"], name="delivery_waiting", condition=Q(state="received")
-            ),
-            models.Index(
-                fields=["channel", "-received_at"], name="delivery_by_channel"
-            ),
+            models.Index(fields=["priority", "id"], name="delivery_waiting", condition=Q(state="received")),
+            models.Index(fields=["channel", "-received_at"], name="delivery_by_channel"),
             models.Index(
                 fields=["channel", "id"],
                 name="delivery_dead",
@@ -86,9 +86,7 @@ class PollFeed(models.Model):
     class Meta:
         ordering = ["channel_id", "name"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["channel", "name"], name="feed_is_unique_per_channel"
-            ),
+            models.UniqueConstraint(fields=["channel", "name"], name="feed_is_unique_per_channel"),
         ]
         indexes = [models.Index(fields=["next_poll_at"], name="feed_by_next_poll")]
 
@@ -112,12 +110,8 @@ class ObservationVerdict(models.TextChoices):
 class ShelfObservation(models.Model):
     """A number that a platform says it shows; compared with what it should show."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="observations"
-    )
-    listing_level = models.ForeignKey(
-        ListingLevel, on_delete=models.CASCADE, related_name="observations"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="observations")
+    listing_level = models.ForeignKey(ListingLevel, on_delete=models.CASCADE, related_name="observations")
     quantity = models.BigIntegerField()
     expected = models.BigIntegerField(null=True, blank=True)
     verdict = models.CharField(

@@ -2,18 +2,16 @@
 
 from django.db import models
 from django.db.models import F, Q
-from inventory.models import Variant
 from simple_history.models import HistoricalRecords
 
 from channels.models.channels import Channel, ChannelLocation
+from inventory.models import Variant
 
 
 class Listing(models.Model):
     """One thing a channel sells; linked to a variant once it is mapped."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="listings"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="listings")
     #: Empty while unmapped.
     variant = models.ForeignKey(
         Variant,
@@ -40,9 +38,7 @@ class Listing(models.Model):
     class Meta:
         ordering = ["channel_id", "sku"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["channel", "external_id"], name="listing_is_unique_per_channel"
-            ),
+            models.UniqueConstraint(fields=["channel", "external_id"], name="listing_is_unique_per_channel"),
         ]
         indexes = [
             models.Index(fields=["channel", "sku"], name="listing_by_sku"),
@@ -66,12 +62,8 @@ class ListingLevel(models.Model):
 
     #: Repeated from the listing, so that leases find due rows by channel in one index.
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
-    listing = models.ForeignKey(
-        Listing, on_delete=models.CASCADE, related_name="levels"
-    )
-    channel_location = models.ForeignKey(
-        ChannelLocation, on_delete=models.CASCADE, related_name="levels"
-    )
+    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="levels")
+    channel_location = models.ForeignKey(ChannelLocation, on_delete=models.CASCADE, related_name="levels")
     #: Raised with every change; due means `wanted > done`.
     wanted = models.BigIntegerField(default=0)
     #: The value of `wanted` that the last completed push had leased.
@@ -106,9 +98,7 @@ class ListingLevel(models.Model):
                 fields=["listing", "channel_location"],
                 name="one_listing_level_per_place",
             ),
-            models.CheckConstraint(
-                condition=Q(wanted__gte=F("done")), name="done_is_at_most_wanted"
-            ),
+            models.CheckConstraint(condition=Q(wanted__gte=F("done")), name="done_is_at_most_wanted"),
         ]
         indexes = [
             models.Index(

@@ -2,17 +2,15 @@
 
 from django.db import models
 from django.db.models import F, Q
-from inventory.models import Variant
 
 from channels.models.channels import Channel, ChannelLocation
+from inventory.models import Variant
 
 
 class ChannelOrder(models.Model):
     """The newest known state of one order; applying a state locks this row."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.PROTECT, related_name="orders"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="orders")
     external_id = models.CharField(max_length=200)
     #: As the merchant sees it, e.g. `#1001`.
     number = models.CharField(max_length=100, blank=True)
@@ -45,9 +43,7 @@ class ChannelOrder(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["channel", "external_id"], name="order_is_unique_per_channel"
-            ),
+            models.UniqueConstraint(fields=["channel", "external_id"], name="order_is_unique_per_channel"),
         ]
         indexes = [
             models.Index(
@@ -74,18 +70,14 @@ WAITS = Q(applied_demand=0, applied_fulfilled=0) & (Q(quantity__gt=F("cancelled"
 class ChannelOrderLine(models.Model):
     """One line: what the platform says of it, and what of that the ledger already knows. All in units."""
 
-    order = models.ForeignKey(
-        ChannelOrder, on_delete=models.CASCADE, related_name="lines"
-    )
+    order = models.ForeignKey(ChannelOrder, on_delete=models.CASCADE, related_name="lines")
     external_id = models.CharField(max_length=200)
     #: The platform's id of what was sold, as in `Listing.external_id`.
     listing_external_id = models.CharField(max_length=200, blank=True)
     sku = models.CharField("SKU", max_length=200, blank=True)
     title = models.CharField(max_length=300, blank=True)
     #: Empty while the SKU is unknown; the line applies itself once mapped.
-    variant = models.ForeignKey(
-        Variant, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     #: Where the platform says it is taken from; empty when it does not say.
     channel_location = models.ForeignKey(
         ChannelLocation,
@@ -94,9 +86,7 @@ class ChannelOrderLine(models.Model):
         blank=True,
         related_name="+",
     )
-    unit_price = models.DecimalField(
-        max_digits=18, decimal_places=4, null=True, blank=True
-    )
+    unit_price = models.DecimalField(max_digits=18, decimal_places=4, null=True, blank=True)
     quantity = models.BigIntegerField(default=0)
     cancelled = models.BigIntegerField(default=0)
     fulfilled = models.BigIntegerField(default=0)
@@ -111,9 +101,7 @@ class ChannelOrderLine(models.Model):
     class Meta:
         ordering = ["order_id", "id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["order", "external_id"], name="line_is_unique_per_order"
-            ),
+            models.UniqueConstraint(fields=["order", "external_id"], name="line_is_unique_per_order"),
         ]
         indexes = [
             models.Index(fields=["order"], name="line_waiting", condition=WAITS),

@@ -26,12 +26,8 @@ class PushOutcome(models.TextChoices):
 class Push(models.Model):
     """One attempt to tell one channel one number; the push log of a listing."""
 
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="pushes"
-    )
-    listing_level = models.ForeignKey(
-        ListingLevel, on_delete=models.CASCADE, related_name="pushes"
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="pushes")
+    listing_level = models.ForeignKey(ListingLevel, on_delete=models.CASCADE, related_name="pushes")
     #: Idempotency key of the call; rows of one batch share it.
     call_id = models.UUIDField(null=True)
     #: The copy of `wanted` that its lease took: every change up to it is in `target`.
