@@ -46,7 +46,7 @@ class DemandChange:
 def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
     """Applies all changes in one operation. Never refused for want of stock."""
     _check(changes)
-    settlement = _Settlement([_netted(change) for change in changes])
+    settlement = _Settlement(_merged(changes))
     request = [asdict(change) for change in changes]
     try:
         return perform(context, "settle", request, settlement, reservations=len(changes))
@@ -74,10 +74,37 @@ def _check(changes: Sequence[DemandChange]) -> None:
     check_places(change.location_ids for change in changes)
 
 
+def _merged(changes: Sequence[DemandChange]) -> list[DemandChange]:
+    """Adds up what concerns one demand at the same places, so that the order of its changes does not matter."""
+    merged: dict[tuple[str, int, tuple[int, ...]], DemandChange] = {}
+    for change in changes:
+        key = change.reference, change.variant_id, change.location_ids
+        known = merged.get(key)
+        merged[key] = change if known is None else _sum(known, change)
+    return [_netted(change) for change in merged.values()]
+
+
+def _sum(one: DemandChange, other: DemandChange) -> DemandChange:
+    return replace(
+        one,
+        wanted=one.wanted + other.wanted,
+        cancelled=one.cancelled + other.cancelled,
+        fulfilled=one.fulfilled + other.fulfilled,
+        unfulfilled=one.unfulfilled + other.unfulfilled,
+    )
+
+
 def _netted(change: DemandChange) -> DemandChange:
-    """Takes units wanted and cancelled in one breath off both: they were never held."""
-    both = min(change.wanted, change.cancelled)
-    return replace(change, wanted=change.wanted - both, cancelled=change.cancelled - both)
+    """Takes off both sides what is done and undone in one breath: it never happened."""
+    demanded = min(change.wanted, change.cancelled)
+    shipped = min(change.fulfilled, change.unfulfilled)
+    return replace(
+        change,
+        wanted=change.wanted - demanded,
+        cancelled=change.cancelled - demanded,
+        fulfilled=change.fulfilled - shipped,
+        unfulfilled=change.unfulfilled - shipped,
+    )
 
 
 @dataclass(frozen=True, slots=True)
