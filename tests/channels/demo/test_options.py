@@ -16,7 +16,7 @@ from channels.demo.options import allow_simulated_shops, ensure_login, reporter
 @pytest.fixture
 def data_directory(settings: Settings, tmp_path: Path) -> Path:
     settings.DATA_DIR = tmp_path
-    settings.AXES_ENABLED = False
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return tmp_path
 
 
