@@ -37,6 +37,7 @@ def run(
     port: int,
     on_tick: Callable[[Supervisor], None],
     before_stop: Callable[[], None] = lambda: None,
+    further_ports: Sequence[int] = (),
 ) -> None:
     """Supervises the children until SIGINT, SIGTERM or `request_stop`, then ends them within three seconds.
 
@@ -54,8 +55,9 @@ def run(
     _stop_on_signals(supervisor)
     try:
         supervisor.take_over()
-        if not is_free(host=host, port=port):
-            raise CommandError(f"Another program listens on {host}:{port}. Choose another port with --port.")
+        for wanted in (port, *further_ports):
+            if not is_free(host=host, port=wanted):
+                raise CommandError(f"Another program listens on {host}:{wanted}. Choose another port.")
         supervisor.start()
         supervisor.run(tick)
     except AlreadySupervised as error:

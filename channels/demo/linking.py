@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
+from django.db import transaction
 from django.db.models import Count, F
 
 from channels.accounts import open_connector
 from channels.connectors.base import PlatformLocation
 from channels.demo.shops import Shop
 from channels.importing import import_channel
-from channels.models import Channel, ChannelLocation, ChannelLocationSource, ListingLevel
+from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels
 from channels.sandbox import CatalogueItem
 from channels.subscriptions import register
+from inventory.demands import DemandChange, settle
+from inventory.ledger import Context
 from inventory.models import Location, Merchant, StockLevel, Variant
+
+#: Lines shipped in one operation.
+SHIP_AT_ONCE: Final = 500
 
 
 def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> None:
@@ -79,6 +86,34 @@ def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None
             ChannelLocationSource.objects.get_or_create(
                 channel_location=row, location=location, defaults={"priority": priority}
             )
+
+
+def ship_open_orders(merchant: Merchant) -> int:
+    """Ships what is still open of an earlier run, whose shops are gone; returns the number of lines."""
+    open_lines = ChannelOrderLine.objects.filter(
+        order__channel__merchant=merchant, variant__isnull=False, applied_demand__gt=F("applied_fulfilled")
+    ).order_by("id")
+    places = tuple(Location.objects.filter(merchant=merchant).order_by("id").values_list("id", flat=True))
+    count = 0
+    while batch := list(open_lines[:SHIP_AT_ONCE]):
+        with transaction.atomic():
+            settle(
+                Context(merchant.pk, f"demo:ship:{batch[0].pk}-{batch[-1].pk}", actor="demo", source="demo"),
+                [
+                    DemandChange(
+                        line.reference,
+                        line.variant_id or 0,
+                        places,
+                        fulfilled=line.applied_demand - line.applied_fulfilled,
+                    )
+                    for line in batch
+                ],
+            )
+            ChannelOrderLine.objects.filter(pk__in=[line.pk for line in batch]).update(
+                fulfilled=F("applied_demand"), applied_fulfilled=F("applied_demand")
+            )
+        count += len(batch)
+    return count
 
 
 def retire_other_shops(keep: Sequence[Channel]) -> int:

@@ -73,7 +73,14 @@ def perform(
         *residents(host=host, port=port, workers=options["workers"]),
     ]
     try:
-        serving.run(children, host=host, port=port, on_tick=performance.tick, before_stop=performance.stop)
+        serving.run(
+            children,
+            host=host,
+            port=port,
+            on_tick=performance.tick,
+            before_stop=performance.stop,
+            further_ports=[shop.port for shop in shops],
+        )
     finally:
         performance.stop()
     if performance.failure is not None:

@@ -29,7 +29,7 @@ class Temper:
     limits: str = "true"
     seed: int = 1
     #: Number of the first order: a shop that starts again must not give an earlier order's number to a new one.
-    first_order: int = field(default_factory=lambda: int(time.time()) - 1_700_000_000)
+    first_order: int = field(default_factory=lambda: int((time.time() - 1_760_000_000) * 100))
 
 
 @dataclass(slots=True)

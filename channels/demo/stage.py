@@ -6,7 +6,7 @@ The playing is done in a thread beside the supervisor of the processes, which it
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -17,10 +17,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from channels.demo.figures import Stage, summary
-from channels.demo.linking import link, load_shop, retire_other_shops
+from channels.demo.linking import link, load_shop, retire_other_shops, ship_open_orders
 from channels.demo.oversell import StockEvent
 from channels.demo.shops import Shop
-from channels.models import ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
+from channels.models import Channel, ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
 from channels.models.inbound import DeliveryState
 from channels.polling import ask_for_poll
 from config.supervisor import Supervisor
@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that all work in progress is given to end after the last sale.
 QUIET_LIMIT: Final = 180.0
+#: Seconds that the first telling of all numbers is given before customers come all the same.
+OPENING_LIMIT: Final = 120.0
 #: The last thing that changed must lie this far back.
 QUIET_FOR: Final = 1.5
 _TICK: Final = 0.25
@@ -106,7 +108,9 @@ class Performance:
             connection.close()
 
     def _perform(self) -> dict[str, Any] | None:
-        stage = self._set_stage()
+        channels = self._connect()
+        wait_until_told([channel.pk for channel in channels.values()], self._is_stopping.is_set)
+        stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now())
         started = time.monotonic()
         self._play.run(stage, self._is_stopping.is_set)
         if self._is_stopping.is_set():
@@ -123,16 +127,16 @@ class Performance:
             "peak_rss_mb": round(self._peak_bytes / 2**20),
         }
 
-    def _set_stage(self) -> Stage:
+    def _connect(self) -> dict[str, Channel]:
         channels = {}
+        ship_open_orders(self._merchant)
         for shop in self._shops:
             load_shop(shop, self._merchant, self._prices)
         for shop in self._shops:
             channels[shop.kind] = link(shop, self._merchant)
         retire_other_shops(list(channels.values()))
-        stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now())
         self._announce("The shops are connected.")
-        return stage
+        return channels
 
 
 def _for_sale(merchant: Merchant) -> dict[str, int]:
@@ -158,6 +162,17 @@ def resident_bytes() -> int:
     return total
 
 
+def wait_until_told(channel_ids: Sequence[int], should_stop: Callable[[], bool]) -> None:
+    """Waits until the shops have been told their first numbers: customers come when the doors are open."""
+    deadline = time.monotonic() + OPENING_LIMIT
+    while time.monotonic() < deadline and not should_stop():
+        close_old_connections()
+        if not work_left(channel_ids):
+            return
+        time.sleep(_TICK)
+    log.warning("opened_before_all_was_told", left=work_left(channel_ids))
+
+
 def wait_until_quiet(stage: Stage, should_stop: Callable[[], bool]) -> bool:
     """Waits until every sale has been imported and every shelf told; False when time ran out or it should stop."""
     deadline = time.monotonic() + QUIET_LIMIT
@@ -167,7 +182,9 @@ def wait_until_quiet(stage: Stage, should_stop: Callable[[], bool]) -> bool:
     quiet_since: float | None = None
     while time.monotonic() < deadline and not should_stop():
         close_old_connections()
-        if not all(shop.client.is_idle() for shop in stage.shops) or work_left(stage, polled_after=asked_at):
+        if not all(shop.client.is_idle() for shop in stage.shops) or work_left(
+            stage.channel_ids, polled_after=asked_at
+        ):
             quiet_since = None
         elif quiet_since is None:
             quiet_since = time.monotonic()
@@ -177,9 +194,9 @@ def wait_until_quiet(stage: Stage, should_stop: Callable[[], bool]) -> bool:
     return False
 
 
-def work_left(stage: Stage, *, polled_after: Any = None) -> dict[str, int]:
+def work_left(channel_ids: Sequence[int], *, polled_after: datetime | None = None) -> dict[str, int]:
     """Returns what is still on its way, by kind of work; empty when nothing is."""
-    ids = stage.channel_ids
+    ids = channel_ids
     levels = ListingLevel.objects.filter(channel_id__in=ids, dead_at__isnull=True, listing__is_active=True)
     counts = {
         "deliveries": WebhookDelivery.objects.filter(

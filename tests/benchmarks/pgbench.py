@@ -138,7 +138,10 @@ def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
 
 
 def _due_mark_columns(sql: str, params: Sequence[Any]) -> Mapping[int, str]:
-    raise NotImplementedError(sql)
+    """Positions of `channels.pushes.mark_due`: variants, locations, lanes."""
+    if "UPDATE channels_listinglevel" not in sql or len(params) != 3:
+        raise RuntimeError(f"The benchmark does not know this statement of a reservation: {sql[:200]}")
+    return {0: ":variants"}
 
 
 def _fill(sql: str, params: Sequence[Any], replaced: Mapping[int, str]) -> str:
