@@ -1,17 +1,18 @@
 """What a channel is told: a pure function from stock and rules to a number, each step of which can be shown.
 
-`compute` walks a pipeline of named steps over `Inputs`; `load_inputs` reads what they need for many listing levels in a
-constant number of statements. Later rules join the pipeline as further steps.
+`compute` walks a pipeline of named steps over `Inputs`; `load_inputs` reads what they need for many listing
+levels in one statement, so that stock, open orders and what the shop should show are of one instant. Later
+rules join the pipeline as further steps.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection
 
-from channels.connectors import connector_class
+from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Convention
 from channels.errors import Misconfigured
 
@@ -43,7 +44,7 @@ class Inputs:
     minimum: int = 0
     maximum: int | None = None
     convention: Convention = Convention.EXCLUDES_OPEN_ORDERS
-    #: Units of this channel's own open orders that are held for it here.
+    #: Units held for this channel's own open orders of the listing.
     own_open_units: int = 0
     largest: int | None = None
     #: What the shop should show now; read with the stock, so that both are of one instant.
@@ -101,7 +102,7 @@ def less_buffer(number: int, inputs: Inputs) -> Change:
 
 def within_limits(number: int, inputs: Inputs) -> Change:
     """Shows nothing below the minimum, and no more than the maximum."""
-    if number < inputs.minimum:
+    if 0 < number < inputs.minimum:
         return 0, f"below the channel's minimum of {inputs.minimum}"
     if inputs.maximum is not None and number > inputs.maximum:
         return inputs.maximum, f"the channel shows {inputs.maximum} at most"
@@ -155,63 +156,49 @@ def compute(inputs: Inputs) -> Exposure:
     return Exposure(inputs.listing_level_id, number, tuple(steps), inputs.expected)
 
 
+# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either.
 _INPUTS: Final = """
 SELECT level.id, channel.kind, channel.buffer_units, channel.buffer_percent, channel.minimum_exposure,
-       channel.maximum_exposure, listing.variant_id, channel.id,
-       level.expected, coalesce(stock.rows, '[]'::jsonb)
+       channel.maximum_exposure, level.expected, coalesce(stock.rows, '[]'::jsonb), coalesce(own.units, 0)
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id
 JOIN channels_channel channel ON channel.id = level.channel_id
 LEFT JOIN LATERAL (
-    SELECT jsonb_agg(jsonb_build_array(location.code, coalesce(s.on_hand, 0), coalesce(s.reserved, 0),
-                                       coalesce(s.unavailable, 0), coalesce(s.safety_stock, 0))
-                     ORDER BY source.priority, source.id) AS rows
+    SELECT jsonb_agg(jsonb_build_array(
+               location.code, coalesce(held.on_hand, 0), coalesce(held.reserved, 0),
+               coalesce(held.unavailable, 0), coalesce(held.safety_stock, 0)
+           ) ORDER BY source.priority, source.id) AS rows
     FROM channels_channellocationsource source
     JOIN inventory_location location ON location.id = source.location_id AND location.is_active
-    LEFT JOIN inventory_stocklevel s
-           ON s.merchant_id = channel.merchant_id AND s.variant_id = listing.variant_id AND s.location_id = location.id
+    LEFT JOIN inventory_stocklevel held
+        ON held.merchant_id = channel.merchant_id AND held.variant_id = listing.variant_id
+        AND held.location_id = location.id
     WHERE source.channel_location_id = level.channel_location_id
 ) stock ON true
+LEFT JOIN LATERAL (
+    SELECT sum(reservation.open_quantity)::bigint AS units
+    FROM channels_channelorderline line
+    JOIN channels_channelorder placed ON placed.id = line.order_id AND placed.channel_id = channel.id
+    JOIN inventory_reservation reservation
+        ON reservation.merchant_id = channel.merchant_id AND reservation.open_quantity > 0
+        AND reservation.reference = 'order-line:' || line.id
+    WHERE line.variant_id = listing.variant_id AND line.applied_demand > line.applied_fulfilled
+        AND line.listing_external_id IN ('', listing.external_id)
+) own ON channel.kind = ANY(%s::text[])
 WHERE level.id = ANY(%s::bigint[])
-"""
-
-_OWN_OPEN: Final = """
-SELECT o.channel_id, l.variant_id, sum(r.open_quantity)::bigint
-FROM channels_channelorderline l
-JOIN channels_channelorder o ON o.id = l.order_id
-JOIN channels_channel c ON c.id = o.channel_id
-JOIN inventory_reservation r
-  ON r.merchant_id = c.merchant_id AND r.reference = 'order-line:' || l.id AND r.open_quantity > 0
-WHERE o.channel_id = ANY(%s::bigint[]) AND l.variant_id = ANY(%s::bigint[])
-  AND l.applied_demand > l.applied_fulfilled
-GROUP BY o.channel_id, l.variant_id
 """
 
 
 def load_inputs(listing_level_ids: Collection[int]) -> dict[int, Inputs]:
-    """Reads what these listing levels' numbers depend on, in two statements at most."""
+    """Reads what these listing levels' numbers depend on, by id, in one statement."""
+    kinds = [kind for kind in CONNECTORS if _convention(kind) is Convention.INCLUDES_OPEN_ORDERS]
     with connection.cursor() as cursor:
-        cursor.execute(_INPUTS, [sorted(listing_level_ids)])
-        rows = cursor.fetchall()
-    own_open = _own_open(rows)
-    return {row[0]: _inputs(row, own_open) for row in rows}
+        cursor.execute(_INPUTS, [kinds, sorted(listing_level_ids)])
+        return {row[0]: _inputs(row) for row in cursor.fetchall()}
 
 
-def _own_open(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[int, int], int]:
-    """Units that each channel's own open orders hold, by (channel, variant); only where the convention asks for it."""
-    wanted = {
-        (row[7], row[6]) for row in rows if _convention(row[1]) is Convention.INCLUDES_OPEN_ORDERS and row[6]
-    }
-    if not wanted:
-        return {}
-    channels, variants = (sorted(set(column)) for column in zip(*wanted, strict=True))
-    with connection.cursor() as cursor:
-        cursor.execute(_OWN_OPEN, [channels, variants])
-        return {(channel_id, variant_id): units for channel_id, variant_id, units in cursor.fetchall()}
-
-
-def _inputs(row: tuple[Any, ...], own_open: dict[tuple[int, int], int]) -> Inputs:
-    level_id, kind, units, percent, minimum, maximum, variant_id, channel_id, expected, stock = row
+def _inputs(row: tuple[Any, ...]) -> Inputs:
+    level_id, kind, units, percent, minimum, maximum, expected, stock, own_open = row
     places = json.loads(stock) if isinstance(stock, str) else stock
     return Inputs(
         level_id,
@@ -221,7 +208,7 @@ def _inputs(row: tuple[Any, ...], own_open: dict[tuple[int, int], int]) -> Input
         minimum,
         maximum,
         _convention(kind),
-        own_open.get((channel_id, variant_id), 0),
+        own_open,
         _largest(kind),
         expected,
     )

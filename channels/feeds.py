@@ -1,9 +1,11 @@
 """The feeds of a channel as rows: which there are, how often they are read, and reading one at once."""
 
+import uuid
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from django.db import connection
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Least, Now
 from django.utils import timezone
 
@@ -36,30 +38,38 @@ def ask_for_poll(channel_id: int) -> None:
         notify_after_commit("onecount_push")
 
 
-_LEASE: Final = """
-WITH due AS (
-    SELECT feed.id FROM channels_pollfeed feed
-    JOIN channels_channel channel ON channel.id = feed.channel_id AND channel.is_active
-    LEFT JOIN channels_channelhealth health ON health.channel_id = channel.id
-    WHERE feed.next_poll_at <= clock_timestamp()
-      AND (feed.leased_until IS NULL OR feed.leased_until < clock_timestamp())
-      AND (health.breaker_open_until IS NULL OR health.breaker_open_until <= clock_timestamp())
-    ORDER BY feed.next_poll_at LIMIT %s
-    FOR UPDATE OF feed SKIP LOCKED
-)
-UPDATE channels_pollfeed feed SET lease_token = gen_random_uuid(), leased_until = clock_timestamp() + %s
-FROM due WHERE feed.id = due.id
-RETURNING feed.id
-"""
+def _due_feeds() -> QuerySet[PollFeed]:
+    """Feeds of active channels to be read now; a channel whose breaker is open waits."""
+    now = timezone.now()
+    is_free = Q(leased_until__isnull=True) | Q(leased_until__lt=now)
+    open_until = "channel__health__breaker_open_until"
+    is_spoken_to = Q(**{f"{open_until}__isnull": True}) | Q(**{f"{open_until}__lte": now})
+    return PollFeed.objects.filter(is_free, is_spoken_to, channel__is_active=True, next_poll_at__lte=now)
 
 
-def lease_due_feeds(*, limit: int) -> list[PollFeed]:
-    """Leases feeds of active channels that are due, longest overdue first; a channel whose breaker is open waits."""
-    with connection.cursor() as cursor:
-        parameters: list[Any] = [limit, LEASE]
-        cursor.execute(_LEASE, parameters)
-        ids = [identity for (identity,) in cursor.fetchall()]
-    return list(PollFeed.objects.filter(pk__in=ids).select_related("channel")) if ids else []
+def channels_with_due_feeds() -> list[int]:
+    """Returns the ids of channels that have a feed to read now."""
+    return list(_due_feeds().order_by().values_list("channel_id", flat=True).distinct())
+
+
+def lease_due_feed(channel_id: int) -> PollFeed | None:
+    """Leases the channel's feed that is longest overdue; None when none is due."""
+    with transaction.atomic():
+        due = _due_feeds().filter(channel_id=channel_id).order_by("next_poll_at", "id")
+        feed = due.select_for_update(of=("self",), skip_locked=True, no_key=True).first()
+        if feed is None:
+            return None
+        feed.lease_token = uuid.uuid4()
+        feed.leased_until = timezone.now() + LEASE
+        feed.save(update_fields=["lease_token", "leased_until"])
+        return feed
+
+
+def postpone(feed: PollFeed, reason: str) -> None:
+    """Ends the lease of a feed that cannot be read until somebody mends the channel."""
+    leased = PollFeed.objects.filter(pk=feed.pk, lease_token=feed.lease_token)
+    next_poll_at = timezone.now() + timedelta(minutes=1)
+    leased.update(lease_token=None, leased_until=None, last_error=reason[:2000], next_poll_at=next_poll_at)
 
 
 def poll_interval(channel: Channel) -> timedelta:

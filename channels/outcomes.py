@@ -1,6 +1,5 @@
-"""Writes down what became of pushes: the levels under their lease's token, the push log, and who is now fully told."""
+"""Writes down what became of pushes: the levels under their lease's token, and the push log."""
 
-import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,180 +9,150 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.utils import timezone
 
+from channels.connectors.base import ItemOutcome
+from channels.leases import Lease, Leased
 from channels.models import Push
 from channels.models.outbound import PushOutcome
-from channels.pushes import CALL_DEADLINE, Lease, Leased
 
-#: Failures of one listing in a row after which a person has to look.
-LARGEST_ATTEMPTS: Final = 8
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 300.0
+#: An accepted push that was not confirmed by then counts as unknown.
+FOLLOW_SECONDS: Final = 600.0
+
+#: What a platform's word for one item means in the log.
+OUTCOMES: Final = {
+    ItemOutcome.CONFIRMED: PushOutcome.CONFIRMED,
+    ItemOutcome.ACCEPTED: PushOutcome.ACCEPTED,
+    ItemOutcome.STALE: PushOutcome.STALE,
+    ItemOutcome.REJECTED: PushOutcome.REJECTED,
+    ItemOutcome.RETRY: PushOutcome.FAILED,
+    ItemOutcome.UNKNOWN: PushOutcome.UNKNOWN,
+}
+_DONE: Final = frozenset({PushOutcome.CONFIRMED, PushOutcome.UNCHANGED})
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The outcome of one listing level's push."""
+    """The outcome of one attempt to tell one listing level its number."""
 
     level: Leased
     target: int
-    quantity: int
-    compared_with: int | None
-    #: What the shop should have shown when the target was computed.
-    expected: int | None
     outcome: PushOutcome
-    error: str
-    tracking_id: str
-    waterfall: list[dict[str, Any]]
+    computed_at: datetime
+    #: What the shop should have shown when the target was computed.
+    expected: int | None = None
+    #: What was sent; None when nothing was.
+    quantity: int | None = None
+    compared_with: int | None = None
+    #: What the shop is known to show now.
+    published: int | None = None
+    call_id: uuid.UUID | None = None
+    tracking_id: str = ""
+    error: str = ""
+    waterfall: Sequence[dict[str, Any]] = ()
+    #: Seconds until the next attempt.
+    pause: float = 0.0
+    #: Whether it counts as a failure of this listing.
+    is_failure: bool = False
+    #: The number of failures in a row that leads to the dead letters; None: this one never does.
+    limit: int | None = None
 
     @property
     def is_done(self) -> bool:
         """Whether the shop shows the target now."""
-        return self.outcome in (PushOutcome.CONFIRMED, PushOutcome.UNCHANGED)
-
-    @property
-    def counts_as_failure(self) -> bool:
-        """Whether it brings the listing nearer to the dead letters."""
-        return self.outcome in (PushOutcome.REJECTED, PushOutcome.FAILED)
+        return self.outcome in _DONE
 
 
-#: Own orders that were applied since the number was computed have lowered `expected` already; moving it by the difference
-#: between target and what was expected then keeps them. Locked by id, as everywhere.
+# Own orders applied since the number was computed have lowered `expected` already; moving it by the
+# difference between the target and what was expected then keeps them. Locked by id, as everywhere.
 _SETTLE: Final = """
 WITH told AS (
-    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::boolean[], %s::boolean[], %s::bigint[], %s::bigint[],
-                         %s::bigint[], %s::float8[], %s::text[])
-      AS t(id, wanted, is_done, is_sent, is_unknown, quantity, target, expected_then, pause, error)
+    SELECT * FROM unnest(
+        %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[],
+        %s::float8[], %s::boolean[], %s::integer[], %s::text[]
+    ) AS t (
+        id, wanted, outcome, target, expected, published, computed_at, pause, is_failure, attempt_limit, error
+    )
 ), held AS (
-    SELECT level.id FROM channels_listinglevel level JOIN told ON told.id = level.id
-    WHERE level.lease_token = %s ORDER BY level.id FOR UPDATE OF level
+    SELECT level.id, told.outcome IN ('confirmed', 'unchanged') AS is_done
+    FROM channels_listinglevel level
+    JOIN told ON told.id = level.id
+    WHERE level.lease_token = %s
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
 )
 UPDATE channels_listinglevel level
-SET lease_token = NULL, leased_until = NULL,
-    done = CASE WHEN told.is_done THEN greatest(level.done, told.wanted) ELSE level.done END,
-    due_since = CASE WHEN NOT told.is_done THEN level.due_since
-                     WHEN level.wanted > told.wanted THEN clock_timestamp() END,
-    sent_quantity = CASE WHEN told.is_sent THEN told.quantity ELSE level.sent_quantity END,
-    sent_at = CASE WHEN told.is_sent THEN clock_timestamp() ELSE level.sent_at END,
-    published_quantity = CASE WHEN told.is_done AND told.is_sent THEN told.quantity ELSE level.published_quantity END,
-    confirmed_at = CASE WHEN told.is_done THEN clock_timestamp() ELSE level.confirmed_at END,
-    expected = CASE WHEN NOT (told.is_done AND told.is_sent) THEN level.expected
-                    WHEN told.expected_then IS NULL OR level.expected IS NULL THEN told.target
-                    ELSE level.expected + told.target - told.expected_then END,
-    is_outcome_unknown = CASE WHEN told.is_done THEN false ELSE level.is_outcome_unknown OR told.is_unknown END,
-    attempts = CASE WHEN told.is_done THEN 0 WHEN told.error = '' OR told.is_unknown THEN level.attempts
-                    ELSE level.attempts + 1 END,
-    next_attempt_at = CASE WHEN told.pause > 0 THEN clock_timestamp() + told.pause * interval '1 second' END,
-    last_error = told.error,
-    dead_at = CASE WHEN NOT told.is_done AND NOT told.is_unknown AND told.error <> '' AND level.attempts + 1 >= %s
-                   THEN clock_timestamp() ELSE level.dead_at END
-FROM told, held
-WHERE level.id = told.id AND held.id = level.id
-RETURNING level.id
-"""
-
-_LAST_PUSH: Final = """
-UPDATE channels_channelhealth SET last_push_at = clock_timestamp()
-WHERE channel_id = %s AND (last_push_at IS NULL OR last_push_at < clock_timestamp() - interval '1 second')
+SET lease_token = CASE WHEN told.outcome = 'accepted' THEN level.lease_token END,
+    leased_until = CASE WHEN told.outcome = 'accepted'
+        THEN clock_timestamp() + make_interval(secs => %s) END,
+    done = CASE WHEN held.is_done THEN greatest(level.done, told.wanted) ELSE level.done END,
+    due_since = CASE
+        WHEN NOT held.is_done THEN level.due_since
+        WHEN level.wanted > told.wanted THEN told.computed_at
+    END,
+    published_quantity = coalesce(told.published, level.published_quantity),
+    confirmed_at = CASE WHEN told.published IS NULL THEN level.confirmed_at ELSE clock_timestamp() END,
+    expected = CASE WHEN held.is_done
+        THEN coalesce(level.expected + told.target - told.expected, told.target) ELSE level.expected END,
+    is_outcome_unknown = NOT held.is_done AND (level.is_outcome_unknown OR told.outcome = 'unknown'),
+    attempts = CASE WHEN held.is_done THEN 0 ELSE level.attempts + told.is_failure::int END,
+    next_attempt_at = CASE WHEN told.pause > 0 THEN clock_timestamp() + make_interval(secs => told.pause) END,
+    last_error = CASE WHEN held.is_done THEN '' ELSE told.error END,
+    dead_at = CASE WHEN told.is_failure AND level.attempts + 1 >= told.attempt_limit
+        THEN clock_timestamp() ELSE level.dead_at END
+FROM told
+JOIN held ON held.id = told.id
+WHERE level.id = told.id
 """
 
 
-def write_outcomes(lease: Lease, told: Sequence[Told], *, call_id: uuid.UUID, computed_at: datetime) -> int:
-    """Writes outcomes of leased listing levels and the push log; returns how many were still under the lease.
+def write_outcomes(lease: Lease, told: Sequence[Told], *, log: Sequence[Told] = ()) -> int:
+    """Writes the outcomes of leased listing levels; returns how many were still under the lease.
 
-    Where a lease has been lost meanwhile, only the log is written: somebody else decides on the level now.
+    `log` are earlier attempts of the same batch, which only the push log shows. Where a lease has been lost
+    meanwhile, only the log is written: somebody else decides on the level now.
     """
     with transaction.atomic():
-        written = _settle(lease, told)
-        Push.objects.bulk_create(_log_rows(lease, told, call_id, computed_at))
-        if any(each.is_done for each in told):
-            with connection.cursor() as cursor:
-                cursor.execute(_LAST_PUSH, [lease.channel_id])
+        written = settle(lease, told) if told else 0
+        Push.objects.bulk_create(_log_row(lease, each) for each in (*log, *told))
     return written
 
 
-def _settle(lease: Lease, told: Sequence[Told]) -> int:
+def settle(lease: Lease, told: Sequence[Told]) -> int:
+    """Writes outcomes to the listing levels alone; returns how many were still under the lease."""
     columns: list[Any] = [
         [each.level.id for each in told],
         [each.level.wanted for each in told],
-        [each.is_done for each in told],
-        [each.outcome is not PushOutcome.UNCHANGED for each in told],
-        [each.outcome is PushOutcome.UNKNOWN for each in told],
-        [each.quantity for each in told],
+        [each.outcome.value for each in told],
         [each.target for each in told],
         [each.expected for each in told],
-        [_pause(each) for each in told],
+        [each.published for each in told],
+        [each.computed_at for each in told],
+        [each.pause for each in told],
+        [each.is_failure for each in told],
+        [each.limit for each in told],
         [_error(each) for each in told],
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_SETTLE, [*columns, lease.token, LARGEST_ATTEMPTS])
+        cursor.execute(_SETTLE, [*columns, lease.token, FOLLOW_SECONDS])
         return int(cursor.rowcount)
 
 
 def _error(told: Told) -> str:
-    if told.is_done:
-        return ""
-    return (told.error or told.outcome.label)[:2000]
+    return "" if told.is_done else (told.error or told.outcome.label)[:2000]
 
 
-def _pause(told: Told) -> float:
-    """Seconds until the next try: after an unknown outcome, until the call must be over; after failures, doubling."""
-    if told.is_done:
-        return 0.0
-    if told.outcome is PushOutcome.UNKNOWN:
-        return CALL_DEADLINE
-    doubled = min(_FIRST_PAUSE * 2.0**told.level.attempts, _LONGEST_PAUSE)
-    return doubled * random.uniform(0.75, 1.25)  # noqa: S311 - spreads retries, hides nothing
-
-
-def _log_rows(lease: Lease, told: Sequence[Told], call_id: uuid.UUID, computed_at: datetime) -> list[Push]:
-    finished_at = timezone.now()
-    return [
-        Push(
-            channel_id=lease.channel_id,
-            listing_level_id=each.level.id,
-            call_id=None if each.outcome is PushOutcome.UNCHANGED else call_id,
-            wanted=each.level.wanted,
-            target=each.target,
-            quantity=each.quantity,
-            compared_with=each.compared_with,
-            outcome=each.outcome,
-            waterfall=each.waterfall,
-            tracking_id=each.tracking_id[:200],
-            error=_error(each),
-            computed_at=computed_at,
-            finished_at=finished_at,
-        )
-        for each in told
-    ]
-
-
-#: A mark is met by a push that had been leased with it and confirmed, or that found nothing to change.
-_PROPAGATED: Final = """
-UPDATE channels_channelorder o
-SET propagated_at = met.at
-FROM (
-    SELECT waiting.id, max(first.at) AS at
-    FROM (
-        SELECT id, marks FROM channels_channelorder
-        WHERE applied_at IS NOT NULL AND propagated_at IS NULL AND applied_at > clock_timestamp() - interval '1 day'
-        ORDER BY id DESC LIMIT %s
-    ) waiting
-    CROSS JOIN LATERAL jsonb_each_text(waiting.marks) AS mark(level_id, wanted)
-    LEFT JOIN LATERAL (
-        SELECT p.finished_at AS at FROM channels_push p
-        WHERE p.listing_level_id = mark.level_id::bigint AND p.wanted >= mark.wanted::bigint
-          AND p.outcome IN ('confirmed', 'unchanged')
-        ORDER BY p.id LIMIT 1
-    ) first ON true
-    GROUP BY waiting.id
-    HAVING bool_and(first.at IS NOT NULL)
-) met
-WHERE o.id = met.id
-"""
-
-
-def note_propagated(*, limit: int = 2000) -> int:
-    """Notes for the newest orders on their way when every other shelf had been told; returns how many are complete now."""
-    with connection.cursor() as cursor:
-        cursor.execute(_PROPAGATED, [limit])
-        return int(cursor.rowcount)
+def _log_row(lease: Lease, told: Told) -> Push:
+    return Push(
+        channel_id=lease.channel_id,
+        listing_level_id=told.level.id,
+        call_id=told.call_id,
+        wanted=told.level.wanted,
+        target=told.target,
+        quantity=told.quantity,
+        compared_with=told.compared_with,
+        outcome=told.outcome,
+        waterfall=list(told.waterfall),
+        tracking_id=told.tracking_id[:200],
+        error=_error(told),
+        computed_at=told.computed_at,
+        finished_at=timezone.now(),
+    )

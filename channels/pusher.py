@@ -1,173 +1,257 @@
-"""The resident process that tells channels their numbers and polls their orders.
+"""The resident process that tells channels their numbers and reads their orders.
 
-One thread plans: it wakes by NOTIFY or once a second, and gives each channel that has something due as many senders as the
-platform allows at once. A sender works for one channel until nothing is due there, so that a slow or failing channel never
-delays another. Each thread has a database connection of its own.
+One thread plans, the others call. It wakes by NOTIFY and sweeps once a second, asks the database what is due,
+and gives out one call at a time, channel by channel in turn: a slow or failing channel keeps the few threads
+that its platform allows busy and delays nobody else.
 """
 
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Final
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
-from django.utils import timezone
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
 
-from channels import outcomes, polling
+from channels import breaker, fetching, following, polling
 from channels.accounts import open_connector
-from channels.connectors import connector_class
-from channels.errors import ChannelError, ConnectorError, Misconfigured
-from channels.feeds import ensure_feeds, lease_due_feeds
-from channels.models import Channel, PollFeed
-from channels.pushes import CALL_DEADLINE, WAKE, channels_due, lease
-from channels.sending import send
+from channels.breaker import BreakerState
+from channels.connectors import CONNECTORS
+from channels.crew import Crew
+from channels.desks import Desk, Done, Job
+from channels.errors import ConnectorError
+from channels.feeds import channels_with_due_feeds, ensure_feeds, lease_due_feed, postpone
+from channels.leases import channels_due
+from channels.models import Channel
+from channels.propagation import Propagation
+from channels.pushes import WAKE_UP
+from channels.sending import push_batch
 from config import heartbeat
 from config.notify import Listener
+from inventory.errors import StockBusy
 
 log = structlog.get_logger(__name__)
 
 #: Seconds between sweeps: what a lost wake-up costs.
 SWEEP: Final = 1.0
-#: Senders and pollers at the same time, over all channels; each holds a database connection.
-SENDERS: Final = 16
-POLLERS: Final = 6
-#: A batch is never larger than this, whatever the platform takes.
-LARGEST_BATCH: Final = 250
+#: Seconds given to calls in progress when the process is asked to end.
+PATIENCE: Final = 1.5
+#: Orders fetched in one turn of a channel.
+_FETCHES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A thread has ended a job."""
+
+    desk: Desk
+    job: Job
+    #: How often it had been asked for when it began.
+    asked: int
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
+class _Leased:
+    """A push has chosen what to send, and goes on."""
+
+    desk: Desk
+
+
+class _Tidied:
+    """The orders on their way were looked at."""
+
+
+class _Woken:
+    """Something may be due, or it is time to stop."""
+
+
+_Event = _Ended | _Leased | _Tidied | _Woken
 
 
 class Pusher:
-    """Plans and runs senders and pollers until it is told to stop."""
+    """Plans and runs the calls to all channels until it is told to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._crew = Crew(threads or settings.PUSHER_THREADS)
+        self._events: SimpleQueue[_Event] = SimpleQueue()
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._sending: Counter[int] = Counter()
-        self._polling: set[int] = set()
-        #: Channel → monotonic instant before which it is left alone.
-        self._resting: dict[int, float] = {}
-        self._turns: Counter[int] = Counter()
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
-        self._pollers = ThreadPoolExecutor(POLLERS, thread_name_prefix="poller")
+        self._desks: dict[int, Desk] = {}
+        self._turns: deque[int] = deque()
+        self._propagation = Propagation()
+        self._is_tidying = False
+        self._is_survey_due = True
+        self._swept_at = -SWEEP
 
     def stop(self) -> None:
-        """Has `run` end after the calls in progress; safe in a signal handler."""
+        """Has `run` end; safe in a signal handler."""
         self._stopping.set()
+        self._events.put(_Woken())
 
-    def run(self) -> None:
-        """Works until `stop`."""
+    def run(self) -> bool:
+        """Works until `stop`; tells whether all calls had ended by then."""
+        listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        listener.start()
         ticker = heartbeat.Ticker()
-        swept_at = 0.0
-        self._plan_safely(ensure_feeds)
-        with Listener(WAKE) as listener:
-            while not self._stopping.is_set():
-                if ticker.is_due():
-                    heartbeat.beat()
-                self._plan_safely(self.plan_pushes)
-                if time.monotonic() - swept_at >= SWEEP:
-                    swept_at = time.monotonic()
-                    self._plan_safely(self.plan_polls)
-                    self._plan_safely(outcomes.note_propagated)
-                listener.wait(self._patience())
-        self._senders.shutdown(wait=False, cancel_futures=True)
-        self._pollers.shutdown(wait=False, cancel_futures=True)
+        while not self._stopping.is_set():
+            if ticker.is_due():
+                heartbeat.beat()
+            self._plan()
+            self._wait()
+        is_clean = self._crew.close(seconds=PATIENCE)
         connection.close()
+        return is_clean
 
-    def _patience(self) -> float:
-        """Seconds until the next look: the sweep, or sooner when a resting channel may be called again."""
-        now = time.monotonic()
-        soonest = min((until - now for until in self._resting.values()), default=SWEEP)
-        return min(max(soonest, 0.02), SWEEP / 2)
+    def _listen(self) -> None:
+        with Listener(WAKE_UP) as listener:
+            while not self._stopping.is_set():
+                if listener.wait(SWEEP):
+                    self._events.put(_Woken())
 
-    def _plan_safely(self, plan: Callable[[], object]) -> None:
+    # -- planning
+
+    def _plan(self) -> None:
         try:
-            plan()
+            if time.monotonic() - self._swept_at >= SWEEP:
+                self._swept_at = time.monotonic()
+                self._sweep()
+            if self._is_survey_due:
+                self._is_survey_due = False
+                self._survey()
         except (DatabaseError, InterfaceError) as error:
             log.warning("database_unavailable", reason=str(error))
             connection.close()
-            self._stopping.wait(0.5)
+            return
+        self._give_out()
 
-    def plan_pushes(self) -> None:
-        """Starts senders for channels that have something due."""
-        now = time.monotonic()
-        for channel_id, kind, open_until in channels_due():
-            if self._resting.get(channel_id, 0.0) > now:
-                continue
-            self._resting.pop(channel_id, None)
-            if open_until is not None and open_until > timezone.now():
-                self._resting[channel_id] = now + min((open_until - timezone.now()).total_seconds(), SWEEP)
-                continue
-            # A probe of a breaker that was open is one call; only its success lets the others go.
-            self._start_senders(channel_id, 1 if open_until is not None else _concurrency(kind))
-
-    def _start_senders(self, channel_id: int, most: int) -> None:
-        with self._lock:
-            missing = most - self._sending[channel_id]
-            self._sending[channel_id] += max(missing, 0)
-        for _ in range(missing):
-            self._senders.submit(self._send_until_done, channel_id)
-
-    def _send_until_done(self, channel_id: int) -> None:
+    def _wait(self) -> None:
+        """Waits for something to happen, a sweep to be due, or a rest to be over."""
+        rests = [seconds for desk in self._desks.values() for seconds in desk.seconds_to_rest()]
+        timeout = min([self._swept_at + SWEEP - time.monotonic(), *rests])
         try:
-            close_old_connections()
-            while not self._stopping.is_set() and self._send_batch(channel_id):
-                pass
-        except ChannelError as error:
-            log.warning("channel_cannot_be_told", channel=channel_id, reason=str(error))
-            self._resting[channel_id] = time.monotonic() + 5.0
-        except Exception:
-            log.exception("sender_failed", channel=channel_id)
-            self._resting[channel_id] = time.monotonic() + 1.0
-        finally:
-            with self._lock:
-                self._sending[channel_id] -= 1
-            connection.close()
+            self._handle(self._events.get(timeout=max(timeout, 0.001)))
+            while True:
+                self._handle(self._events.get_nowait())
+        except Empty:
+            return
 
-    def _send_batch(self, channel_id: int) -> bool:
-        """Sends one batch; False when nothing is due or the channel wants to be left alone."""
-        if self._resting.get(channel_id, 0.0) > time.monotonic():
-            return False
-        channel = Channel.objects.filter(pk=channel_id, is_active=True, is_paused=False).first()
-        if channel is None:
-            return False
-        connector = open_connector(channel, deadline=CALL_DEADLINE)
-        size = min(connector.capabilities.push_batch_size, LARGEST_BATCH)
-        self._turns[channel_id] += 1
-        leased = lease(channel_id, size=size, turn=self._turns[channel_id])
-        if not leased.levels:
-            return False
-        pause = send(leased, connector)
-        if pause:
-            self._resting[channel_id] = time.monotonic() + pause
-        return not pause
+    def _handle(self, event: _Event) -> None:
+        match event:
+            case _Woken():
+                self._is_survey_due = True
+            case _Tidied():
+                self._is_tidying = False
+            case _Leased(desk):
+                desk.is_leasing = False
+            case _Ended(desk, job, asked, done):
+                desk.end(job, done, asked=asked)
+                # A failure may have opened the breaker and a probe closed it; of two feeds one was read.
+                is_probe = desk.breaker is not BreakerState.CLOSED
+                if done.has_failed or is_probe or (done.count and job is Job.POLL):
+                    self._is_survey_due = True
 
-    def plan_polls(self) -> None:
-        """Starts pollers for feeds that are due."""
-        with self._lock:
-            room = POLLERS - len(self._polling)
-        for feed in lease_due_feeds(limit=room) if room > 0 else ():
-            with self._lock:
-                self._polling.add(feed.pk)
-            self._pollers.submit(self._poll, feed)
+    def _sweep(self) -> None:
+        self._is_survey_due = True
+        active = Channel.objects.filter(is_active=True).order_by("id").values_list("id", "kind")
+        kinds = {identity: kind for identity, kind in active if kind in CONNECTORS}
+        share = max(1, self._crew.size // max(len(kinds), 1))
+        new = kinds.keys() - self._desks.keys()
+        if new:
+            ensure_feeds()
+            self._desks |= {channel_id: Desk(channel_id) for channel_id in new}
+            self._turns.extend(sorted(new))
+        for channel_id, kind in kinds.items():
+            self._desks[channel_id].limit = min(CONNECTORS[kind].capabilities.concurrency, share)
+        if not self._is_tidying:
+            self._is_tidying = True
+            self._crew.submit(self._tidy)
 
-    def _poll(self, feed: PollFeed) -> None:
+    def _survey(self) -> None:
+        """Asks what is due."""
+        for channel_id, state in breaker.states().items():
+            if channel_id in self._desks:
+                self._desks[channel_id].breaker = state
+        due = {
+            Job.PUSH: channels_due(),
+            Job.POLL: channels_with_due_feeds(),
+            Job.FETCH: fetching.channels_with_due_fetches(),
+            Job.FOLLOW: following.channels_to_follow(),
+        }
+        for job, channel_ids in due.items():
+            for desk in (self._desks[each] for each in channel_ids if each in self._desks):
+                desk.ask(job)
+
+    def _give_out(self) -> None:
+        """Begins jobs while there is room, one a channel and round."""
+        idle = 0
+        while self._crew.has_room and idle < len(self._turns):
+            desk = self._desks[self._turns[0]]
+            self._turns.rotate(-1)
+            job = desk.next_job()
+            if job is None:
+                idle += 1
+                continue
+            idle = 0
+            self._crew.submit(partial(self._run, desk, job, desk.begin(job)))
+
+    # -- in the threads of the crew
+
+    def _run(self, desk: Desk, job: Job, asked: int) -> None:
+        done = Done(has_failed=True)
         try:
-            close_old_connections()
-            polling.poll_feed(feed, open_connector(feed.channel))
+            done = self._jobs[job](self, desk)
+        except StockBusy:
+            log.info("stock_is_busy", channel=desk.channel_id, job=job.value)
         except ConnectorError as error:
-            log.warning("poll_failed", channel=feed.channel_id, feed=feed.name, reason=str(error))
-        except Exception:
-            log.exception("poller_failed", channel=feed.channel_id, feed=feed.name)
+            breaker.note_failure(desk.channel_id, error)
         finally:
-            with self._lock:
-                self._polling.discard(feed.pk)
-            connection.close()
+            self._events.put(_Ended(desk, job, asked, done))
 
+    def _push(self, desk: Desk) -> Done:
+        def leased(count: int) -> None:
+            self._events.put(_Leased(desk))
 
-def _concurrency(kind: str) -> int:
-    try:
-        return connector_class(kind).capabilities.concurrency
-    except Misconfigured:
-        return 0
+        return push_batch(desk.channel_id, desk.turns, on_lease=leased)
+
+    def _poll(self, desk: Desk) -> Done:
+        feed = lease_due_feed(desk.channel_id)
+        if feed is None:
+            return Done()
+        try:
+            polling.poll_feed(feed, open_connector(feed.channel))
+        except polling.LeaseLost:
+            log.info("poll_lease_lost", channel=desk.channel_id, feed=feed.name)
+        except ConnectorError as error:
+            postpone(feed, str(error))
+            raise
+        return Done(1)
+
+    def _fetch(self, desk: Desk) -> Done:
+        channel = Channel.objects.filter(pk=desk.channel_id, is_active=True).first()
+        if channel is None:
+            return Done()
+        return Done(fetching.fetch_due(channel, open_connector(channel), limit=_FETCHES))
+
+    def _follow(self, desk: Desk) -> Done:
+        channel = Channel.objects.get(pk=desk.channel_id)
+        following.follow(desk.channel_id, open_connector(channel))
+        # What is still open is asked after at the next sweep, not at once.
+        return Done()
+
+    _jobs: Final[dict[Job, Callable[["Pusher", Desk], Done]]] = {
+        Job.PUSH: _push,
+        Job.POLL: _poll,
+        Job.FETCH: _fetch,
+        Job.FOLLOW: _follow,
+    }
+
+    def _tidy(self) -> None:
+        try:
+            self._propagation.note()
+        finally:
+            self._events.put(_Tidied())

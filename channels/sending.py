@@ -1,254 +1,280 @@
 """One batch from lease to outcome: compute, compare, send, write down.
 
-The numbers are computed here, after the lease was committed. With compare-and-set a number replaces only the one that the
-shop should show; where it shows another, the unexplained drop is taken for sales not yet imported and left out of what is
-sent. Results are written under the lease's token alone.
+The numbers are computed here, after the lease was committed, and nothing is decided before. All calls of a
+batch share one total deadline, shorter than half the lease.
 """
 
-import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
 from channels import breaker
+from channels.accounts import open_connector
+from channels.comparing import Decision, adopt, decide
 from channels.connectors.base import Connector, ItemOutcome, PushItem, PushResult
-from channels.errors import (
-    ConnectorError,
-    OutcomeUnknown,
-    PermanentError,
-    Rejected,
-    Throttled,
-    TransientError,
-)
+from channels.desks import Done
+from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Throttled
 from channels.exposure import Exposure, exposures
 from channels.feeds import ask_for_poll
+from channels.leases import Lease, Leased, Turns, give_back, lease, note_sent
+from channels.models import Channel
 from channels.models.outbound import PushOutcome
-from channels.outcomes import Told, write_outcomes
-from channels.pushes import Lease, Leased, give_back
+from channels.outcomes import OUTCOMES, Told, write_outcomes
+from channels.retries import CALL_SECONDS, after_call, after_item, jittered, within_reason
 
+#: Seconds of all calls of a batch together.
+BATCH_SECONDS: Final = 15.0
 #: Times a stale number is read again and sent anew before it waits for its next turn.
 STALE_ROUNDS: Final = 4
-#: Seconds that an accepted push is followed before it counts as unknown.
-FOLLOW_SECONDS: Final = 5.0
-_FOLLOW_PAUSE: Final = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """One listing level on its way: what it should show, and what is sent for it."""
+    """One listing level with its number, as computed at one instant."""
 
     level: Leased
     exposure: Exposure
-    #: The number the shop should show, by which the sent one is netted; None before the first confirmation.
-    base: int | None
-    compare_with: int | None
-    quantity: int
-    outcome: PushOutcome | None = None
-    error: str = ""
-    tracking_id: str = ""
+    computed_at: datetime
+    decision: Decision
 
-    @property
-    def target(self) -> int:
-        """What the exposure came to."""
-        return self.exposure.quantity
-
-    def read(self, shown: int) -> None:
-        """Takes in what the shop shows: a drop that nothing explains is left out, a rise is never passed on."""
-        drop = 0 if self.base is None else max(self.base - shown, 0)
-        self.compare_with = shown
-        self.quantity = max(self.target - drop, 0)
+    def told(self, outcome: PushOutcome, **details: Any) -> Told:
+        """Returns the outcome of this attempt."""
+        return Told(
+            level=self.level,
+            target=self.exposure.quantity,
+            outcome=outcome,
+            computed_at=self.computed_at,
+            expected=self.exposure.expected,
+            quantity=self.decision.quantity,
+            compared_with=self.decision.compare_with,
+            waterfall=[asdict(step) for step in self.exposure.steps],
+            **details,
+        )
 
 
 @dataclass(slots=True)
-class Batch:
-    """A lease being sent."""
+class _Batch:
+    """A lease being sent: what is open, and what became of the rest."""
 
     lease: Lease
     connector: Connector
-    computed_at: datetime
-    call_id: uuid.UUID = field(default_factory=uuid.uuid4)
-    drafts: dict[int, Draft] = field(default_factory=dict)
+    open: dict[int, Draft] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    #: Attempts that another one of this batch followed.
+    log: list[Told] = field(default_factory=list)
+    #: The key of the call that is on its way; None while nothing has been sent.
+    call_id: uuid.UUID | None = None
 
-    def open(self) -> list[Draft]:
-        """Drafts without an outcome."""
-        return [draft for draft in self.drafts.values() if draft.outcome is None]
+    def close(self, draft: Draft, told: Told) -> None:
+        """Ends one listing level's part in the batch."""
+        del self.open[draft.level.id]
+        self.told.append(told)
 
 
-def send(lease: Lease, connector: Connector) -> float:
-    """Tells the channel what the leased listing levels should show.
-
-    Returns the seconds for which the channel wants to be left alone; 0 when it works.
-    """
-    batch = _prepare(lease, connector)
-    pause = 0.0
+def push_batch(
+    channel_id: int, turns: Turns, *, on_lease: Callable[[int], None] = lambda count: None
+) -> Done:
+    """Leases what is most urgent at a channel and tells it; `on_lease` hears how much that is, before it goes."""
+    channel = Channel.objects.filter(pk=channel_id, is_active=True, is_paused=False).first()
+    if channel is None:
+        return Done()
+    oldest_first = turns.is_oldest_first()
     try:
-        _tell(batch)
-    except Throttled as error:
-        # No tokens, or the platform asked for fewer calls: says nothing against the channel.
-        pause = max(error.retry_after or 1.0, 0.05)
+        connector = open_connector(channel, deadline=CALL_SECONDS, priority=oldest_first)
     except ConnectorError as error:
-        pause = _give_up(batch, error)
+        breaker.note_failure(channel_id, error)
+        return Done(has_failed=True)
+    able = connector.capabilities
+    leased = lease(
+        channel_id, size=able.push_batch_size, by_parent=able.batches_by_parent, oldest_first=oldest_first
+    )
+    if leased is None:
+        return Done()
+    turns.count(len(leased.levels), oldest_first=oldest_first)
+    on_lease(len(leased.levels))
+    return send(leased, connector)
+
+
+def send(lease: Lease, connector: Connector) -> Done:
+    """Tells the channel what the leased listing levels should show, and writes down what became of it."""
+    batch = _Batch(lease, connector)
+    rest, has_failed = 0.0, False
+    try:
+        with connector.client.budget(BATCH_SECONDS):
+            _tell(batch)
+    except Throttled as error:
+        rest = within_reason(error)
+    except ConnectorError as error:
+        has_failed = True
+        _give_up(batch, error)
     else:
-        breaker.note_success(lease.channel_id)
-    _finish(batch)
-    return pause
+        breaker.note_success(lease.channel_id, is_push=True)
+    write_outcomes(lease, batch.told, log=batch.log)
+    unsent = {level.id for level in lease.levels} - {each.level.id for each in batch.told}
+    if unsent:
+        give_back(lease, unsent)
+    return Done(len(lease.levels), rest, has_failed)
 
 
-def _prepare(lease: Lease, connector: Connector) -> Batch:
+def _tell(batch: _Batch) -> None:
+    _compute(batch, batch.lease.levels)
+    if not batch.connector.capabilities.compare_and_set:
+        # Nothing is inferred: what may be there already is sent all the same.
+        _redecide(batch, {draft.level.id: Decision(draft.exposure.quantity, None) for draft in _open(batch)})
+        _push(batch)
+        return
+    _resolve(batch)
+    for _ in range(STALE_ROUNDS):
+        _settle_unchanged(batch)
+        stale = _push(batch)
+        if not stale:
+            return
+        _read_again(batch, stale)
+    for draft in _open(batch):
+        error = "The shop's number kept changing while it was told."
+        batch.close(draft, draft.told(PushOutcome.STALE, error=error, pause=jittered(0.3)))
+
+
+def _open(batch: _Batch) -> list[Draft]:
+    return list(batch.open.values())
+
+
+def _compute(batch: _Batch, levels: Iterable[Leased]) -> None:
+    """Computes the numbers from what is committed now."""
+    leased = {level.id: level for level in levels}
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (computed_at,) = cursor.fetchone()
-    batch = Batch(lease, connector, computed_at)
-    numbers = exposures([level.id for level in lease.levels])
-    for level in lease.levels:
-        exposure = numbers[level.id]
-        batch.drafts[level.id] = Draft(
-            level, exposure, exposure.expected, exposure.expected, exposure.quantity
-        )
-    return batch
+    for identity, exposure in exposures(leased).items():
+        decision = decide(exposure.quantity, expected=exposure.expected, shown=None)
+        batch.open[identity] = Draft(leased[identity], exposure, computed_at, decision)
 
 
-def _tell(batch: Batch) -> None:
-    if not batch.connector.capabilities.compare_and_set:
-        for draft in batch.open():
-            draft.compare_with = None
-        _push(batch, batch.open())
-        return
-    _settle_unchanged(batch)
-    _read(batch, [d for d in batch.open() if d.base is None or d.level.is_outcome_unknown])
-    for round_number in range(STALE_ROUNDS):
-        stale = _push(batch, batch.open())
-        if not stale:
-            return
-        if round_number == 0:
-            ask_for_poll(batch.lease.channel_id)
-        _read(batch, stale)
+def _redecide(batch: _Batch, decisions: dict[int, Decision]) -> None:
+    for identity, decision in decisions.items():
+        draft = batch.open[identity]
+        batch.open[identity] = Draft(draft.level, draft.exposure, draft.computed_at, decision)
 
 
-def _settle_unchanged(batch: Batch) -> None:
-    """What the shop shows already, by all we know, is not sent."""
-    for draft in batch.drafts.values():
-        if draft.base == draft.target and not draft.level.is_outcome_unknown:
-            draft.outcome = PushOutcome.UNCHANGED
-            draft.quantity = draft.target
+def _resolve(batch: _Batch) -> None:
+    """Reads shelves of which we do not know what they should show, before anything is sent to them."""
+    unsure = [
+        draft.level
+        for draft in _open(batch)
+        if draft.exposure.expected is None or draft.level.is_outcome_unknown
+    ]
+    if unsure:
+        shown = _read(batch, unsure)
+        adopt(batch.lease, shown)
+        _compute(batch, unsure)
+        _compare(batch, unsure, shown)
 
 
-def _read(batch: Batch, drafts: Sequence[Draft]) -> None:
-    """Reads what the shop shows and sets the drafts by it."""
-    if not drafts:
-        return
-    by_address = {
-        (d.level.address.listing_external_id, d.level.address.location_external_id): d for d in drafts
+def _read_again(batch: _Batch, stale: Sequence[Draft]) -> None:
+    """Reads shelves that showed another number than expected, and decides anew."""
+    levels = [draft.level for draft in stale]
+    shown = _read(batch, levels)
+    _compute(batch, levels)
+    _compare(batch, levels, shown)
+
+
+def _compare(batch: _Batch, levels: Sequence[Leased], shown: dict[int, int]) -> None:
+    decisions = {}
+    for level in levels:
+        exposure = batch.open[level.id].exposure
+        number = shown.get(level.id)
+        if number is None:
+            # The platform shows nothing there; what it says to the push decides.
+            decisions[level.id] = Decision(exposure.quantity, None)
+        else:
+            decisions[level.id] = decide(exposure.quantity, expected=exposure.expected, shown=number)
+    _redecide(batch, decisions)
+    if any(decision.drop for decision in decisions.values()):
+        ask_for_poll(batch.lease.channel_id)
+
+
+def _read(batch: _Batch, levels: Sequence[Leased]) -> dict[int, int]:
+    """Returns what the shop shows, by listing level id, where it says so."""
+    batch.call_id = None
+    ids = {
+        (level.address.listing_external_id, level.address.location_external_id): level.id for level in levels
     }
-    for shelf in batch.connector.read_levels([draft.level.address for draft in drafts]):
-        draft = by_address.pop((shelf.listing_external_id, shelf.location_external_id), None)
-        if draft is not None and shelf.quantity is not None:
-            _take_in(draft, shelf.quantity)
-    for draft in by_address.values():
-        # The platform shows nothing there; what it says to the push decides.
-        draft.compare_with = None
+    return {
+        ids[key]: shelf.quantity
+        for shelf in batch.connector.read_levels([level.address for level in levels])
+        if (key := (shelf.listing_external_id, shelf.location_external_id)) in ids
+        and shelf.quantity is not None
+    }
 
 
-def _take_in(draft: Draft, shown: int) -> None:
-    if draft.level.is_outcome_unknown and shown == draft.level.sent_quantity:
-        # The call of which nothing was heard has arrived: that is no sale.
-        draft.base = shown
-    draft.read(shown)
+def _settle_unchanged(batch: _Batch) -> None:
+    """Closes what shows the right number already, by all we know."""
+    for draft in _open(batch):
+        if draft.decision.quantity is None:
+            batch.close(draft, draft.told(PushOutcome.UNCHANGED, published=draft.decision.shown))
 
 
-def _push(batch: Batch, drafts: Sequence[Draft]) -> list[Draft]:
-    """Sends drafts and notes their outcomes; returns those that were stale."""
-    if not drafts:
+def _push(batch: _Batch) -> list[Draft]:
+    """Sends what is open and closes it; returns what was stale."""
+    items = [
+        PushItem(draft.level.address, draft.decision.quantity, draft.decision.compare_with)
+        for draft in _open(batch)
+        if draft.decision.quantity is not None
+    ]
+    if not items:
         return []
+    note_sent(batch.lease, {item.address.listing_level_id: item.quantity for item in items})
     # Other numbers or other comparisons are another intent, which needs a key of its own.
     batch.call_id = uuid.uuid4()
-    items = [PushItem(d.level.address, d.quantity, d.compare_with) for d in drafts]
-    results = {r.listing_level_id: r for r in batch.connector.push(items, call_id=str(batch.call_id))}
-    return [draft for draft in drafts if not _note(batch, draft, results.get(draft.level.id))]
+    results = batch.connector.push(items, call_id=str(batch.call_id))
+    by_id = {result.listing_level_id: result for result in results}
+    return [draft for draft in _open(batch) if not _note(batch, draft, by_id.get(draft.level.id))]
 
 
-_OUTCOMES: Final[Mapping[ItemOutcome, PushOutcome]] = {
-    ItemOutcome.CONFIRMED: PushOutcome.CONFIRMED,
-    ItemOutcome.REJECTED: PushOutcome.REJECTED,
-    ItemOutcome.RETRY: PushOutcome.FAILED,
-    ItemOutcome.UNKNOWN: PushOutcome.UNKNOWN,
-    ItemOutcome.ACCEPTED: PushOutcome.ACCEPTED,
-}
-
-
-def _note(batch: Batch, draft: Draft, result: PushResult | None) -> bool:
-    """Notes the outcome of one item; False when it was stale and has to be read again."""
+def _note(batch: _Batch, draft: Draft, result: PushResult | None) -> bool:
+    """Closes one item with its outcome; False when it was stale and has to be read again."""
     if result is None:
-        draft.outcome, draft.error = PushOutcome.UNKNOWN, "The platform did not answer for this item."
-        return True
+        reason = "The platform did not answer for this item."
+        result = PushResult(draft.level.id, ItemOutcome.UNKNOWN, reason)
     if result.outcome is ItemOutcome.STALE:
-        draft.error = result.reason or "The shop shows another number."
+        batch.log.append(draft.told(PushOutcome.STALE, call_id=batch.call_id, error=result.reason))
         return False
-    draft.outcome, draft.error, draft.tracking_id = (
-        _OUTCOMES[result.outcome],
-        result.reason,
-        result.tracking_id,
-    )
-    if draft.outcome is PushOutcome.ACCEPTED:
-        _follow(batch, draft)
+    batch.close(draft, _told_of(draft, result, batch.call_id, batch.connector))
     return True
 
 
-def _follow(batch: Batch, draft: Draft) -> None:
-    """Waits for the end of an accepted push, within the call's own time; what stays open is unknown."""
-    until = time.monotonic() + FOLLOW_SECONDS
-    while time.monotonic() < until:
-        result = batch.connector.follow_push([draft.tracking_id]).get(draft.tracking_id)
-        if result is not None:
-            draft.outcome, draft.error = _OUTCOMES[result.outcome], result.reason
-            return
-        time.sleep(_FOLLOW_PAUSE)
-    draft.outcome, draft.error = PushOutcome.UNKNOWN, "Accepted, but not confirmed in time."
+def _told_of(draft: Draft, result: PushResult, call_id: uuid.UUID | None, connector: Connector) -> Told:
+    """Returns what a platform's answer for one item means for its listing level."""
+    outcome = OUTCOMES[result.outcome]
+    details: dict[str, Any] = {"call_id": call_id, "error": result.reason, "tracking_id": result.tracking_id}
+    if outcome is PushOutcome.CONFIRMED:
+        details["published"] = draft.decision.quantity
+    elif outcome is not PushOutcome.ACCEPTED:
+        details |= after_item(draft.level, outcome, connector.capabilities)
+    return draft.told(outcome, **details)
 
 
-def _give_up(batch: Batch, error: ConnectorError) -> float:
-    """Notes a failure of the whole call; returns the seconds for which the channel is left alone."""
-    reason = str(error)
-    if isinstance(error, OutcomeUnknown):
-        _close(batch.open(), PushOutcome.UNKNOWN, reason)
-    elif isinstance(error, Rejected) and len(batch.open()) == 1:
-        _close(batch.open(), PushOutcome.REJECTED, reason)
-        return 0.0
-    elif isinstance(error, PermanentError | TransientError):
-        for draft in batch.open():
-            draft.error = reason
-    until = breaker.note_failure(batch.lease.channel_id, error)
-    return 0.5 if until is None else max((until - batch.computed_at).total_seconds(), 0.5)
+def _give_up(batch: _Batch, error: ConnectorError) -> None:
+    """Notes a failure of the whole call.
 
-
-def _close(drafts: Iterable[Draft], outcome: PushOutcome, reason: str) -> None:
-    for draft in drafts:
-        draft.outcome, draft.error = outcome, reason
-
-
-def _finish(batch: Batch) -> None:
-    """Writes the outcomes down; what has none was not sent and goes back as it was."""
-    told = [_told(d, d.outcome) for d in batch.drafts.values() if d.outcome is not None]
-    if told:
-        write_outcomes(batch.lease, told, call_id=batch.call_id, computed_at=batch.computed_at)
-    unsent = [draft.level.id for draft in batch.open()]
-    if unsent:
-        give_back(batch.lease, unsent)
-
-
-def _told(draft: Draft, outcome: PushOutcome) -> Told:
-    return Told(
-        level=draft.level,
-        target=draft.target,
-        quantity=draft.quantity,
-        compared_with=draft.compare_with,
-        expected=draft.exposure.expected,
-        outcome=outcome,
-        error=draft.error,
-        tracking_id=draft.tracking_id,
-        waterfall=[asdict(step) for step in draft.exposure.steps],
-    )
+    It is the channel's, which parks nothing. But when a listing fails alone while the channel works, the
+    listing is to blame, and until it is alone each failure halves its company twice (`channels.leases`).
+    """
+    in_a_row = breaker.note_failure(batch.lease.channel_id, error)
+    needs_person = breaker.concerns_channel(error) and isinstance(error, PermanentError)
+    if needs_person:
+        return
+    is_unknown = isinstance(error, OutcomeUnknown) and batch.call_id is not None
+    outcome = PushOutcome.FAILED
+    if is_unknown:
+        outcome = PushOutcome.UNKNOWN
+    elif isinstance(error, PermanentError):
+        outcome = PushOutcome.REJECTED
+    may_park = len(batch.lease.levels) == 1 and in_a_row <= 1
+    for draft in _open(batch):
+        details = after_call(draft.level, outcome, error, batch.connector.capabilities, may_park=may_park)
+        batch.close(draft, draft.told(outcome, call_id=batch.call_id, error=str(error), **details))

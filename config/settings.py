@@ -145,6 +145,11 @@ STATIC_ROOT = BASE_DIR / "staticfiles" if (BASE_DIR / "staticfiles").is_dir() el
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
+#: Failures of one listing in a row after which it is not told any more until a person replays it.
+PUSH_ATTEMPTS = env.integer("ONECOUNT_PUSH_ATTEMPTS", 8, minimum=1, maximum=100)
+#: Calls to platforms at the same time, over all channels; each one holds a database connection.
+PUSHER_THREADS = env.integer("ONECOUNT_PUSHER_THREADS", 24, minimum=4, maximum=200)
+
 Q_CLUSTER: dict[str, Any] = {
     "name": "onecount",
     "label": "Jobs",

@@ -1,0 +1,190 @@
+"""Leases: who may tell a listing level its number now. Nothing is computed or sent without one.
+
+A lease copies `wanted` and commits; what was marked later stays due. Results are written only under its
+token (`channels.outcomes`). A lease that expires belonged to a sender that died: whether its call arrived is
+unknown, and by then that call's own deadline is long over.
+"""
+
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection
+
+from channels.connectors.base import Address
+
+#: Seconds; more than twice what all calls of one batch may take together.
+LEASE_SECONDS: Final = 40.0
+#: The share of all slots that goes to whatever has waited longest, so that increases arrive within a bound.
+FAIR_SHARE: Final = 10
+#: Where a call can only hold listings with one parent, this many of the most urgent are looked at.
+_PARENT_WINDOW: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """One listing level in a lease."""
+
+    address: Address
+    #: The copy of `wanted`: every change up to it will be in the number.
+    wanted: int
+    attempts: int
+    is_outcome_unknown: bool
+
+    @property
+    def id(self) -> int:
+        """The listing level's id."""
+        return self.address.listing_level_id
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Listing levels of one channel that one sender may tell; results are written only under its token."""
+
+    channel_id: int
+    token: uuid.UUID
+    levels: tuple[Leased, ...] = ()
+
+
+# Each lane is walked in the order of the partial index `listing_level_due`. Rows that somebody else holds are
+# skipped, so that two senders never wait for each other. After a failure a listing goes in smaller and
+# smaller company, until the one that spoils the others' call is alone.
+_LEASE: Final = """
+WITH waiting AS MATERIALIZED (
+    SELECT candidate.*
+    FROM (VALUES (0::smallint), (1::smallint), (2::smallint)) AS urgency (lane)
+    CROSS JOIN LATERAL (
+        SELECT level.id, level.lane, level.due_since, level.attempts, listing.parent_external_id AS parent
+        FROM channels_listinglevel level
+        JOIN channels_listing listing ON listing.id = level.listing_id
+        JOIN channels_channellocation place ON place.id = level.channel_location_id
+        WHERE level.channel_id = %(channel)s AND level.lane = urgency.lane
+          AND level.wanted > level.done AND level.dead_at IS NULL
+          AND coalesce(level.leased_until < clock_timestamp(), true)
+          AND coalesce(level.next_attempt_at <= clock_timestamp(), true)
+          AND listing.is_active AND listing.variant_id IS NOT NULL AND place.is_active
+        ORDER BY level.due_since
+        LIMIT %(window)s
+        FOR NO KEY UPDATE OF level SKIP LOCKED
+    ) AS candidate
+    WHERE EXISTS (
+        SELECT FROM channels_channel WHERE id = %(channel)s AND is_active AND NOT is_paused
+    )
+), ordered AS (
+    SELECT *, row_number() OVER (
+        ORDER BY CASE WHEN %(oldest_first)s THEN 0 ELSE lane END, due_since, id
+    ) AS position
+    FROM waiting
+), head AS (
+    SELECT parent, attempts FROM ordered WHERE position = 1
+), chosen AS (
+    SELECT ordered.id
+    FROM ordered, head
+    WHERE ordered.attempts = head.attempts AND (ordered.parent = head.parent OR NOT %(by_parent)s)
+    ORDER BY ordered.position
+    LIMIT (SELECT greatest(1, %(size)s::int >> least(2 * attempts, 30)) FROM head)
+)
+UPDATE channels_listinglevel level
+SET is_outcome_unknown = level.is_outcome_unknown OR level.lease_token IS NOT NULL,
+    lease_token = %(token)s,
+    leased_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+FROM chosen, channels_listing listing, channels_channellocation place
+WHERE level.id = chosen.id AND listing.id = level.listing_id AND place.id = level.channel_location_id
+RETURNING level.id, listing.external_id, listing.parent_external_id, place.external_id, listing.data,
+          level.wanted, level.attempts, level.is_outcome_unknown
+"""
+
+
+def lease(channel_id: int, *, size: int, by_parent: bool = False, oldest_first: bool = False) -> Lease | None:
+    """Leases up to `size` due listing levels, most urgent first; None when nothing is due. Commits at once.
+
+    With `by_parent` all have the same parent product. A channel or place that is paused or off, and a listing
+    that is off or not mapped, is told nothing.
+    """
+    token = uuid.uuid4()
+    parameters: dict[str, Any] = {
+        "channel": channel_id,
+        "size": size,
+        "window": _PARENT_WINDOW if by_parent else size,
+        "by_parent": by_parent,
+        "oldest_first": oldest_first,
+        "token": token,
+        "seconds": LEASE_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, parameters)
+        levels = sorted((_leased(row) for row in cursor.fetchall()), key=lambda level: level.id)
+    return Lease(channel_id, token, tuple(levels)) if levels else None
+
+
+def _leased(row: tuple[Any, ...]) -> Leased:
+    level_id, external_id, parent, place, data, wanted, attempts, is_unknown = row
+    # A cursor of its own hands JSON over as text.
+    details = json.loads(data) if isinstance(data, str) else data
+    return Leased(Address(level_id, external_id, parent, place, details), wanted, attempts, is_unknown)
+
+
+class Turns:
+    """Decides which leases of a channel go to whatever has waited longest, whatever its lane."""
+
+    def __init__(self) -> None:
+        self._slots = 0
+        self._fair_slots = 0
+
+    def is_oldest_first(self) -> bool:
+        """Returns whether those have had less than their share of the slots so far."""
+        return self._fair_slots * FAIR_SHARE < self._slots
+
+    def count(self, slots: int, *, oldest_first: bool) -> None:
+        """Counts the listing levels of a lease."""
+        self._slots += slots
+        self._fair_slots += slots if oldest_first else 0
+
+
+_NOTE_SENT: Final = """
+UPDATE channels_listinglevel level
+SET sent_quantity = sent.quantity, sent_at = clock_timestamp()
+FROM unnest(%s::bigint[], %s::bigint[]) AS sent (id, quantity)
+WHERE level.id = sent.id AND level.lease_token = %s
+"""
+
+
+def note_sent(lease: Lease, quantities: dict[int, int]) -> None:
+    """Notes numbers before they are sent: the shop may echo them before it answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_SENT, [list(quantities), list(quantities.values()), lease.token])
+
+
+_GIVE_BACK: Final = """
+UPDATE channels_listinglevel
+SET lease_token = NULL, leased_until = NULL,
+    next_attempt_at = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) END
+WHERE lease_token = %s AND id = ANY(%s::bigint[])
+"""
+
+
+def give_back(lease: Lease, ids: Collection[int] | None = None, *, pause: float = 0.0) -> None:
+    """Ends the lease of levels for which nothing was sent; they stay due as they were."""
+    chosen = [level.id for level in lease.levels] if ids is None else sorted(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK, [float(pause), float(pause), lease.token, chosen])
+
+
+_CHANNELS_DUE: Final = """
+SELECT channel.id FROM channels_channel channel
+WHERE channel.is_active AND NOT channel.is_paused AND EXISTS (
+    SELECT FROM channels_listinglevel level
+    WHERE level.channel_id = channel.id AND level.wanted > level.done AND level.dead_at IS NULL
+      AND coalesce(level.leased_until < clock_timestamp(), true)
+      AND coalesce(level.next_attempt_at <= clock_timestamp(), true)
+)
+"""
+
+
+def channels_due() -> list[int]:
+    """Returns the ids of the channels that have something to be told now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CHANNELS_DUE)
+        return [identity for (identity,) in cursor.fetchall()]
