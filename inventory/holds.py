@@ -28,7 +28,9 @@ ORDER BY id
 """
 
 _BY_ID: Final = """
-SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation WHERE merchant_id = %s AND id = ANY(%s::bigint[]) ORDER BY id
+SELECT id, level_id, reference, open_quantity, expires_at FROM inventory_reservation
+WHERE merchant_id = %s AND id = ANY(%s::bigint[])
+ORDER BY id
 """
 
 _NEWEST: Final = """

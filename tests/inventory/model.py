@@ -127,7 +127,9 @@ class Model:
     def ship(self, place: Place, units: int, reference: str) -> None:
         variant, where = place
         own = [h for h in self.of(reference, variant) if h.open]
-        self.touch_with_all_of(place, (where,), [h for h in self.holds if h.reference == reference and h.open])
+        self.touch_with_all_of(
+            place, (where,), [h for h in self.holds if h.reference == reference and h.open]
+        )
         self.on_hand.setdefault(place, 0)
         rest = self.ship_own([h for h in own if h.place == place], units)
         elsewhere = self.pay(reference, variant, rest)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -39,7 +40,7 @@ def race(actions: Sequence[Callable[[], Any]]) -> list[Any]:
         return action()
 
     with ThreadPoolExecutor(len(actions)) as pool:
-        futures = [pool.submit(_in_own_connection, lambda a=action: run(a)) for action in actions]
+        futures = [pool.submit(_in_own_connection, partial(run, action)) for action in actions]
         return [future.exception(PATIENCE) or future.result() for future in futures]
 
 

@@ -144,11 +144,10 @@ def test_a_place_without_a_level_yet_is_locked_while_a_shortage_opens() -> None:
     cast = Cast()
     cast.receive(1)
     cast.hold("somebody", 1)
-    with ExitStack() as stack:
-        with transaction.atomic():
-            cast.settle("order", wanted=2)
-            stack.enter_context(meanwhile(lambda: cast.receive(2, place=cast.store)))
-            wait_until_blocked()
+    with ExitStack() as stack, transaction.atomic():
+        cast.settle("order", wanted=2)
+        stack.enter_context(meanwhile(lambda: cast.receive(2, place=cast.store)))
+        wait_until_blocked()
     assert held() == {"somebody": 1, "order": 2}
     assert owed() == {}
 

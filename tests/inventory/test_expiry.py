@@ -160,12 +160,11 @@ def test_a_hold_that_ends_while_its_confirmation_waits_for_the_lock_is_not_confi
     cast = Cast()
     cast.receive(3)
     cart = cast.hold("cart", 3, expires_at=in_an_hour())
-    with ExitStack() as stack:
-        with transaction.atomic():
-            cast.receive(1)
-            confirmation = stack.enter_context(meanwhile(lambda: confirm(cast.context(), [cart])))
-            wait_until_blocked()
-            _let_end(cart)
+    with ExitStack() as stack, transaction.atomic():
+        cast.receive(1)
+        confirmation = stack.enter_context(meanwhile(lambda: confirm(cast.context(), [cart])))
+        wait_until_blocked()
+        _let_end(cart)
     assert isinstance(confirmation.exception(), ReservationExpired)
 
 
@@ -174,13 +173,12 @@ def test_a_hold_confirmed_while_the_sweeper_waits_for_the_lock_is_kept() -> None
     cast = Cast()
     cast.receive(3)
     cart = cast.hold("cart", 3, expires_at=LONG_AGO)
-    with ExitStack() as stack:
-        with transaction.atomic():
-            cast.receive(1)
-            sweep = stack.enter_context(meanwhile(expire))
-            wait_until_blocked()
-            Reservation.objects.filter(pk=cart).update(expires_at=in_an_hour())
-            confirm(cast.context(), [cart])
+    with ExitStack() as stack, transaction.atomic():
+        cast.receive(1)
+        sweep = stack.enter_context(meanwhile(expire))
+        wait_until_blocked()
+        Reservation.objects.filter(pk=cart).update(expires_at=in_an_hour())
+        confirm(cast.context(), [cart])
     assert sweep.result() == 0
     assert held() == {"cart": 3}
 

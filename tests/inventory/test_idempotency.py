@@ -142,13 +142,12 @@ def test_a_concurrent_twin_waits_and_then_repeats_or_does_it_itself(commits: boo
     cast = Cast()
     cast.receive(5)
     context, demands = cast.context("key"), [Demand("order", cast.mug.pk, 3, cast.places)]
-    with ExitStack() as stack:
-        with transaction.atomic():
-            first = reserve(context, demands)
-            twin = stack.enter_context(meanwhile(lambda: reserve(context, demands)))
-            wait_until_blocked()
-            assert not twin.done()
-            transaction.set_rollback(not commits)
+    with ExitStack() as stack, transaction.atomic():
+        first = reserve(context, demands)
+        twin = stack.enter_context(meanwhile(lambda: reserve(context, demands)))
+        wait_until_blocked()
+        assert not twin.done()
+        transaction.set_rollback(not commits)
     if commits:
         assert twin.result() == replace(first, is_repeat=True)
     else:

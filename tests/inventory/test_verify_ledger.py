@@ -26,7 +26,7 @@ def _verify(*arguments: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(out.getvalue())
 
 
-def _tamper(sql: str, *parameters: object) -> None:
+def _tamper(sql: str, *parameters: int) -> None:
     """Does what only somebody with the keys to the database can: changes history behind its triggers."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
