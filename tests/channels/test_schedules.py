@@ -1,8 +1,14 @@
 """Schedules are rows that operations can edit, and sweeps wake what is due."""
 
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Schedule
@@ -30,6 +36,33 @@ def test_a_schedule_that_operations_changed_stays_as_it_is() -> None:
     Schedule.objects.filter(name="Sweep of what is due").update(minutes=7)
     ensure_schedules()
     assert Schedule.objects.get(name="Sweep of what is due").minutes == 7
+    assert Schedule.objects.count() == 5
+
+
+@pytest.fixture
+def ended_at_once() -> Iterator[None]:
+    """Sends this process SIGTERM as soon as something handles it, and gives the handlers back in the end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def end() -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if all(signal.getsignal(number) is not handler for number, handler in before.items()):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    yield
+    thread.join()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_runs_the_pusher_gets_the_schedules(ended_at_once: None) -> None:
+    call_command("run_pusher")
     assert Schedule.objects.count() == 5
 
 

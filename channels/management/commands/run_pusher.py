@@ -6,10 +6,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from channels.pusher import Pusher
+from channels.schedules import ensure_schedules
 
 
 class Command(BaseCommand):
-    """Pushes and polls until it is ended; `serve` runs it."""
+    """Adds the schedules that are missing, then pushes and polls until it is ended; `serve` runs it."""
 
     help = "Tell channels their numbers and poll their orders, until SIGTERM or Ctrl-C. `serve` runs this for you."
 
@@ -17,4 +18,5 @@ class Command(BaseCommand):
         pusher = Pusher()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: pusher.stop())
+        ensure_schedules()
         pusher.run()
