@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from django.db import connection
 
+from channels.connectors import CONNECTORS
+from channels.connectors.base import Convention
 from channels.models.listings import Lane
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
@@ -37,11 +39,14 @@ WHERE level.id = locked.id
 _MARK_CHANGES: Final = _MARK.format(
     touched="""touched AS (
     SELECT level.id, min(change.lane) AS lane
-    FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[]) AS change (variant_id, location_id, lane)
+    FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::boolean[])
+        AS change (variant_id, location_id, lane, is_level)
     JOIN channels_listing listing ON listing.variant_id = change.variant_id
     JOIN channels_listinglevel level ON level.listing_id = listing.id
+    JOIN channels_channel channel ON channel.id = level.channel_id
     JOIN channels_channellocationsource source
         ON source.channel_location_id = level.channel_location_id AND source.location_id = change.location_id
+    WHERE NOT change.is_level OR channel.kind = ANY(%s::text[])
     GROUP BY level.id
 )"""
 )
@@ -75,12 +80,31 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
     Listens to `inventory.announcements`: it runs inside the ledger's transaction, so that the change and
     what has to be told commit together.
     """
-    columns = [
+    columns: list[Any] = [
         [change.variant_id for change in changes],
         [change.location_id for change in changes],
         [int(lane_of(change)) for change in changes],
+        [_leaves_available(change) for change in changes],
     ]
-    _execute_and_wake(_MARK_CHANGES, columns)
+    _execute_and_wake(_MARK_CHANGES, [*columns, _kinds_told_of_open_orders()])
+
+
+def _leaves_available(change: LevelChange) -> bool:
+    """Tells whether as many can be sold as before: a shipment of what was reserved, a place not drawn on.
+
+    That changes no number but those that include the channel's own open orders. (A shop that lowered its
+    number by itself has its shelf marked with the order, see `channels.orders`.) Where nothing is left there
+    is nothing to spare, and all are told once more.
+    """
+    return change.available_delta == 0 and change.available_after > 0
+
+
+def _kinds_told_of_open_orders() -> list[str]:
+    return [
+        kind
+        for kind, connector in CONNECTORS.items()
+        if connector.capabilities.convention is Convention.INCLUDES_OPEN_ORDERS
+    ]
 
 
 def lane_of(change: LevelChange) -> Lane:
