@@ -19,9 +19,7 @@ from channels.errors import Misconfigured
 @lru_cache(maxsize=4)
 def _ring(keys: tuple[str, ...]) -> MultiFernet:
     if not keys:
-        raise ImproperlyConfigured(
-            "ONECOUNT_CREDENTIAL_KEYS is empty; set it to a Fernet key."
-        )
+        raise ImproperlyConfigured("ONECOUNT_CREDENTIAL_KEYS is empty; set it to a Fernet key.")
     return MultiFernet([Fernet(key) for key in keys])
 
 
@@ -32,9 +30,7 @@ def key_ring() -> MultiFernet:
 
 def encrypt(value: Any) -> str:
     """Encrypts a JSON value to printable text."""
-    return (
-        key_ring().encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
-    )
+    return key_ring().encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
 
 
 def decrypt(text: str) -> Any:
@@ -60,9 +56,7 @@ class EncryptedJSONField(TextField):
     def get_prep_value(self, value: Any) -> str | None:
         return None if value is None else encrypt(value)
 
-    def from_db_value(
-        self, value: str | None, expression: object, connection: object
-    ) -> Any:
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         return None if value is None else decrypt(value)
 
     def to_python(self, value: Any) -> Any:

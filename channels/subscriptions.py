@@ -1,5 +1,6 @@
 """Looks after the webhook subscriptions: platforms switch them off without a word."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -38,14 +39,24 @@ def audit(channel: Channel) -> list[SubscriptionProblem]:
 
 
 def register(channel: Channel, connector: Connector) -> None:
-    """Creates the subscriptions that are missing, and keeps a new secret beside the one it replaces."""
+    """Creates the subscriptions that are missing, and keeps a new secret beside the one it replaces.
+
+    A secret that we choose ourselves is kept before the platform learns it: its first message may come at once.
+    """
+    if connector.chooses_webhook_secret and not channel.credentials.get("webhook_secret"):
+        _keep_credentials(channel, {"webhook_secret": secrets.token_urlsafe(32)})
+        connector = open_connector(channel)
     new_credentials = connector.register_webhooks(webhook_url(channel))
     if new_credentials:
-        with transaction.atomic():
-            locked = Channel.objects.select_for_update().get(pk=channel.pk)
-            locked.credentials = with_new_secret(locked.credentials, new_credentials, now=timezone.now())
-            locked.save(update_fields=["credentials"])
-            channel.credentials = locked.credentials
+        _keep_credentials(channel, new_credentials)
+
+
+@transaction.atomic
+def _keep_credentials(channel: Channel, new_credentials: dict[str, str]) -> None:
+    locked = Channel.objects.select_for_update().get(pk=channel.pk)
+    locked.credentials = with_new_secret(locked.credentials, new_credentials, now=timezone.now())
+    locked.save(update_fields=["credentials"])
+    channel.credentials = locked.credentials
 
 
 def with_new_secret(

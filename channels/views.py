@@ -58,9 +58,21 @@ def _receive(request: HttpRequest, public_id: str) -> HttpResponse:
     body = _body(request)
     if body is None:
         return _answer(413, f"At most {LARGEST_BODY} bytes are accepted.")
-    accept(channel, _inbound(request, body))
+    _accept(channel, _inbound(request, body))
     note_webhook(channel.pk)
     return _answer(200, "OK")
+
+
+def _accept(channel: Channel, request: InboundRequest) -> None:
+    """Takes a message; one whose signature does not fit is checked once more by the secrets as they are now."""
+    try:
+        accept(channel, request)
+    except BadSignature:
+        _channels.pop(channel.public_id, None)
+        anew = _channel(channel.public_id)
+        if anew is None or anew.credentials == channel.credentials:
+            raise
+        accept(anew, request)
 
 
 def _channel(public_id: str) -> Channel | None:

@@ -300,6 +300,8 @@ class Connector(ABC):
     rate_limits: ClassVar[Mapping[str, RateLimit]]
     #: Which credential the platform signs its webhooks with.
     signed_with: ClassVar[str] = "webhook_secret"
+    #: We choose the secret that the platform signs with: letters, digits, - and _.
+    chooses_webhook_secret: ClassVar[bool] = False
 
     def __init__(self, account: Account, client: Client) -> None:
         self.account = account

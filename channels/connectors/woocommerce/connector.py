@@ -59,7 +59,9 @@ class WooCommerceConnector(Connector):
         "pays_back_cancellations": False,
     }
     #: WooCommerce itself has no limit; this is what a small host's PHP workers answer.
-    rate_limits: ClassVar[Mapping[str, RateLimit]] = {BUCKET: RateLimit(capacity=20, refill_per_second=20)}
+    chooses_webhook_secret: ClassVar[bool] = True
+    #: WooCommerce has no limit of its own: `concurrency` holds us to what the shop manages, and a proxy's 429 blocks.
+    rate_limits: ClassVar[Mapping[str, RateLimit]] = {BUCKET: RateLimit(capacity=100, refill_per_second=100)}
 
     def __init__(self, account: Account, client: Client) -> None:
         super().__init__(account, client)

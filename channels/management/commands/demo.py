@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from channels.demo import options as common
 from channels.demo.arguments import above_zero
 from channels.demo.catalogue import catalogue
+from channels.demo.linking import retire_other_shops
 from channels.demo.plays import Shoppers
 from channels.demo.shops import Temper, shops
 from channels.demo.stage import Performance
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         common.allow_simulated_shops(options["host"], options["port"])
         serving.prepare_database()
         ensure_schedules()
+        retire_other_shops([])
         name, password = common.ensure_login()
         merchant = open_merchant("Harbour & Hill (demo)", "demo")
         items = catalogue()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from channels.demo import options as common
 from channels.demo.arguments import above_zero, at_least_one, not_below_zero
+from channels.demo.linking import retire_other_shops
 from channels.demo.plays import History
 from channels.demo.replay import choose_rows, units_sold
 from channels.demo.sales_file import NO_GOODS, Columns, Row, SalesFileError, Tally, read_rows
@@ -60,6 +61,7 @@ class Command(BaseCommand):
         common.allow_simulated_shops(options["host"], options["port"])
         serving.prepare_database()
         ensure_schedules()
+        retire_other_shops([])
         name, password = common.ensure_login()
         merchant = self._stock_up(rows, options["stock_ratio"])
         report = common.reporter(sys.stderr)
