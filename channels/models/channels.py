@@ -75,7 +75,7 @@ class ChannelHealth(models.Model):
     last_error = models.TextField(blank=True)
     #: Failures of the whole channel in a row; success sets it to 0.
     consecutive_failures = models.PositiveIntegerField(default=0)
-    #: While in the future the breaker is open: only probes go out.
+    #: While in the future the breaker is open and nothing goes out; once it is past, one call at a time.
     breaker_open_until = models.DateTimeField(null=True, blank=True)
     breaker_reason = models.TextField(blank=True)
     #: What the last subscription audit found wrong; empty when all is well.
