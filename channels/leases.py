@@ -143,11 +143,20 @@ class Turns:
         self._fair_slots += slots if oldest_first else 0
 
 
+#: Locked by id, as everywhere: orders mark the same rows meanwhile.
 _NOTE_SENT: Final = """
+WITH held AS (
+    SELECT level.id, sent.quantity
+    FROM unnest(%s::bigint[], %s::bigint[]) AS sent (id, quantity)
+    JOIN channels_listinglevel level ON level.id = sent.id
+    WHERE level.lease_token = %s
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
+)
 UPDATE channels_listinglevel level
-SET sent_quantity = sent.quantity, sent_at = clock_timestamp()
-FROM unnest(%s::bigint[], %s::bigint[]) AS sent (id, quantity)
-WHERE level.id = sent.id AND level.lease_token = %s
+SET sent_quantity = held.quantity, sent_at = clock_timestamp()
+FROM held
+WHERE level.id = held.id
 """
 
 
@@ -158,10 +167,17 @@ def note_sent(lease: Lease, quantities: dict[int, int]) -> None:
 
 
 _GIVE_BACK: Final = """
-UPDATE channels_listinglevel
+WITH held AS (
+    SELECT id FROM channels_listinglevel
+    WHERE lease_token = %s AND id = ANY(%s::bigint[])
+    ORDER BY id
+    FOR NO KEY UPDATE
+)
+UPDATE channels_listinglevel level
 SET lease_token = NULL, leased_until = NULL,
     next_attempt_at = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) END
-WHERE lease_token = %s AND id = ANY(%s::bigint[])
+FROM held
+WHERE level.id = held.id
 """
 
 
@@ -169,7 +185,7 @@ def give_back(lease: Lease, ids: Collection[int] | None = None, *, pause: float 
     """Ends the lease of levels for which nothing was sent; they stay due as they were."""
     chosen = [level.id for level in lease.levels] if ids is None else sorted(ids)
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_BACK, [float(pause), float(pause), lease.token, chosen])
+        cursor.execute(_GIVE_BACK, [lease.token, chosen, float(pause), float(pause)])
 
 
 _CHANNELS_DUE: Final = """

@@ -3,12 +3,17 @@
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
+
+
+#: Seconds after which a kept connection is opened anew; the shop ends idle ones later.
+_LONGEST_PAUSE: Final = 20.0
 
 
 class SandboxError(Exception):
@@ -139,6 +144,11 @@ class SandboxClient:
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        now = time.monotonic()
+        if connection is not None and now - self._local.used_at > _LONGEST_PAUSE:
+            # The shop may have ended it meanwhile, and an order must not be sent twice to find out.
+            connection.close()
+        self._local.used_at = now
         if connection is None:
             parts = urlsplit(self.base_url)
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
