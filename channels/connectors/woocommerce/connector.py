@@ -58,7 +58,6 @@ class WooCommerceConnector(Connector):
         #: Whether cancelling a line also has the payment gateway pay the money back.
         "pays_back_cancellations": False,
     }
-    #: WooCommerce itself has no limit; this is what a small host's PHP workers answer.
     chooses_webhook_secret: ClassVar[bool] = True
     #: WooCommerce has no limit of its own: `concurrency` holds us to what the shop manages, and a proxy's 429 blocks.
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {BUCKET: RateLimit(capacity=100, refill_per_second=100)}
