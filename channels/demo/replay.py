@@ -181,10 +181,9 @@ class Replay:
             self._shipped += 1
             for sku in skus:
                 for sold in self._sold[sku]:
-                    if sold.order_id == order_id and sold.shop is shop and not sold.is_shipped:
+                    if sold.order_id == order_id and sold.shop is shop:
                         sold.is_shipped = True
-                        if sold.units:
-                            shop.client.fulfil(order_id, sku, sold.units)
+            shop.client.ship(order_id)
 
     def _apply(self, kind: RowKind, rows: Sequence[Row]) -> None:
         for row in rows:

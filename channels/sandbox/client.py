@@ -11,7 +11,6 @@ from urllib.parse import quote, urlsplit
 
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
 
-
 #: Seconds after which a kept connection is opened anew; the shop ends idle ones later.
 _LONGEST_PAUSE: Final = 20.0
 
@@ -97,6 +96,10 @@ class SandboxClient:
 
     def fulfil(self, order_id: str, sku: str, quantity: int) -> int:
         return self._units("fulfilments", order_id=order_id, sku=sku, quantity=quantity)
+
+    def ship(self, order_id: str) -> int:
+        """Ships all that is still open of an order; returns how many units that was."""
+        return self._units("shipments", order_id=order_id)
 
     def refund(self, order_id: str, sku: str, quantity: int, restock: bool) -> int:
         return self._units("refunds", order_id=order_id, sku=sku, quantity=quantity, restock=restock)

@@ -62,6 +62,10 @@ def _fulfil(shop: "SandboxShop", request: Request) -> Any:
     return {"units": shop.fulfil(data["order_id"], data["sku"], data["quantity"])}
 
 
+def _ship(shop: "SandboxShop", request: Request) -> Any:
+    return {"units": shop.ship(request.json()["order_id"])}
+
+
 def _refund(shop: "SandboxShop", request: Request) -> Any:
     data = request.json()
     return {"units": shop.refund(data["order_id"], data["sku"], data["quantity"], bool(data["restock"]))}
@@ -128,6 +132,7 @@ _ROUTES: Final[dict[tuple[str, str], Callable[["SandboxShop", Request], Any]]] =
     ("POST", "orders"): _place_order,
     ("POST", "cancellations"): _cancel,
     ("POST", "fulfilments"): _fulfil,
+    ("POST", "shipments"): _ship,
     ("POST", "refunds"): _refund,
     ("GET", "stock"): _stock,
     ("PUT", "stock"): _edit_stock,

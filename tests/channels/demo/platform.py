@@ -49,10 +49,13 @@ class Platform:
         self.numbers[sku] += done
         return done
 
-    def fulfil(self, order_id: str, sku: str, quantity: int) -> int:
-        done = self._move("fulfil", self.open, order_id, sku, quantity)
-        self.shipped[order_id, sku] += done
-        return done
+    def ship(self, order_id: str) -> int:
+        count = 0
+        for sku in sorted({sku for sku, _ in self.orders[order_id]}):
+            if units := self.open[order_id, sku]:
+                self.shipped[order_id, sku] += self._move("ship", self.open, order_id, sku, units)
+                count += units
+        return count
 
     def refund(self, order_id: str, sku: str, quantity: int, restock: bool) -> int:
         done = self._move("restock" if restock else "refund", self.shipped, order_id, sku, quantity)

@@ -231,7 +231,7 @@ def test_what_was_placed_long_ago_has_been_shipped_and_comes_back_as_a_return_wi
 
     played = play(rows, shop(platform)).played
 
-    back = [call for call in platform.calls if call[0] != "fulfil"]
+    back = [call for call in platform.calls if call[0] != "ship"]
     assert [(verb, sku, units) for verb, _, sku, units in back] == [("refund", "A", 1), ("cancel", "Z", 1)]
     assert (played.returned_units, played.cancelled_units) == (1, 1)
 
@@ -243,8 +243,8 @@ def test_units_cancelled_before_shipping_are_not_shipped() -> None:
 
     play(rows, shop(platform))
 
-    shipped = [call for call in platform.calls if call[0] == "fulfil" and call[2] != "Z"]
-    assert shipped == [("fulfil", "1", "A", 1)]
+    shipped = [call for call in platform.calls if call[0] == "ship" and call[2] != "Z"]
+    assert shipped == [("ship", "1", "A", 1)]
 
 
 def test_the_file_decides_which_sale_was_the_latest_and_not_the_quickest_till() -> None:
