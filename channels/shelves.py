@@ -78,6 +78,7 @@ def marks_elsewhere(channel: Channel, variant_ids: Iterable[int]) -> dict[str, i
         listing__is_active=True,
         channel__is_active=True,
         channel__is_paused=False,
+        channel_location__is_active=True,
         wanted__gt=F("done"),
         dead_at__isnull=True,
     ).exclude(channel=channel)
