@@ -37,49 +37,74 @@ def decide(target: int, *, expected: int | None, shown: int | None) -> Decision:
     return Decision(None if quantity == shown else quantity, shown, shown, drop)
 
 
-# A call whose outcome is unknown either has arrived or not, so that the shop was last told one of two numbers.
-# It is the one from which fewer sales lead to what the shop shows.
+# A call of unknown outcome has arrived or not. Customers only lower a shop's number, so that a shop that shows
+# more than the call would have replaced was raised by it, and one that shows more than the call would have
+# left was not lowered by it. Below both numbers it cannot be told; the guess that takes fewer units for sales
+# is made, which, if wrong, shows as a rise once all orders are imported. So it is looked at again after that.
 _ADOPT: Final = """
 WITH shelf AS (
-    SELECT level.id, read.shown, level.expected AS before,
-        CASE WHEN level.is_outcome_unknown THEN coalesce(
-            level.expected + push.quantity - push.compared_with, push.quantity, level.sent_quantity
-        ) END AS arrived
+    SELECT level.id, read.shown, call.quantity, call.replaced,
+        level.is_outcome_unknown AND CASE
+            WHEN call.quantity IS NOT NULL THEN read.shown <= least(call.quantity, call.replaced)
+            ELSE EXISTS (
+                SELECT FROM channels_pollfeed feed
+                WHERE feed.channel_id = level.channel_id AND feed.name = 'orders'
+                  AND coalesce(feed.last_polled_at < level.confirmed_at, true)
+            )
+        END AS is_doubtful
     FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, shown)
     JOIN channels_listinglevel level ON level.id = read.id
     LEFT JOIN LATERAL (
-        SELECT quantity, compared_with, outcome FROM channels_push
-        WHERE listing_level_id = level.id AND finished_at >= level.sent_at AND outcome = 'unknown'
-        ORDER BY id DESC LIMIT 1
-    ) push ON true
-    WHERE level.lease_token = %s
+        SELECT coalesce(push.quantity, level.sent_quantity) AS quantity,
+            coalesce(push.compared_with, level.expected) AS replaced
+        FROM (SELECT) AS always
+        LEFT JOIN LATERAL (
+            SELECT quantity, compared_with FROM channels_push
+            WHERE listing_level_id = level.id AND finished_at >= level.sent_at AND outcome = 'unknown'
+            ORDER BY id DESC LIMIT 1
+        ) push ON true
+    ) call ON level.is_outcome_unknown AND coalesce(level.sent_at > level.confirmed_at, true)
+    WHERE level.lease_token = %s AND level.expected IS NOT NULL
     ORDER BY level.id
     FOR NO KEY UPDATE OF level
 )
 UPDATE channels_listinglevel level
-SET is_outcome_unknown = false,
-    expected = level.expected - shelf.before + CASE
-        WHEN shelf.arrived >= shelf.shown AND (shelf.before < shelf.shown OR shelf.arrived < shelf.before)
-        THEN shelf.arrived ELSE shelf.before
-    END
+SET expected = level.expected + CASE
+        WHEN shelf.quantity > shelf.replaced AND shelf.shown > shelf.replaced
+          OR shelf.quantity < shelf.replaced AND shelf.shown <= shelf.quantity
+        THEN shelf.quantity - shelf.replaced ELSE 0
+    END,
+    is_outcome_unknown = shelf.is_doubtful
 FROM shelf
-WHERE level.id = shelf.id AND level.expected IS NOT NULL
+WHERE level.id = shelf.id
+RETURNING CASE WHEN shelf.is_doubtful THEN level.id END
 """
 
 _ADOPT_FIRST: Final = """
+WITH held AS (
+    SELECT level.id, read.shown
+    FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, shown)
+    JOIN channels_listinglevel level ON level.id = read.id
+    WHERE level.lease_token = %s AND level.expected IS NULL
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
+)
 UPDATE channels_listinglevel level
-SET expected = read.shown, is_outcome_unknown = false
-FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, shown)
-WHERE level.id = read.id AND level.lease_token = %s AND level.expected IS NULL
+SET expected = held.shown, is_outcome_unknown = false
+FROM held
+WHERE level.id = held.id
 """
 
 
-def adopt(lease: Lease, shown: Mapping[int, int]) -> None:
+def adopt(lease: Lease, shown: Mapping[int, int]) -> set[int]:
     """Settles by what shops show what they should show: first contacts, and calls of unknown outcome.
 
     Own orders that are applied from then on lower it, so that the numbers to send have to be computed after.
+    Returns the ids of those that have to be looked at again once all orders until now are imported.
     """
     parameters: list[Any] = [list(shown), list(shown.values()), lease.token]
     with connection.cursor() as cursor:
         cursor.execute(_ADOPT, parameters)
+        doubtful = {identity for (identity,) in cursor.fetchall() if identity is not None}
         cursor.execute(_ADOPT_FIRST, parameters)
+    return doubtful

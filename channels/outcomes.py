@@ -50,6 +50,8 @@ class Told:
     waterfall: Sequence[dict[str, Any]] = ()
     #: Seconds until the next attempt.
     pause: float = 0.0
+    #: Whether it has to be looked at again, although it was told.
+    is_doubtful: bool = False
     #: Whether it counts as a failure of this listing.
     is_failure: bool = False
     #: The number of failures in a row that leads to the dead letters; None: this one never does.
@@ -67,9 +69,10 @@ _SETTLE: Final = """
 WITH told AS (
     SELECT * FROM unnest(
         %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[],
-        %s::float8[], %s::boolean[], %s::integer[], %s::text[]
+        %s::float8[], %s::boolean[], %s::boolean[], %s::integer[], %s::text[]
     ) AS t (
-        id, wanted, outcome, target, expected, published, computed_at, pause, is_failure, attempt_limit, error
+        id, wanted, outcome, target, expected, published, computed_at, pause, is_doubtful, is_failure,
+        attempt_limit, error
     )
 ), held AS (
     SELECT level.id, told.outcome IN ('confirmed', 'unchanged') AS is_done
@@ -83,16 +86,18 @@ UPDATE channels_listinglevel level
 SET lease_token = CASE WHEN told.outcome = 'accepted' THEN level.lease_token END,
     leased_until = CASE WHEN told.outcome = 'accepted'
         THEN clock_timestamp() + make_interval(secs => %s) END,
+    wanted = level.wanted + told.is_doubtful::int,
     done = CASE WHEN held.is_done THEN greatest(level.done, told.wanted) ELSE level.done END,
     due_since = CASE
         WHEN NOT held.is_done THEN level.due_since
-        WHEN level.wanted > told.wanted THEN told.computed_at
+        WHEN level.wanted > told.wanted OR told.is_doubtful THEN told.computed_at
     END,
     published_quantity = coalesce(told.published, level.published_quantity),
     confirmed_at = CASE WHEN told.published IS NULL THEN level.confirmed_at ELSE clock_timestamp() END,
     expected = CASE WHEN held.is_done
         THEN coalesce(level.expected + told.target - told.expected, told.target) ELSE level.expected END,
-    is_outcome_unknown = NOT held.is_done AND (level.is_outcome_unknown OR told.outcome = 'unknown'),
+    is_outcome_unknown = told.is_doubtful
+        OR NOT held.is_done AND (level.is_outcome_unknown OR told.outcome = 'unknown'),
     attempts = CASE WHEN held.is_done THEN 0 ELSE level.attempts + told.is_failure::int END,
     next_attempt_at = CASE WHEN told.pause > 0 THEN clock_timestamp() + make_interval(secs => told.pause) END,
     last_error = CASE WHEN held.is_done THEN '' ELSE told.error END,
@@ -127,6 +132,7 @@ def settle(lease: Lease, told: Sequence[Told]) -> int:
         [each.published for each in told],
         [each.computed_at for each in told],
         [each.pause for each in told],
+        [each.is_doubtful for each in told],
         [each.is_failure for each in told],
         [each.limit for each in told],
         [_error(each) for each in told],

@@ -6,7 +6,7 @@ batch share one total deadline, shorter than half the lease.
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ from channels.retries import CALL_SECONDS, after_call, after_item, jittered, wit
 BATCH_SECONDS: Final = 15.0
 #: Times a stale number is read again and sent anew before it waits for its next turn.
 STALE_ROUNDS: Final = 4
+#: Seconds until a number is looked at again whose history is in doubt; its orders are polled meanwhile.
+SECOND_LOOK: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,14 @@ class _Batch:
     #: The key of the call that is on its way; None while nothing has been sent.
     call_id: uuid.UUID | None = None
 
+    #: Listing levels to be looked at again although they were told.
+    doubtful: set[int] = field(default_factory=set)
+
     def close(self, draft: Draft, told: Told) -> None:
         """Ends one listing level's part in the batch."""
         del self.open[draft.level.id]
+        if told.is_done and told.level.id in self.doubtful:
+            told = replace(told, is_doubtful=True, pause=SECOND_LOOK)
         self.told.append(told)
 
 
@@ -169,7 +176,7 @@ def _resolve(batch: _Batch) -> None:
     ]
     if unsure:
         shown = _read(batch, unsure)
-        adopt(batch.lease, shown)
+        batch.doubtful = adopt(batch.lease, shown)
         _compute(batch, unsure)
         _compare(batch, unsure, shown)
 
@@ -193,7 +200,7 @@ def _compare(batch: _Batch, levels: Sequence[Leased], shown: dict[int, int]) -> 
         else:
             decisions[level.id] = decide(exposure.quantity, expected=exposure.expected, shown=number)
     _redecide(batch, decisions)
-    if any(decision.drop for decision in decisions.values()):
+    if batch.doubtful or any(decision.drop for decision in decisions.values()):
         ask_for_poll(batch.lease.channel_id)
 
 
