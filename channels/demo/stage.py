@@ -29,7 +29,7 @@ from inventory.models import Merchant, StockLevel
 log = structlog.get_logger(__name__)
 
 #: Seconds that all work in progress is given to end after the last sale.
-QUIET_LIMIT: Final = 180.0
+QUIET_LIMIT: Final = 900.0
 #: Seconds that the first telling of all numbers is given before customers come all the same.
 OPENING_LIMIT: Final = 120.0
 #: The last thing that changed must lie this far back.
