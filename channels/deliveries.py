@@ -151,8 +151,8 @@ def seconds_to_next_due() -> float | None:
 def _process_next() -> int:
     with transaction.atomic():
         orders_first = _due().filter(priority=DeliveryPriority.ORDER).order_by("id")
-        queue = orders_first.select_for_update(skip_locked=True, of=("self",))
-        delivery = queue.select_related("channel").first()
+        # The channel is read apart: joined, the planner sorts the whole queue for its first row.
+        delivery = orders_first.select_for_update(skip_locked=True).first()
         if delivery is None:
             return 0
         _process(delivery)
