@@ -28,10 +28,10 @@ from channels.models.listings import Lane
 from channels.order_lines import LineChange
 from channels.order_states import contradicts, is_newer, state_key
 from channels.places import Places, places_of
-from channels.pushes import mark_listing_levels
+from channels.pushes import WAKE_UP, mark_listing_levels
 from channels.screening import check_order
 from channels.shelves import lower_expected, marks_elsewhere
-from config.jobs import wake
+from config.notify import notify_after_commit
 from inventory.demands import settle
 from inventory.ledger import Context, domain_errors
 
@@ -113,7 +113,8 @@ def hint(channel: Channel, external_id: str, *, arrived_at: datetime | None = No
     now = arrived_at or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_HINT, {"channel": channel.pk, "external_id": external_id, "at": now})
-    wake("channels.tasks.fetch_hinted", channel.pk)
+    # The pusher fetches: a job would keep a worker waiting for the platform.
+    notify_after_commit(WAKE_UP)
 
 
 @contextmanager
