@@ -145,12 +145,12 @@ def test_shops_of_earlier_runs_are_retired_and_real_ones_are_not(
 def test_shelves_to_be_told_are_work_that_is_left(shops: list[Shop], merchant: Merchant) -> None:
     stage = set_stage(shops[:1], merchant)
 
-    assert work_left(stage) == {"pushes": 9}
+    assert work_left(stage.channel_ids) == {"pushes": 9}
 
     ListingLevel.objects.update(done=100, wanted=100)
 
-    assert work_left(stage) == {}
-    assert work_left(stage, polled_after=timezone.now()).keys() <= {"polls"}
+    assert work_left(stage.channel_ids) == {}
+    assert work_left(stage.channel_ids, polled_after=timezone.now()).keys() <= {"polls"}
 
 
 def test_a_history_is_played_in_the_shops_and_stands_in_their_books(
