@@ -27,7 +27,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        levels = ListingLevel.objects.filter(dead_at__isnull=True, listing__is_active=True)
+        levels = ListingLevel.objects.filter(
+            dead_at__isnull=True, listing__is_active=True, listing__variant__isnull=False
+        )
         if options["channel"] is None and not options["sku"] and not options["all"]:
             raise CommandError("Say what to push: --channel ID, --sku SKU or --all.")
         if options["channel"] is not None:
