@@ -61,6 +61,10 @@ class Arrival:
     done_at: datetime | None
 
 
+#: Diverged listings that the summary names.
+EVIDENCE: Final = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What the figures are about: the shops, their channels, and when it began."""
@@ -83,6 +87,7 @@ def summary(
 ) -> dict[str, Any]:
     """Returns the figures; `books` are the shops' own, by kind, and `adjusted` what else changed the stock."""
     oversell = count_oversold(stage.opening, [*_events_of(books), *adjusted])
+    differing = diverged(stage, books)
     sold = [order for book in books.values() for order in book["orders"]]
     return {
         "orders": len(sold),
@@ -93,7 +98,8 @@ def summary(
         "physics_units": oversell.physics_units,
         **_inbound(stage),
         **_outbound(stage),
-        "diverged_listings": len(diverged(stage, books)),
+        "diverged_listings": len(differing),
+        "diverged": differing[:EVIDENCE],
         "ledger_ok": _ledger_ok(),
         **_latency(stage, books),
     }
