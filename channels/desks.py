@@ -20,8 +20,10 @@ class Job(Enum):
 
 #: Seconds after a job that could not even begin.
 _REST_AFTER_FAILURE: Final = 0.5
+#: Which can only go on once at a time.
+_SINGLE: Final = frozenset({Job.FOLLOW, Job.POLL})
 #: Which go first when a push is running already.
-_OTHERS = (Job.FOLLOW, Job.FETCH, Job.POLL)
+_OTHERS: Final = (Job.FOLLOW, Job.FETCH, Job.POLL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,17 @@ class Desk:
             return None
         if self.calls >= (1 if self.breaker is BreakerState.HALF_OPEN else self.limit):
             return None
-        others = [job for job in _OTHERS if self._may_begin(job) and not self.running[job]]
+        others = [job for job in _OTHERS if self._may_begin(job) and self.running[job] < self._most(job)]
         pushes = [Job.PUSH] if self._may_begin(Job.PUSH) and not self.is_leasing else []
         is_pushes_turn = not self.running[Job.PUSH] and not (self.limit == 1 and self.last is Job.PUSH)
         return next(iter(pushes + others if is_pushes_turn else others + pushes), None)
 
     def _may_begin(self, job: Job) -> bool:
         return bool(self.wanted[job]) and self.rests_until[job] <= time.monotonic()
+
+    def _most(self, job: Job) -> int:
+        """Returns how many of a kind may go on: half of all calls are left to pushes."""
+        return 1 if job in _SINGLE else max(1, self.limit // 2)
 
     def begin(self, job: Job) -> int:
         """Notes that a job begins; returns how often it had been asked for, for its `end`."""

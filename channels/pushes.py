@@ -93,10 +93,9 @@ def _leaves_available(change: LevelChange) -> bool:
     """Tells whether as many can be sold as before: a shipment of what was reserved, a place not drawn on.
 
     That changes no number but those that include the channel's own open orders. (A shop that lowered its
-    number by itself has its shelf marked with the order, see `channels.orders`.) Where nothing is left there
-    is nothing to spare, and all are told once more.
+    number by itself has its shelf marked with the order, see `channels.orders`.)
     """
-    return change.available_delta == 0 and change.available_after > 0
+    return change.available_delta == 0
 
 
 def _kinds_told_of_open_orders() -> list[str]:

@@ -1,10 +1,12 @@
 """When everybody else had been told of an order."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
+from channels.connectors.base import PushItem
 from channels.models import Channel, ChannelOrder, ListingLevel, Push
 from channels.orders import apply_state
 from channels.propagation import Propagation
@@ -49,7 +51,12 @@ def test_a_push_leased_before_the_order_does_not_count_for_it(monkeypatch: pytes
     shop, other, shelves = two_shops(monkeypatch)
     first = sell(shop, "1")
     placed: list[ChannelOrder] = []
-    shelves.before_call = lambda items: placed or placed.append(sell(shop, "2"))  # type: ignore[func-returns-value]
+
+    def customer_buys(items: Sequence[PushItem]) -> None:
+        if not placed:
+            placed.append(sell(shop, "2"))
+
+    shelves.before_call = customer_buys
     tell(shop, other)
     Propagation().note()
     assert propagated_at(first) is not None

@@ -55,7 +55,7 @@ class Market:
             name=sandbox.kind,
             kind=sandbox.kind,
             settings=sandbox.settings(),
-            credentials=sandbox.credentials(),
+            credentials=sandbox.credentials(),  # type: ignore[misc]
             poll_interval=timedelta(seconds=1),
         )
         connector = open_connector(channel)
