@@ -178,7 +178,10 @@ LEFT JOIN LATERAL (
 ) feed ON true
 LEFT JOIN (
     SELECT channel_id, count(*), min(received_at) AS since
-    FROM (SELECT channel_id, received_at FROM channels_webhookdelivery WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s) w
+    FROM (
+        SELECT channel_id, received_at FROM channels_webhookdelivery
+        WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s
+    ) w
     GROUP BY channel_id
 ) inbound ON inbound.channel_id = c.id
 CROSS JOIN LATERAL (

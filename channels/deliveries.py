@@ -170,15 +170,14 @@ def _process_notices(limit: int) -> int:
     events = {delivery: _notices_in(delivery) for delivery in taken}
     plain = [delivery for delivery in taken if events[delivery] is not None]
     _apply_notices([(delivery, event) for delivery in plain for event in events[delivery] or ()])
-    now = timezone.now()
-    for delivery in plain:
-        is_known = not any(isinstance(event, UnknownEvent) for event in events[delivery] or ())
-        delivery.state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
-        delivery.processed_at, delivery.error = now, ""
-    for delivery in taken:
-        if events[delivery] is None:
-            delivery.priority = DeliveryPriority.ORDER
-    WebhookDelivery.objects.bulk_update(taken, ["state", "priority", "processed_at", "error"])
+    unknown = [d.pk for d in plain if any(isinstance(event, UnknownEvent) for event in events[d] or ())]
+    known = {delivery.pk for delivery in plain}.difference(unknown)
+    rest = {delivery.pk for delivery in taken} - known - set(unknown)
+    queue = WebhookDelivery.objects.order_by()
+    done = {"processed_at": timezone.now(), "error": ""}
+    queue.filter(pk__in=known).update(state=DeliveryState.PROCESSED, **done)
+    queue.filter(pk__in=unknown).update(state=DeliveryState.UNKNOWN, **done)
+    queue.filter(pk__in=rest).update(priority=DeliveryPriority.ORDER)
     return len(taken)
 
 

@@ -20,9 +20,11 @@ from inventory.announcements import LevelChange
 #: Wakes the pusher.
 WAKE_UP: Final = "onecount_push"
 
+#: Levels that keep their number are locked all the same: the order that is being applied writes what is expected on them
+#: later, and its locks must have been taken in one sequence.
 _MARK: Final = """
 WITH {touched}, locked AS (
-    SELECT level.id, touched.lane
+    SELECT level.id, touched.lane, touched.is_marked
     FROM channels_listinglevel level
     JOIN touched ON touched.id = level.id
     ORDER BY level.id
@@ -33,12 +35,13 @@ SET wanted = level.wanted + 1,
     lane = CASE WHEN level.wanted > level.done THEN least(level.lane, locked.lane) ELSE locked.lane END,
     due_since = coalesce(level.due_since, clock_timestamp())
 FROM locked
-WHERE level.id = locked.id
+WHERE level.id = locked.id AND locked.is_marked
 """
 
 _MARK_CHANGES: Final = _MARK.format(
     touched="""touched AS (
-    SELECT level.id, min(change.lane) AS lane
+    SELECT level.id, min(change.lane) AS lane,
+        bool_or(NOT change.is_level OR channel.kind = ANY(%s::text[])) AS is_marked
     FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::boolean[])
         AS change (variant_id, location_id, lane, is_level)
     JOIN channels_listing listing ON listing.variant_id = change.variant_id
@@ -46,13 +49,12 @@ _MARK_CHANGES: Final = _MARK.format(
     JOIN channels_channel channel ON channel.id = level.channel_id
     JOIN channels_channellocationsource source
         ON source.channel_location_id = level.channel_location_id AND source.location_id = change.location_id
-    WHERE NOT change.is_level OR channel.kind = ANY(%s::text[])
     GROUP BY level.id
 )"""
 )
 
 _MARK_LEVELS: Final = _MARK.format(
-    touched="touched AS (SELECT DISTINCT id, %s::smallint AS lane FROM unnest(%s::bigint[]) AS given (id))"
+    touched="touched AS (SELECT DISTINCT id, %s::smallint AS lane, true AS is_marked FROM unnest(%s::bigint[]) AS given (id))"
 )
 
 _REPLAY: Final = """
@@ -86,7 +88,7 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
         [int(lane_of(change)) for change in changes],
         [_leaves_available(change) for change in changes],
     ]
-    _execute_and_wake(_MARK_CHANGES, [*columns, _kinds_told_of_open_orders()])
+    _execute_and_wake(_MARK_CHANGES, [_kinds_told_of_open_orders(), *columns])
 
 
 def _leaves_available(change: LevelChange) -> bool:

@@ -21,7 +21,7 @@ from channels.demo.linking import link, load_shop, ship_open_orders
 from channels.demo.oversell import StockEvent
 from channels.demo.shops import Shop
 from channels.models import Channel, ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
-from channels.models.inbound import DeliveryState
+from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.polling import ask_for_poll
 from config.supervisor import Supervisor
 from inventory.models import Merchant, StockLevel
@@ -197,10 +197,12 @@ def work_left(channel_ids: Sequence[int], *, polled_after: datetime | None = Non
     """Returns what is still on its way, by kind of work; empty when nothing is."""
     ids = channel_ids
     levels = ListingLevel.objects.filter(channel_id__in=ids, dead_at__isnull=True, listing__is_active=True)
+    # Notices of shelves and products move no stock: nobody waits for them.
+    orders = WebhookDelivery.objects.filter(
+        channel_id__in=ids, state=DeliveryState.RECEIVED, priority=DeliveryPriority.ORDER
+    )
     counts = {
-        "deliveries": WebhookDelivery.objects.filter(
-            channel_id__in=ids, state=DeliveryState.RECEIVED
-        ).count(),
+        "deliveries": orders.count(),
         "fetches": ChannelOrder.objects.filter(channel_id__in=ids, fetch_wanted__gt=F("fetched")).count(),
         "pushes": levels.filter(Q(wanted__gt=F("done")) | Q(lease_token__isnull=False)).count(),
     }

@@ -138,10 +138,10 @@ def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
 
 
 def _due_mark_columns(sql: str, params: Sequence[Any]) -> Mapping[int, str]:
-    """Positions of `channels.pushes.mark_due`: variants, locations, lanes."""
-    if "UPDATE channels_listinglevel" not in sql or len(params) != 3:
+    """Positions of `channels.pushes.mark_due`: kinds of channels, variants, locations, lanes, levels."""
+    if "UPDATE channels_listinglevel" not in sql or len(params) != 5:
         raise RuntimeError(f"The benchmark does not know this statement of a reservation: {sql[:200]}")
-    return {0: ":variants"}
+    return {1: ":variants"}
 
 
 def _fill(sql: str, params: Sequence[Any], replaced: Mapping[int, str]) -> str:
