@@ -21,11 +21,12 @@ LEASE: Final = timedelta(seconds=60)
 SOON: Final = timedelta(seconds=15)
 LATER: Final = timedelta(minutes=10)
 
+#: Orders of which the ledger knows nothing yet come first: a poll that mentions hundreds of known ones must not hold up a sale.
 _LEASE: Final = """
 WITH due AS (
     SELECT id FROM channels_channelorder
     WHERE channel_id = %s AND fetch_wanted > fetched AND next_fetch_at <= clock_timestamp()
-    ORDER BY next_fetch_at
+    ORDER BY applied_at IS NOT NULL, next_fetch_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 )

@@ -45,7 +45,7 @@ class WooCommerceConnector(Connector):
         inventory_webhooks=True,
         manages_subscriptions=True,
         cancels_lines=True,
-        concurrency=4,
+        concurrency=6,
     )
     credential_fields = (
         CredentialField("consumer_key", "Consumer key", "Settings → Advanced → REST API; read/write."),
