@@ -170,6 +170,15 @@ def test_the_figures_cost_five_statements_and_none_while_they_are_kept() -> None
     assert len(again) == 0
 
 
+_MANY_ORDERS = """
+INSERT INTO channels_channelorder
+    (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
+     is_deleted, fetch_wanted, fetched, fetch_error, marks)
+SELECT c.id, 'many-' || n, now() - n * interval '1 minute', '', '[]', '', '', '', false, false, 0, 0, '', '{}'
+FROM (SELECT min(id) AS id FROM channels_channel) c, generate_series(1, 3000) n
+"""
+
+
 def plan_of(sql: str, parameters: Any) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -181,6 +190,10 @@ def test_what_waits_is_read_from_the_indexes_that_hold_just_that() -> None:
     plan = plan_of(dashboard._CHANNELS, {"most": 10})
     for index in ("listing_level_due", "listing_level_dead", "delivery_dead", "delivery_waiting"):
         assert index in plan
+    Business().grow(1)
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY_ORDERS)
+        cursor.execute("ANALYZE channels_channelorder")
     assert "order_by_arrival" in plan_of(dashboard._LATENCIES, [timezone.now()])
     assert "conflict_open" in plan_of(dashboard._OWED, None)
 
