@@ -55,9 +55,11 @@ def run(
     _stop_on_signals(supervisor)
     try:
         supervisor.take_over()
-        for wanted in (port, *further_ports):
+        for wanted, option in ((port, "--port"), *((each, "--shop-port") for each in further_ports)):
             if not is_free(host=host, port=wanted):
-                raise CommandError(f"Another program listens on {host}:{wanted}. Choose another port.")
+                raise CommandError(
+                    f"Another program listens on {host}:{wanted}. Choose another port with {option}."
+                )
         supervisor.start()
         supervisor.run(tick)
     except AlreadySupervised as error:
