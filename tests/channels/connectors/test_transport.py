@@ -63,8 +63,8 @@ def test_without_tokens_nothing_is_sent(channel: Channel) -> None:
 def test_a_call_waits_for_its_turn_where_there_is_time(channel: Channel) -> None:
     scarce = {"calls": RateLimit(capacity=1, refill_per_second=10)}
     with server(always(answer("200 OK"))) as url:
-        for _ in range(3):
-            client(channel, limits=scarce).request("GET", url, bucket="calls")
+        answers = [client(channel, limits=scarce).request("GET", url, bucket="calls") for _ in range(3)]
+    assert [each.status for each in answers] == [200, 200, 200]
 
 
 def test_a_call_needs_a_declared_limit(channel: Channel) -> None:
