@@ -24,7 +24,6 @@ from channels.errors import (
     TransientError,
     Unauthorised,
 )
-from channels.models import ChannelHealth
 
 #: Failures in a row after which it opens; those that a person has to mend open it at once.
 THRESHOLD: Final = 3
@@ -132,11 +131,3 @@ def note_success(channel_id: int, *, is_push: bool = False) -> None:
     """Closes the breaker and notes when the channel last worked, to the second."""
     with connection.cursor() as cursor:
         cursor.execute(_NOTE_SUCCESS, {"channel": channel_id, "is_push": is_push})
-
-
-def states() -> dict[int, BreakerState]:
-    """Returns the state of every channel that was ever spoken to, by id."""
-    return {
-        channel_id: state_of(open_until)
-        for channel_id, open_until in ChannelHealth.objects.values_list("channel_id", "breaker_open_until")
-    }

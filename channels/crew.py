@@ -4,11 +4,15 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Final
 
 import structlog
 from django.db import close_old_connections, connection
 
 log = structlog.get_logger(__name__)
+
+#: Seconds after which a thread's connection is tested before its next job; after a failure it is at once.
+_TEST_AFTER: Final = 2.0
 
 
 class Crew:
@@ -52,12 +56,16 @@ class Crew:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
+        tested_at = 0.0
         while (job := self._jobs.get()) is not None:
             try:
-                close_old_connections()
+                if time.monotonic() - tested_at > _TEST_AFTER:
+                    close_old_connections()
+                    tested_at = time.monotonic()
                 job()
             except Exception:
                 log.exception("crew_job_failed")
+                tested_at = 0.0
             finally:
                 with self._lock:
                     self._busy -= 1

@@ -18,6 +18,8 @@ class Job(Enum):
     FOLLOW = "follow"
 
 
+#: Seconds between the beginnings of two pushes where one call takes many listings: under load they go together.
+_GATHERING: Final = 0.1
 #: Seconds after a job that could not even begin.
 _REST_AFTER_FAILURE: Final = 0.5
 #: Which can only go on once at a time.
@@ -45,6 +47,8 @@ class Desk:
     channel_id: int
     #: Calls at the same time.
     limit: int = 1
+    #: Whether pushes are worth gathering for a moment.
+    gathers: bool = False
     breaker: BreakerState = BreakerState.CLOSED
     turns: Turns = field(default_factory=Turns)
     running: dict[Job, int] = field(default_factory=lambda: dict.fromkeys(Job, 0))
@@ -82,7 +86,10 @@ class Desk:
     def begin(self, job: Job) -> int:
         """Notes that a job begins; returns how often it had been asked for, for its `end`."""
         self.running[job] += 1
-        self.is_leasing = self.is_leasing or job is Job.PUSH
+        if job is Job.PUSH:
+            self.is_leasing = True
+            if self.gathers:
+                self.rests_until[job] = max(self.rests_until[job], time.monotonic() + _GATHERING)
         self.last = job
         return self.wanted[job]
 

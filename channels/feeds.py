@@ -47,11 +47,6 @@ def _due_feeds() -> QuerySet[PollFeed]:
     return PollFeed.objects.filter(is_free, is_spoken_to, channel__is_active=True, next_poll_at__lte=now)
 
 
-def channels_with_due_feeds() -> list[int]:
-    """Returns the ids of channels that have a feed to read now."""
-    return list(_due_feeds().order_by().values_list("channel_id", flat=True).distinct())
-
-
 def lease_due_feed(channel_id: int) -> PollFeed | None:
     """Leases the channel's feed that is longest overdue; None when none is due."""
     with transaction.atomic():

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection
-from django.db.models import F
 from django.utils import timezone
 
 from channels import breaker
@@ -69,14 +68,6 @@ def fetch_due(channel: Channel, connector: Connector, *, limit: int = 200) -> in
         if not _fetch(channel, connector, fetch):
             return count + 1
     return limit
-
-
-def channels_with_due_fetches() -> list[int]:
-    """Returns the ids of active channels that have orders to fetch now."""
-    due = ChannelOrder.objects.filter(
-        fetch_wanted__gt=F("fetched"), next_fetch_at__lte=timezone.now(), channel__is_active=True
-    )
-    return list(due.order_by("channel_id").values_list("channel_id", flat=True).distinct())
 
 
 def _lease(channel: Channel) -> _Fetch | None:

@@ -10,7 +10,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from channels import breaker
-from channels.connectors import CONNECTORS
 from channels.connectors.base import Address, Connector, ItemOutcome, PushResult
 from channels.errors import ConnectorError
 from channels.leases import Lease, Leased
@@ -36,26 +35,6 @@ WHERE level.channel_id = %s AND level.wanted > level.done AND level.dead_at IS N
 ORDER BY push.id
 LIMIT %s
 """
-
-_WITH_OPEN: Final = """
-SELECT channel.id FROM channels_channel channel
-WHERE channel.is_active AND channel.kind = ANY(%s::text[]) AND EXISTS (
-    SELECT FROM channels_listinglevel level
-    WHERE level.channel_id = channel.id AND level.wanted > level.done AND level.dead_at IS NULL
-      AND level.lease_token IS NOT NULL AND level.leased_until > clock_timestamp()
-)
-ORDER BY channel.id
-"""
-
-
-def channels_to_follow() -> list[int]:
-    """Returns the ids of channels whose platform may have accepted pushes that are not live yet."""
-    kinds = [kind for kind, connector in CONNECTORS.items() if connector.capabilities.asynchronous_push]
-    if not kinds:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(_WITH_OPEN, [kinds])
-        return [identity for (identity,) in cursor.fetchall()]
 
 
 def follow(channel_id: int, connector: Connector) -> int:

@@ -4,15 +4,18 @@ Every address is resolved once, judged, and connected to as judged (requests-har
 that people type leads to no private network. Redirects and proxies are not followed, cookies not kept.
 
 Time-outs of sockets start anew with every byte, so a platform that drips its answer would hold a call for
-ever. Here a timer cuts the connection at the deadline, from the handshake to the last byte of the body. Only
+ever. Here a thread cuts the connection at the deadline, from the handshake to the last byte of the body. Only
 the resolution of names is bounded by the system's resolver instead.
 """
 
 import contextlib
+import heapq
+import itertools
 import logging
 import os
 import socket
 import threading
+import time
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Final, Self
@@ -39,23 +42,23 @@ class Call:
         #: Something of the request has left: the platform may act on it.
         self.was_sent = False
         self.has_expired = False
+        self.is_over = False
+        self._seconds = seconds
         self._lock = threading.Lock()
         # A duplicate of the descriptor: it stays ours when urllib3 closes or wraps the connection's own.
         self._twin: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
 
     def __enter__(self) -> Self:
         _local.call = self
-        self._timer.start()
+        _clock.add(self, self._seconds)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _local.call = None
-        self._timer.cancel()
         with self._lock:
+            self.is_over = True
             if self._twin is not None:
                 self._twin.close()
                 self._twin = None
@@ -68,11 +71,62 @@ class Call:
             if self.has_expired:
                 _cut(self._twin)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Cuts the connection, unless the call is over."""
         with self._lock:
+            if self.is_over:
+                return
             self.has_expired = True
             if self._twin is not None:
                 _cut(self._twin)
+
+
+class _Clock:
+    """One thread that ends the calls whose seconds are over; a timer a call would be a thread a call."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._numbers = itertools.count()
+        self._calls: list[tuple[float, int, Call]] = []
+        self._thread: threading.Thread | None = None
+
+    def add(self, call: Call, seconds: float) -> None:
+        """Ends the call after so many seconds, if it is not over by then."""
+        entry = (time.monotonic() + seconds, next(self._numbers), call)
+        with self._changed:
+            heapq.heappush(self._calls, entry)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="call-deadlines", daemon=True)
+                self._thread.start()
+            elif self._calls[0] is entry:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            self._next().expire()
+
+    def _next(self) -> Call:
+        """Waits for the next deadline."""
+        with self._changed:
+            while True:
+                while self._calls and self._calls[0][2].is_over:
+                    heapq.heappop(self._calls)
+                left = self._calls[0][0] - time.monotonic() if self._calls else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._calls)[2]
+                self._changed.wait(left)
+
+
+_clock = _Clock()
+
+
+def _begin_anew() -> None:
+    """Gives a forked process a clock of its own: threads do not survive a fork."""
+    global _clock
+    _clock = _Clock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _cut(connected: socket.socket) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import connection
 
 from channels.connectors.base import Address
+from config.database import NEED_NOT_LAST
 
 #: Seconds; more than twice what all calls of one batch may take together.
 LEASE_SECONDS: Final = 40.0
@@ -49,7 +50,8 @@ class Lease:
 
 
 # Each lane is walked in the order of the partial index `listing_level_due`. Rows that somebody else holds are
-# skipped, so that two senders never wait for each other. After a failure a listing goes in smaller and
+# skipped, so that two senders never wait for each other. A lease that a crash of the server takes back is held by
+# nobody: results are written under its token only. After a failure a listing goes in smaller and
 # smaller company, until the one that spoils the others' call is alone.
 _LEASE: Final = """
 WITH waiting AS MATERIALIZED (
@@ -92,9 +94,11 @@ SET is_outcome_unknown = level.is_outcome_unknown OR level.lease_token IS NOT NU
     leased_until = clock_timestamp() + make_interval(secs => %(seconds)s)
 FROM chosen, channels_listing listing, channels_channellocation place
 WHERE level.id = chosen.id AND listing.id = level.listing_id AND place.id = level.channel_location_id
+  AND {need_not_last}
 RETURNING level.id, listing.external_id, listing.parent_external_id, place.external_id, listing.data,
           level.wanted, level.attempts, level.is_outcome_unknown
 """
+_LEASE_SQL: Final = _LEASE.format(need_not_last=NEED_NOT_LAST)
 
 
 def lease(channel_id: int, *, size: int, by_parent: bool = False, oldest_first: bool = False) -> Lease | None:
@@ -114,7 +118,7 @@ def lease(channel_id: int, *, size: int, by_parent: bool = False, oldest_first: 
         "seconds": LEASE_SECONDS,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_LEASE, parameters)
+        cursor.execute(_LEASE_SQL, parameters)
         levels = sorted((_leased(row) for row in cursor.fetchall()), key=lambda level: level.id)
     return Lease(channel_id, token, tuple(levels)) if levels else None
 
@@ -156,14 +160,18 @@ WITH held AS (
 UPDATE channels_listinglevel level
 SET sent_quantity = held.quantity, sent_at = clock_timestamp()
 FROM held
-WHERE level.id = held.id
+WHERE level.id = held.id AND {need_not_last}
 """
+_NOTE_SENT_SQL: Final = _NOTE_SENT.format(need_not_last=NEED_NOT_LAST)
 
 
 def note_sent(lease: Lease, quantities: dict[int, int]) -> None:
     """Notes numbers before they are sent: the shop may echo them before it answers."""
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE_SENT, [list(quantities), list(quantities.values()), lease.token])
+        cursor.execute(
+            _NOTE_SENT.format(need_not_last=NEED_NOT_LAST),
+            [list(quantities), list(quantities.values()), lease.token],
+        )
 
 
 _GIVE_BACK: Final = """
@@ -186,21 +194,3 @@ def give_back(lease: Lease, ids: Collection[int] | None = None, *, pause: float 
     chosen = [level.id for level in lease.levels] if ids is None else sorted(ids)
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_BACK, [lease.token, chosen, float(pause), float(pause)])
-
-
-_CHANNELS_DUE: Final = """
-SELECT channel.id FROM channels_channel channel
-WHERE channel.is_active AND NOT channel.is_paused AND EXISTS (
-    SELECT FROM channels_listinglevel level
-    WHERE level.channel_id = channel.id AND level.wanted > level.done AND level.dead_at IS NULL
-      AND coalesce(level.leased_until < clock_timestamp(), true)
-      AND coalesce(level.next_attempt_at <= clock_timestamp(), true)
-)
-"""
-
-
-def channels_due() -> list[int]:
-    """Returns the ids of the channels that have something to be told now."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CHANNELS_DUE)
-        return [identity for (identity,) in cursor.fetchall()]

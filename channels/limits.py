@@ -10,6 +10,7 @@ from typing import Final
 from django.db import connection
 
 from channels.connectors.base import LimitReading, RateLimit
+from config.database import NEED_NOT_LAST
 
 #: The share of each bucket that ordinary callers leave to those with priority: what has waited longest.
 PRIORITY_SHARE: Final = 0.1
@@ -27,6 +28,7 @@ FROM clock
 WHERE channel_id = %(channel)s AND name = %(name)s
   AND coalesce(blocked_until <= clock.now, true)
   AND {level} >= {needed}
+  AND {may_be_lost}
 RETURNING tokens
 """
 
@@ -63,10 +65,12 @@ SET capacity = coalesce(%(capacity)s::float, capacity),
     blocked_until = greatest(blocked_until, clock.now + make_interval(secs => %(blocked_for)s::float)),
     updated_at = greatest(updated_at, clock.now)
 FROM clock
-WHERE channel_id = %(channel)s AND name = %(name)s
+WHERE channel_id = %(channel)s AND name = %(name)s AND {may_be_lost}
 """
 
 _EXPRESSIONS: Final = {
+    # A crash gives back what was spent in its last moments; the platform's answers correct that as all else.
+    "may_be_lost": NEED_NOT_LAST,
     "level": (
         "least(capacity, tokens + refill_per_second"
         " * greatest(extract(epoch FROM clock.now - updated_at)::float, 0))"

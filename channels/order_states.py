@@ -45,8 +45,13 @@ def is_newer(key: StateKey, kept: StateKey) -> bool:
 
 
 def contradicts(key: StateKey, kept: StateKey) -> bool:
-    """Tells whether two states claim the same instant with different content."""
-    return bool(kept) and key[0] == kept[0] and key[-1] != kept[-1]
+    """Tells whether two states claim the same instant with different content.
+
+    One that counts the same and only says more or less of it (a webhook's body, a poll's answer) does not.
+    """
+    if not kept or key[0] != kept[0] or key[-1] == kept[-1]:
+        return False
+    return key[1:5] != kept[1:5] or key[5] == kept[5]
 
 
 def _substance(line: OrderLineState) -> list[Any]:

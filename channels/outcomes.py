@@ -1,18 +1,19 @@
 """Writes down what became of pushes: the levels under their lease's token, and the push log."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from channels.connectors.base import ItemOutcome
 from channels.leases import Lease, Leased
-from channels.models import Push
 from channels.models.outbound import PushOutcome
+from config.database import NEED_NOT_LAST
 
 #: An accepted push that was not confirmed by then counts as unknown.
 FOLLOW_SECONDS: Final = 600.0
@@ -65,7 +66,7 @@ class Told:
 
 # Own orders applied since the number was computed have lowered `expected` already; moving it by the
 # difference between the target and what was expected then keeps them. Locked by id, as everywhere.
-_SETTLE: Final = """
+_HELD: Final = """
 WITH told AS (
     SELECT * FROM unnest(
         %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[],
@@ -82,6 +83,9 @@ WITH told AS (
     ORDER BY level.id
     FOR NO KEY UPDATE OF level
 )
+"""
+
+_SETTLE: Final = """
 UPDATE channels_listinglevel level
 SET lease_token = CASE WHEN told.outcome = 'accepted' THEN level.lease_token END,
     leased_until = CASE WHEN told.outcome = 'accepted'
@@ -108,6 +112,32 @@ JOIN held ON held.id = told.id
 WHERE level.id = told.id
 """
 
+#: Outcomes and log are one statement. A crash of the server that takes both back leaves a lease that expires, and
+#: with it an unknown outcome, which is looked at again.
+_LOG: Final = """
+INSERT INTO channels_push (
+    channel_id, finished_at, listing_level_id, call_id, wanted, target, quantity, compared_with, outcome,
+    waterfall, tracking_id, error, computed_at
+)
+SELECT %s, %s, attempt.*
+FROM unnest(
+    %s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
+    %s::jsonb[], %s::text[], %s::text[], %s::timestamptz[]
+) AS attempt
+"""
+
+_SETTLE_SQL: Final = _HELD + _SETTLE
+_WRITE: Final = """
+{held}, settled AS (
+    {settle}
+    RETURNING level.id
+), logged AS (
+    {log}
+)
+SELECT count(*) FROM settled WHERE {need_not_last}
+"""
+_WRITE_SQL: Final = _WRITE.format(held=_HELD, settle=_SETTLE, log=_LOG, need_not_last=NEED_NOT_LAST)
+
 
 def write_outcomes(lease: Lease, told: Sequence[Told], *, log: Sequence[Told] = ()) -> int:
     """Writes the outcomes of leased listing levels; returns how many were still under the lease.
@@ -115,15 +145,22 @@ def write_outcomes(lease: Lease, told: Sequence[Told], *, log: Sequence[Told] = 
     `log` are earlier attempts of the same batch, which only the push log shows. Where a lease has been lost
     meanwhile, only the log is written: somebody else decides on the level now.
     """
-    with transaction.atomic():
-        written = settle(lease, told) if told else 0
-        Push.objects.bulk_create(_log_row(lease, each) for each in (*log, *told))
-    return written
+    rows = [*log, *told]
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE_SQL, [*_columns(told), lease.token, FOLLOW_SECONDS, *_log_columns(lease, rows)])
+        (written,) = cursor.fetchone()
+    return int(written)
 
 
 def settle(lease: Lease, told: Sequence[Told]) -> int:
     """Writes outcomes to the listing levels alone; returns how many were still under the lease."""
-    columns: list[Any] = [
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE_SQL, [*_columns(told), lease.token, FOLLOW_SECONDS])
+        return int(cursor.rowcount)
+
+
+def _columns(told: Sequence[Told]) -> list[Any]:
+    return [
         [each.level.id for each in told],
         [each.level.wanted for each in told],
         [each.outcome.value for each in told],
@@ -137,28 +174,25 @@ def settle(lease: Lease, told: Sequence[Told]) -> int:
         [each.limit for each in told],
         [_error(each) for each in told],
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_SETTLE, [*columns, lease.token, FOLLOW_SECONDS])
-        return int(cursor.rowcount)
+
+
+def _log_columns(lease: Lease, rows: Sequence[Told]) -> list[Any]:
+    return [
+        lease.channel_id,
+        timezone.now(),
+        [each.level.id for each in rows],
+        [each.call_id for each in rows],
+        [each.level.wanted for each in rows],
+        [each.target for each in rows],
+        [each.quantity for each in rows],
+        [each.compared_with for each in rows],
+        [each.outcome.value for each in rows],
+        [json.dumps(list(each.waterfall)) for each in rows],
+        [each.tracking_id[:200] for each in rows],
+        [_error(each) for each in rows],
+        [each.computed_at for each in rows],
+    ]
 
 
 def _error(told: Told) -> str:
     return "" if told.is_done else (told.error or told.outcome.label)[:2000]
-
-
-def _log_row(lease: Lease, told: Told) -> Push:
-    return Push(
-        channel_id=lease.channel_id,
-        listing_level_id=told.level.id,
-        call_id=told.call_id,
-        wanted=told.level.wanted,
-        target=told.target,
-        quantity=told.quantity,
-        compared_with=told.compared_with,
-        outcome=told.outcome,
-        waterfall=list(told.waterfall),
-        tracking_id=told.tracking_id[:200],
-        error=_error(told),
-        computed_at=told.computed_at,
-        finished_at=timezone.now(),
-    )

@@ -7,6 +7,7 @@ lost its lease stops.
 
 import random
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,7 +18,7 @@ from django.db.models.functions import Mod
 from django.utils import timezone
 
 from channels import breaker
-from channels.connectors.base import Connector, OrderPage
+from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
 from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_interval
@@ -78,8 +79,24 @@ def _apply_page(channel: Channel, page: OrderPage) -> None:
     arrived_at = timezone.now()
     for state in page.orders:
         _apply(channel, state, arrived_at)
-    for external_id in page.hints:
+    for external_id in (*page.hints, *_news(channel, page.glimpses)):
         hint(channel, external_id, arrived_at=arrived_at)
+
+
+def _news(channel: Channel, glimpses: Sequence[OrderGlimpse]) -> list[str]:
+    """Returns the orders that are not as we know them."""
+    if not glimpses:
+        return []
+    lines = ChannelOrderLine.objects.filter(
+        order__channel=channel, order__external_id__in=[glimpse.external_id for glimpse in glimpses]
+    ).values_list("order__external_id", "external_id", "quantity", "cancelled", "fulfilled")
+    known = {(order_id, line_id): tuple(counts) for order_id, line_id, *counts in lines}
+    return [
+        glimpse.external_id
+        for glimpse in glimpses
+        if not glimpse.lines
+        or any(known.get((glimpse.external_id, line)) != counts for line, counts in glimpse.lines.items())
+    ]
 
 
 def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:

@@ -25,12 +25,12 @@ from channels.connectors import CONNECTORS
 from channels.crew import Crew
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
-from channels.feeds import channels_with_due_feeds, ensure_feeds, lease_due_feed, postpone
-from channels.leases import channels_due
+from channels.feeds import ensure_feeds, lease_due_feed, postpone
 from channels.models import Channel
 from channels.propagation import Propagation
 from channels.pushes import WAKE_UP
 from channels.sending import push_batch
+from channels.survey import survey
 from config import heartbeat
 from config.notify import Listener
 from inventory.errors import StockBusy
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between sweeps: what a lost wake-up costs.
 SWEEP: Final = 1.0
+#: Seconds between two surveys: what comes together is looked at together.
+SURVEY_PAUSE: Final = 0.02
 #: Seconds given to calls in progress when the process is asked to end.
 PATIENCE: Final = 1.5
 #: Orders fetched in one turn of a channel.
@@ -87,6 +89,7 @@ class Pusher:
         self._is_tidying = False
         self._is_survey_due = True
         self._swept_at = -SWEEP
+        self._surveyed_at = -SWEEP
 
     def stop(self) -> None:
         """Has `run` end; safe in a signal handler."""
@@ -120,7 +123,7 @@ class Pusher:
             if time.monotonic() - self._swept_at >= SWEEP:
                 self._swept_at = time.monotonic()
                 self._sweep()
-            if self._is_survey_due:
+            if self._is_survey_due and self._seconds_to_survey() <= 0:
                 self._is_survey_due = False
                 self._survey()
         except (DatabaseError, InterfaceError) as error:
@@ -132,6 +135,8 @@ class Pusher:
     def _wait(self) -> None:
         """Waits for something to happen, a sweep to be due, or a rest to be over."""
         rests = [seconds for desk in self._desks.values() for seconds in desk.seconds_to_rest()]
+        if self._is_survey_due:
+            rests.append(self._seconds_to_survey())
         timeout = min([self._swept_at + SWEEP - time.monotonic(), *rests])
         try:
             self._handle(self._events.get(timeout=max(timeout, 0.001)))
@@ -166,25 +171,33 @@ class Pusher:
             self._desks |= {channel_id: Desk(channel_id) for channel_id in new}
             self._turns.extend(sorted(new))
         for channel_id, kind in kinds.items():
-            self._desks[channel_id].limit = min(CONNECTORS[kind].capabilities.concurrency, share)
+            able = CONNECTORS[kind].capabilities
+            self._desks[channel_id].limit = min(able.concurrency, share)
+            self._desks[channel_id].gathers = able.gathers_pushes
         if not self._is_tidying:
             self._is_tidying = True
             self._crew.submit(self._tidy)
 
+    def _seconds_to_survey(self) -> float:
+        return self._surveyed_at + SURVEY_PAUSE - time.monotonic()
+
     def _survey(self) -> None:
         """Asks what is due."""
-        for channel_id, state in breaker.states().items():
-            if channel_id in self._desks:
-                self._desks[channel_id].breaker = state
-        due = {
-            Job.PUSH: channels_due(),
-            Job.POLL: channels_with_due_feeds(),
-            Job.FETCH: fetching.channels_with_due_fetches(),
-            Job.FOLLOW: following.channels_to_follow(),
-        }
-        for job, channel_ids in due.items():
-            for desk in (self._desks[each] for each in channel_ids if each in self._desks):
-                desk.ask(job)
+        self._surveyed_at = time.monotonic()
+        for channel_id, due in survey().items():
+            if channel_id not in self._desks:
+                continue
+            desk = self._desks[channel_id]
+            desk.breaker = due.breaker
+            asked = {
+                Job.PUSH: due.pushes,
+                Job.POLL: due.polls,
+                Job.FETCH: due.fetches,
+                Job.FOLLOW: due.follows,
+            }
+            for job, is_due in asked.items():
+                if is_due:
+                    desk.ask(job)
 
     def _give_out(self) -> None:
         """Begins jobs while there is room, one a channel and round."""

@@ -9,6 +9,7 @@ from channels import breaker, deliveries, fetching, mapping, observations, polli
 from channels.accounts import open_connector
 from channels.errors import ConnectorError
 from channels.models import Channel
+from channels.survey import survey
 from config.jobs import wake
 from inventory.errors import StockBusy
 from inventory.models import Merchant
@@ -51,7 +52,7 @@ def _wait_for_postponed() -> bool:
 
 def fetch_hinted(channel_id: int = 0) -> int:
     """Fetches the orders that hints named, of one channel or (0) of all; returns how many calls were made."""
-    channel_ids = [channel_id] if channel_id else fetching.channels_with_due_fetches()
+    channel_ids = [channel_id] if channel_id else [each for each, due in survey().items() if due.fetches]
     return sum(_fetch(each) for each in channel_ids)
 
 
@@ -107,6 +108,7 @@ def sweep() -> None:
     """Wakes whatever is due: a wake-up may have been lost."""
     polling.ensure_feeds()
     wake("channels.tasks.process_deliveries")
-    for channel_id in fetching.channels_with_due_fetches():
-        wake("channels.tasks.fetch_hinted", channel_id)
+    for channel_id, due in survey().items():
+        if due.fetches:
+            wake("channels.tasks.fetch_hinted", channel_id)
     wake("channels.tasks.apply_mapped")

@@ -23,6 +23,10 @@ SESSION_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "60s",
 }
 
+#: A condition for the WHERE of a single statement outside a transaction whose effect may be lost in a crash of the
+#: server: its commit does not wait for the disk.
+NEED_NOT_LAST: Final = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
+
 #: Options that Django keeps for itself and libpq does not know.
 _DJANGO_OPTIONS: Final = frozenset(
     {"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"}

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_q.conf import Conf
 from django_q.humanhash import uuid as random_id
 
+from config.database import NEED_NOT_LAST
 from config.notify import notify_after_commit
 
 CHANNEL: Final = "onecount_jobs"
@@ -20,19 +21,19 @@ CHANNEL: Final = "onecount_jobs"
 _SALT: Final = "onecount.wake"
 _PREFIX: Final = "wake "
 
-# A wake-up may be lost in a crash, so that its commit need not wait for the disk: set_config(…, true) holds
-# for this statement's transaction alone.
+# A wake-up may be lost in a crash.
 _ENQUEUE_ONCE: Final = """
     INSERT INTO django_q_ormq (key, payload, lock)
     SELECT queued.key, queued.payload, clock_timestamp()
     FROM (SELECT %(key)s::text AS key, %(payload)s::text AS payload) AS queued
-    WHERE set_config('synchronous_commit', 'off', true) IS NOT NULL
+    WHERE {need_not_last}
       AND NOT EXISTS (
         SELECT FROM django_q_ormq AS other
         WHERE md5(other.payload) = md5(queued.payload) AND other.payload = queued.payload
           AND other.key = queued.key AND other.lock <= clock_timestamp()
       )
 """
+_ENQUEUE_ONCE_SQL: Final = _ENQUEUE_ONCE.format(need_not_last=NEED_NOT_LAST)
 
 
 def wake(task_path: str, *args: int) -> None:
@@ -47,7 +48,9 @@ def wake(task_path: str, *args: int) -> None:
 
 def _enqueue_once(payload: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_ENQUEUE_ONCE, {"key": Conf.CLUSTER_NAME, "payload": payload})
+        cursor.execute(
+            _ENQUEUE_ONCE.format(need_not_last=NEED_NOT_LAST), {"key": Conf.CLUSTER_NAME, "payload": payload}
+        )
     notify_after_commit(CHANNEL)
 
 

@@ -51,6 +51,8 @@ class Capabilities:
     largest_quantity: int | None = None
     #: Calls at the same time.
     concurrency: int = 4
+    #: Any listings fit into one call, so that pushes gather for a moment under load.
+    gathers_pushes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,15 @@ class InboundMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderGlimpse:
+    """What a list says of an order: enough to see whether it is as we know it already."""
+
+    external_id: str
+    #: Units ordered, cancelled and fulfilled of each line that the list names, by the platform's id.
+    lines: Mapping[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class OrderPage:
     """One page of an incremental order feed."""
 
@@ -138,6 +149,8 @@ class OrderPage:
     #: Where to go on; stored, and opaque to the engine. Applied only after the page was applied.
     cursor: str = ""
     has_more: bool = False
+    #: Orders of which a little is known; those that we know otherwise are fetched.
+    glimpses: tuple[OrderGlimpse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,11 @@ class ListingLevel(models.Model):
                 condition=Q(wanted__gt=F("done"), dead_at__isnull=True),
             ),
             models.Index(
+                fields=["channel"],
+                name="listing_level_leased",
+                condition=Q(lease_token__isnull=False),
+            ),
+            models.Index(
                 fields=["channel", "id"],
                 name="listing_level_dead",
                 condition=Q(dead_at__isnull=False),

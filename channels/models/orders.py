@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.lookups import IsNull
 
 from channels.models.channels import Channel, ChannelLocation
 from inventory.models import Variant
@@ -47,8 +48,10 @@ class ChannelOrder(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["next_fetch_at"],
-                name="order_fetch_due",
+                "channel",
+                IsNull(F("applied_at"), False),
+                "next_fetch_at",
+                name="order_fetch_is_due",
                 condition=Q(fetch_wanted__gt=F("fetched")),
             ),
             models.Index(

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from channels import breaker
-from channels.breaker import BreakerState, note_failure, note_success, state_of, states
+from channels.breaker import BreakerState, note_failure, note_success, state_of
 from channels.errors import (
     ConnectorError,
     Misconfigured,
@@ -18,6 +17,7 @@ from channels.errors import (
     Unsupported,
 )
 from channels.models import ChannelHealth
+from channels.survey import survey
 from tests.channels.shop import open_shop
 from tests.inventory.racing import race
 
@@ -44,9 +44,9 @@ def test_it_opens_at_the_third_failure_in_a_row_and_says_why() -> None:
     channel_id = new_channel_id()
     counts = [note_failure(channel_id, TransientError("Answered 503.")) for _ in range(2)]
     assert counts == [1, 2]
-    assert states()[channel_id] is BreakerState.CLOSED
+    assert survey()[channel_id].breaker is BreakerState.CLOSED
     assert note_failure(channel_id, OutcomeUnknown("No answer.")) == 3
-    assert states()[channel_id] is BreakerState.OPEN
+    assert survey()[channel_id].breaker is BreakerState.OPEN
     assert health(channel_id).breaker_reason == "No answer."
 
 
@@ -78,7 +78,7 @@ def test_pauses_double_up_to_a_limit_and_a_success_ends_them() -> None:
 def test_what_a_person_has_to_mend_opens_it_at_once(error: ConnectorError) -> None:
     channel_id = new_channel_id()
     note_failure(channel_id, error)
-    assert states()[channel_id] is BreakerState.OPEN
+    assert survey()[channel_id].breaker is BreakerState.OPEN
     assert pause(channel_id) > 20
 
 
@@ -129,4 +129,4 @@ def test_failures_of_calls_at_the_same_time_all_count_until_it_opens() -> None:
     channel_id = new_channel_id()
     counts = race([lambda: note_failure(channel_id, TransientError())] * 6)
     assert sorted(counts) == [1, 2, 3, 3, 3, 3]
-    assert breaker.states()[channel_id] is BreakerState.OPEN
+    assert survey()[channel_id].breaker is BreakerState.OPEN

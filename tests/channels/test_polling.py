@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from channels.connectors.base import OrderPage
 from channels.errors import Throttled, TransientError, Unauthorised
-from channels.fetching import channels_with_due_fetches, fetch_due
+from channels.fetching import fetch_due
 from channels.models import ChannelHealth, ChannelOrder, PollFeed
 from channels.orders import hint
 from channels.polling import LeaseLost, ask_for_poll, poll_feed, recheck_open_orders
+from channels.survey import survey
 from tests.channels.shop import NOON, Shop, line, open_shop, order
 from tests.channels.simple_platform import Book, SimpleConnector
 
@@ -126,12 +127,12 @@ def test_a_hinted_order_is_fetched_and_applied_once() -> None:
     shop = open_shop({"MUG": 9})
     hint(shop.channel, "1")
     hint(shop.channel, "1")
-    assert channels_with_due_fetches() == [shop.channel.pk]
+    assert survey()[shop.channel.pk].fetches
     book = Book(orders={"1": order(line("MUG", 2), id="1")})
     assert fetch_due(shop.channel, SimpleConnector(book)) == 1
     assert shop.level("MUG") == (9, 2)
     assert book.calls == ["order 1"]
-    assert channels_with_due_fetches() == []
+    assert not survey()[shop.channel.pk].fetches
 
 
 def test_an_order_that_the_platform_no_longer_has_is_deleted() -> None:
@@ -182,7 +183,7 @@ def test_the_answer_to_a_contradiction_is_not_asked_for_again() -> None:
     hint(shop.channel, "1")
     fetch_due(shop.channel, connector)
     assert shop.level("MUG") == (9, 3)
-    assert channels_with_due_fetches() == []
+    assert not survey()[shop.channel.pk].fetches
 
 
 def test_an_order_open_for_long_is_looked_up_within_a_week() -> None:

@@ -14,12 +14,13 @@ from pytest_django import Settings
 from channels.accounts import open_connector
 from channels.connectors.base import ItemOutcome, PushItem, PushResult
 from channels.errors import OutcomeUnknown, Rejected, Throttled, TransientError, Unauthorised
-from channels.following import channels_to_follow, follow
+from channels.following import follow
 from channels.models import ChannelHealth, Listing, ListingLevel, PollFeed, Push
 from channels.models.listings import Lane
 from channels.orders import apply_state
 from channels.pushes import mark_listing_levels, replay
 from channels.sending import send
+from channels.survey import survey
 from inventory.ledger import Context
 from inventory.stock import AdjustmentLine, StockLine, adjust, receive
 from tests.channels.shop import Shop, line, open_shop, order
@@ -153,7 +154,7 @@ def test_accepted_is_not_told_and_holds_the_level_until_its_end_is_known(
     assert outcomes(level) == ["accepted"]
     mark(level)
     assert tell(shop).count == 0
-    assert channels_to_follow() == [shop.channel.pk]
+    assert survey()[shop.channel.pk].follows
     connector = open_connector(shop.channel)
     assert follow(shop.channel.pk, connector) == 0
     shelves.numbers[listing.external_id, ""] = 9

@@ -1,8 +1,8 @@
 """bol orders: the list says which have changed, the detail says what they are.
 
 The list is a sliding window of minutes (up to an hour) or single days (up to three months), newest first, fifty an
-answer and without a total: it is read until a short page. It names no offers, so that every order on it is a hint.
-Orders seen by the poll before, and not changed since, are left out.
+answer and without a total: it is read until a short page. It names no offers, so that an order on it is a glimpse:
+fetched where it is not as we know it. Orders seen by the poll before, and not changed since, are left out.
 """
 
 import json
@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any, Final
 from urllib.parse import quote
 
-from channels.connectors.base import OrderPage
+from channels.connectors.base import OrderGlimpse, OrderPage
 from channels.connectors.bol.api import NotThere, RetailerApi
 from channels.connectors.bol.offers import FULFILLED_BY_BOL, is_fulfilled_by_bol
 from channels.connectors.messages import (
@@ -122,9 +122,30 @@ def fetch_orders(api: RetailerApi, cursor: str) -> OrderPage:
     feed = Feed.load(cursor).begin()
     answer = api.read("/retailer/orders", feed.parameters(), bucket=_LIST)
     orders = read_objects(answer.body, "orders")
-    hints = tuple(read_id(order, "orderId") for order in orders if _is_news(order, feed.since - OVERLAP))
+    glimpses, hints = [], []
+    for order in (each for each in orders if _is_news(each, feed.since - OVERLAP)):
+        try:
+            glimpses.append(_glimpse(order))
+        except BadMessage:
+            hints.append(read_id(order, "orderId"))
     kept = feed.behind(answer.answered_at, is_last_page=len(orders) < PAGE_SIZE)
-    return OrderPage((), hints, kept.dump(), has_more=bool(kept.days or kept.minutes))
+    has_more = bool(kept.days or kept.minutes)
+    return OrderPage((), tuple(hints), kept.dump(), has_more=has_more, glimpses=tuple(glimpses))
+
+
+def _glimpse(order: Mapping[str, Any]) -> OrderGlimpse:
+    """Reads what the list says of an order; what bol fulfils itself is not ours to follow."""
+    items = read_objects(order, "orderItems")
+    lines = {
+        read_id(item, "orderItemId"): (
+            read_count(item, "quantity"),
+            read_count(item, "quantityCancelled"),
+            read_count(item, "quantityShipped"),
+        )
+        for item in items
+        if item.get("fulfilmentMethod") != FULFILLED_BY_BOL
+    }
+    return OrderGlimpse(read_id(order, "orderId"), lines)
 
 
 def _is_news(order: Mapping[str, Any], known_until: datetime) -> bool:

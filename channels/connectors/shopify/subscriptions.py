@@ -20,8 +20,10 @@ TOPICS: Final = (
     "INVENTORY_LEVELS_UPDATE",
     "INVENTORY_LEVELS_CONNECT",
     "INVENTORY_LEVELS_DISCONNECT",
+    # Not PRODUCTS_UPDATE: it comes with every sale and every push, and says nothing that these do not.
+    "INVENTORY_ITEMS_CREATE",
+    "INVENTORY_ITEMS_DELETE",
     "PRODUCTS_CREATE",
-    "PRODUCTS_UPDATE",
     "PRODUCTS_DELETE",
     "APP_UNINSTALLED",
 )

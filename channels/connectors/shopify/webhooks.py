@@ -259,6 +259,14 @@ def _level(payload: Mapping[str, Any]) -> list[ChannelEvent]:
     ]
 
 
+def _item(payload: Mapping[str, Any]) -> list[ChannelEvent]:
+    return [ListingChanged(messages.read_id(payload, "id"))]
+
+
+def _deleted_item(payload: Mapping[str, Any]) -> list[ChannelEvent]:
+    return [ListingChanged(messages.read_id(payload, "id"), is_deleted=True)]
+
+
 def _product(payload: Mapping[str, Any]) -> list[ChannelEvent]:
     return [ListingChanged(messages.read_id(payload, "id"))]
 
@@ -289,6 +297,8 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[ChannelEvent]]]]
     "inventory_levels/update": _level,
     "inventory_levels/connect": _level,
     "inventory_levels/disconnect": _level,
+    "inventory_items/create": _item,
+    "inventory_items/delete": _deleted_item,
     "products/create": _product,
     "products/update": _product,
     "products/delete": _deleted_product,

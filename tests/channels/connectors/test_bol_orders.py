@@ -115,7 +115,8 @@ def poll(connector: Connector, cursor: str = "") -> tuple[list[str], str]:
     while True:
         page = connector.fetch_orders(cursor)
         assert page.orders == ()
-        hints += page.hints
+        assert page.hints == ()
+        hints += [glimpse.external_id for glimpse in page.glimpses]
         cursor = page.cursor
         if not page.has_more:
             return hints, cursor

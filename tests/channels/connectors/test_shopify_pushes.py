@@ -204,7 +204,7 @@ def test_more_units_than_there_are_cannot_be_cancelled(
 
 def test_missing_subscriptions_are_found_and_created(shop: ShopifySandbox, shopify: ShopifyConnector) -> None:
     url = "https://stock.example.com/webhooks/x/"
-    assert len(shopify.audit_webhooks(url)) == 15
+    assert len(shopify.audit_webhooks(url)) == 16
     assert shopify.register_webhooks(url) == {}
     assert shopify.audit_webhooks(url) == []
     created = shop.requests["graphql webhookSubscriptionCreate"]
@@ -228,4 +228,4 @@ def test_a_subscription_that_was_deleted_or_narrowed_is_mended(
 
 def test_subscriptions_of_others_are_left_alone(shop: ShopifySandbox, shopify: ShopifyConnector) -> None:
     shopify.register_webhooks("https://other.example.com/hook")
-    assert len(shopify.audit_webhooks("https://stock.example.com/webhooks/x/")) == 15
+    assert len(shopify.audit_webhooks("https://stock.example.com/webhooks/x/")) == 16
