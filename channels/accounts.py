@@ -1,5 +1,6 @@
 """From a channel's row to a connector that speaks for it."""
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +19,32 @@ from config.logs import register_secret
 
 #: Seconds after which a call is given up, waiting for its turn included.
 DEADLINE: Final = 20.0
+#: How long a process may go by a channel as it was: what people change takes effect after this.
+CHANNEL_MEMORY_SECONDS: Final = 1.0
+
+_remembered: dict[int, tuple[float, Channel]] = {}
+
+
+def channel_of(channel_id: int) -> Channel | None:
+    """Returns the active channel of this id, remembered for a moment; None where there is none.
+
+    Whether it is paused or off is asked again where it counts: in the lease of what is to be told.
+    """
+    remembered_at, channel = _remembered.get(channel_id, (0.0, None))
+    now = time.monotonic()
+    if channel is not None and now - remembered_at < CHANNEL_MEMORY_SECONDS:
+        return channel
+    channel = Channel.objects.filter(pk=channel_id, is_active=True).first()
+    if channel is None:
+        _remembered.pop(channel_id, None)
+    else:
+        _remembered[channel_id] = (now, channel)
+    return channel
+
+
+def forget_channels() -> None:
+    """Has this process read every channel anew."""
+    _remembered.clear()
 
 
 def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bool = False) -> Connector:

@@ -9,6 +9,7 @@ when (`channels.limits`). A breaker would hold back the other kinds too, decreas
 """
 
 import random
+import time
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final
@@ -78,6 +79,11 @@ _NOTE_FAILURE_SQL: Final = _NOTE_FAILURE.format(
 )
 
 
+#: When this process last noted that a channel works, by (channel, push); a failure forgets it.
+_noted_at: dict[tuple[int, bool], float] = {}
+_RESOLUTION: Final = 1.0
+
+
 class BreakerState(Enum):
     """What may go out to a channel."""
 
@@ -109,6 +115,7 @@ def note_failure(channel_id: int, error: ConnectorError) -> int:
     """
     if not concerns_channel(error):
         return 0
+    forget_success(channel_id)
     needs_person = isinstance(error, PermanentError)
     retry_after = error.retry_after if isinstance(error, TransientError) else None
     parameters: dict[str, Any] = {
@@ -127,7 +134,17 @@ def note_failure(channel_id: int, error: ConnectorError) -> int:
     return int(row[0]) if row else 0
 
 
+def forget_success(channel_id: int) -> None:
+    """Has the next success of the channel written down, however soon it comes."""
+    _noted_at.pop((channel_id, False), None)
+    _noted_at.pop((channel_id, True), None)
+
+
 def note_success(channel_id: int, *, is_push: bool = False) -> None:
     """Closes the breaker and notes when the channel last worked, to the second."""
+    now = time.monotonic()
+    if now - _noted_at.get((channel_id, is_push), -_RESOLUTION) < _RESOLUTION:
+        return
+    _noted_at[channel_id, is_push] = now
     with connection.cursor() as cursor:
         cursor.execute(_NOTE_SUCCESS, {"channel": channel_id, "is_push": is_push})

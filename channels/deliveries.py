@@ -18,7 +18,7 @@ from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
 from channels import notices, observations, orders
-from channels.accounts import open_connector
+from channels.accounts import channel_of, open_connector
 from channels.connectors.base import Connector, InboundMessage, InboundRequest
 from channels.errors import BadMessage, ChannelError
 from channels.events import (
@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 _NOTICES: Final = (LevelObserved, ListingChanged, Ignored, UnknownEvent)
 #: Failures after which a delivery goes to the dead letters: about 50 minutes.
 LARGEST_ATTEMPTS: Final = 8
+_TASK: Final = "channels.tasks.process_deliveries"
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=15)
 #: Wait after somebody else held the rows; does not count as a failure.
@@ -61,9 +62,10 @@ RETURNING repeats = 0
 
 
 def accept(channel: Channel, request: InboundRequest) -> bool:
-    """Verifies a message, stores it once, and wakes a worker; returns whether it is new.
+    """Verifies a message, stores it once, and wakes a worker for orders; returns whether it is new.
 
-    It is durable when this returns. Raises `BadSignature` or `BadMessage`, and then nothing is stored.
+    Notices, which every sale and every push causes, wait for the next order or sweep. It is durable when this
+    returns. Raises `BadSignature` or `BadMessage`, and then nothing is stored.
     """
     connector = open_connector(channel)
     connector.verify(request)
@@ -71,7 +73,8 @@ def accept(channel: Channel, request: InboundRequest) -> bool:
     if read is None:
         return False
     is_new = _store(channel, *read, request)
-    wake("channels.tasks.process_deliveries")
+    if read[1] is DeliveryPriority.ORDER:
+        wake(_TASK)
     return is_new
 
 
@@ -148,6 +151,12 @@ def seconds_to_next_due() -> float | None:
     return max((due_at - timezone.now()).total_seconds(), 0.0) if due_at else None
 
 
+def wake_for_due() -> None:
+    """Wakes a worker where something waits: notices, or what lost its wake-up."""
+    if _due().exists():
+        wake(_TASK)
+
+
 def _process_next() -> int:
     with transaction.atomic():
         orders_first = _due().filter(priority=DeliveryPriority.ORDER).order_by("id")
@@ -155,6 +164,7 @@ def _process_next() -> int:
         delivery = orders_first.select_for_update(skip_locked=True).first()
         if delivery is None:
             return 0
+        delivery.channel = channel_of(delivery.channel_id) or delivery.channel
         _process(delivery)
         return 1
 
@@ -242,7 +252,7 @@ def replay(ids: Iterable[int]) -> int:
         state=DeliveryState.RECEIVED, attempts=0, next_attempt_at=None, processed_at=None, error=""
     )
     if replayed:
-        wake("channels.tasks.process_deliveries")
+        wake(_TASK)
     return replayed
 
 

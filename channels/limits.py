@@ -5,6 +5,7 @@ the second one sees what the first one left. (Reading first and writing then gra
 Time is the database's clock, read once a statement; it never runs backwards for a bucket.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection
@@ -29,7 +30,7 @@ WHERE channel_id = %(channel)s AND name = %(name)s
   AND coalesce(blocked_until <= clock.now, true)
   AND {level} >= {needed}
   AND {may_be_lost}
-RETURNING tokens
+RETURNING tokens, capacity, refill_per_second
 """
 
 _INSERT: Final = """
@@ -84,8 +85,30 @@ _WAIT_SQL: Final = _WAIT.format(**_EXPRESSIONS)
 _LEARN_SQL: Final = _LEARN.format(**_EXPRESSIONS)
 
 
-def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, priority: bool = False) -> float:
-    """Takes `cost` tokens and returns 0.0, or takes nothing and returns the seconds until a try is worth it.
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a bucket answered to a call that wants to go out."""
+
+    #: Seconds until a try is worth it; 0.0: the tokens are taken.
+    wait: float = 0.0
+    #: The bucket as it is then.
+    tokens: float = 0.0
+    capacity: float = 0.0
+    refill_per_second: float = 0.0
+
+    def is_corrected_by(self, reading: LimitReading, *, refund: float) -> bool:
+        """Tells whether an answer says anything else of the bucket than it knows."""
+        return (
+            refund != 0
+            or reading.blocked_for is not None
+            or reading.capacity not in (None, self.capacity)
+            or reading.refill_per_second not in (None, self.refill_per_second)
+            or (reading.tokens is not None and reading.tokens < self.tokens)
+        )
+
+
+def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, priority: bool = False) -> Grant:
+    """Takes `cost` tokens, or takes nothing and returns the seconds until a try is worth it.
 
     A bucket that is new starts full, as `declared`. With `priority` the share that ordinary callers leave may
     be taken as well. Call it outside transactions: the row stays locked until the commit.
@@ -101,12 +124,12 @@ def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, pri
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_TAKE_SQL, parameters)
-            if cursor.fetchone():
-                return 0.0
+            if taken := cursor.fetchone():
+                return Grant(0.0, *map(float, taken))
             cursor.execute(_WAIT_SQL, parameters)
             row = cursor.fetchone()
             if row:
-                return float(row[0])
+                return Grant(float(row[0]))
             cursor.execute(_INSERT, parameters)
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from django.db import connection
 
 from channels.models import Channel, ChannelLocation
 
@@ -64,15 +67,21 @@ def places_of(channel: Channel, external_ids: Iterable[str] = ()) -> Places:
     return _read_places(channel)
 
 
+_PLACES: Final = """
+SELECT place.id, place.external_id, place.is_active,
+    coalesce(array_agg(source.location_id ORDER BY source.priority, source.id)
+        FILTER (WHERE location.is_active), '{}')
+FROM channels_channellocation place
+LEFT JOIN channels_channellocationsource source ON source.channel_location_id = place.id
+LEFT JOIN inventory_location location ON location.id = source.location_id
+WHERE place.channel_id = %s
+GROUP BY place.id
+ORDER BY place.id
+"""
+
+
 def _read_places(channel: Channel) -> Places:
-    rows = (
-        ChannelLocation.objects.filter(channel=channel)
-        .order_by("id", "sources__priority", "sources__id")
-        .values_list("id", "external_id", "is_active", "sources__location_id", "sources__location__is_active")
-    )
-    found: dict[tuple[int, str, bool], list[int]] = {}
-    for place_id, external_id, is_active, location_id, is_location_active in rows:
-        sources = found.setdefault((place_id, external_id, is_active), [])
-        if location_id is not None and is_location_active:
-            sources.append(location_id)
-    return Places([Place(*head, tuple(sources)) for head, sources in found.items()])
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACES, [channel.pk])
+        rows = cursor.fetchall()
+    return Places([Place(place_id, name, on, tuple(locations)) for place_id, name, on, locations in rows])

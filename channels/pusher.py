@@ -19,10 +19,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from channels import breaker, fetching, following, polling
-from channels.accounts import open_connector
+from channels.accounts import channel_of, open_connector
 from channels.breaker import BreakerState
 from channels.connectors import CONNECTORS
 from channels.crew import Crew
+from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.feeds import ensure_feeds, lease_due_feed, postpone
@@ -159,6 +160,8 @@ class Pusher:
                 is_probe = desk.breaker is not BreakerState.CLOSED
                 if done.has_failed or is_probe or (done.count and job is Job.POLL):
                     self._is_survey_due = True
+                    # At once: nothing may begin by what was known before.
+                    self._surveyed_at = -SWEEP
 
     def _sweep(self) -> None:
         self._is_survey_due = True
@@ -245,14 +248,15 @@ class Pusher:
         return Done(1)
 
     def _fetch(self, desk: Desk) -> Done:
-        channel = Channel.objects.filter(pk=desk.channel_id, is_active=True).first()
+        channel = channel_of(desk.channel_id)
         if channel is None:
             return Done()
         return Done(fetching.fetch_due(channel, open_connector(channel), limit=_FETCHES))
 
     def _follow(self, desk: Desk) -> Done:
-        channel = Channel.objects.get(pk=desk.channel_id)
-        following.follow(desk.channel_id, open_connector(channel))
+        channel = channel_of(desk.channel_id)
+        if channel is not None:
+            following.follow(desk.channel_id, open_connector(channel))
         # What is still open is asked after at the next sweep, not at once.
         return Done()
 
@@ -266,5 +270,6 @@ class Pusher:
     def _tidy(self) -> None:
         try:
             self._propagation.note()
+            wake_for_due()
         finally:
             self._events.put(_Tidied())

@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db import connection
 
 from channels import breaker
-from channels.accounts import open_connector
+from channels.accounts import channel_of, open_connector
 from channels.comparing import Decision, adopt, decide
 from channels.connectors.base import Connector, ItemOutcome, PushItem, PushResult
 from channels.desks import Done
@@ -21,7 +21,6 @@ from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Thro
 from channels.exposure import Exposure, exposures
 from channels.feeds import ask_for_poll
 from channels.leases import Lease, Leased, Turns, give_back, lease, note_sent
-from channels.models import Channel
 from channels.models.outbound import PushOutcome
 from channels.outcomes import OUTCOMES, Told, write_outcomes
 from channels.retries import CALL_SECONDS, after_call, after_item, jittered, within_reason
@@ -86,7 +85,7 @@ def push_batch(
     channel_id: int, turns: Turns, *, on_lease: Callable[[int], None] = lambda count: None
 ) -> Done:
     """Leases what is most urgent at a channel and tells it; `on_lease` hears how much that is, before it goes."""
-    channel = Channel.objects.filter(pk=channel_id, is_active=True, is_paused=False).first()
+    channel = channel_of(channel_id)
     if channel is None:
         return Done()
     oldest_first = turns.is_oldest_first()

@@ -16,6 +16,9 @@ EARLIEST_RENEWAL: Final = timedelta(seconds=60)
 #: How long to wait for another process that renews the same token.
 _PATIENCE: Final = "20s"
 
+#: Tokens as this process last read them, with the instant of renewal; one that is rejected is read anew.
+_remembered: dict[int, tuple[str, datetime]] = {}
+
 
 def current(channel_id: int, issue: Callable[[], IssuedToken], *, rejected: str = "") -> tuple[str, datetime]:
     """Returns the channel's token and when to renew it; asks `issue` for a new one where it is due.
@@ -23,6 +26,19 @@ def current(channel_id: int, issue: Callable[[], IssuedToken], *, rejected: str 
     A token equal to `rejected` is replaced. Processes that ask together cause one renewal: the others wait at
     the row and find the new token. Raises what `issue` raises, and `TransientError` when they wait too long.
     """
+    remembered = _remembered.get(channel_id)
+    if remembered and remembered[0] != rejected and timezone.now() < remembered[1]:
+        return remembered
+    _remembered[channel_id] = value = _current(channel_id, issue, rejected)
+    return value
+
+
+def forget_tokens() -> None:
+    """Has this process read every token anew."""
+    _remembered.clear()
+
+
+def _current(channel_id: int, issue: Callable[[], IssuedToken], rejected: str) -> tuple[str, datetime]:
     kept = AccessToken.objects.filter(channel_id=channel_id).first()
     if kept is not None and _is_good(kept, rejected):
         return _value(kept)

@@ -121,12 +121,12 @@ class HttpClient:
         parts = check_url(url)
         is_write = writes if writes is not None else method not in ("GET", "HEAD")
         ends_at = self._ends_at()
-        self._take_tokens(bucket, cost, ends_at)
+        grant = self._take_tokens(bucket, cost, ends_at)
         options = {"headers": headers, "params": params, "json": json, "data": data, "auth": auth}
         started = time.monotonic()
         try:
             answer = _exchange(method, url, options, is_write=is_write, seconds=ends_at - started)
-            self._learn(bucket, cost, answer)
+            self._learn(bucket, cost, grant, answer)
             _check_status(answer, parts, is_write=is_write)
         except ConnectorError as error:
             self._log("platform_call_failed", method, parts, started, reason=str(error))
@@ -153,16 +153,18 @@ class HttpClient:
         ends_at = time.monotonic() + self._deadline
         return ends_at if self._budget_ends_at is None else min(ends_at, self._budget_ends_at)
 
-    def _take_tokens(self, bucket: str, cost: float, ends_at: float) -> None:
+    def _take_tokens(self, bucket: str, cost: float, ends_at: float) -> limits.Grant:
         """Waits for the call's turn, but leaves time for the call itself. Raises `Throttled`."""
         declared = self._limits[bucket]
         started = time.monotonic()
         if started >= ends_at:
             raise Throttled(_TOO_LATE)
         latest = started + (ends_at - started) * _WAITING_SHARE
-        while wait := limits.spend(
-            self._channel_id, bucket, cost, declared=declared, priority=self._priority
-        ):
+        while True:
+            grant = limits.spend(self._channel_id, bucket, cost, declared=declared, priority=self._priority)
+            wait = grant.wait
+            if not wait:
+                return grant
             if time.monotonic() + wait > latest:
                 raise Throttled(
                     f"The limit {bucket} is used up for {wait:.1f} s; nothing was sent.", retry_after=wait
@@ -170,14 +172,15 @@ class HttpClient:
             # Those who wait together do not come back together.
             time.sleep(wait * random.uniform(1.0, 1.1))  # noqa: S311
 
-    def _learn(self, bucket: str, cost: float, answer: Answer) -> None:
+    def _learn(self, bucket: str, cost: float, grant: limits.Grant, answer: Answer) -> None:
         reading = self._read_limits(bucket, answer)
         if answer.status == 429:
             blocked_for = retry_after(answer) or _DEFAULT_BLOCK
             reading = LimitReading(tokens=0.0, blocked_for=blocked_for)
         if reading is not None:
             refund = 0.0 if reading.cost is None else cost - reading.cost
-            limits.learn(self._channel_id, bucket, reading, refund=refund)
+            if grant.is_corrected_by(reading, refund=refund):
+                limits.learn(self._channel_id, bucket, reading, refund=refund)
 
     def _log(self, event: str, method: str, parts: SplitResult, started: float, **facts: object) -> None:
         write = log.debug if event == "platform_call" else log.warning

@@ -3,8 +3,18 @@
 import pytest
 from pytest_django import Settings
 
+from channels import accounts, tokens, views
+
 
 @pytest.fixture(autouse=True)
 def platforms_on_this_machine(settings: Settings) -> None:
     """Lets connectors call simulated platforms on loopback, over http."""
     settings.ALLOW_LOOPBACK_PLATFORMS = True
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Has each test read channels and tokens anew: processes go by them for a moment, and ids come again."""
+    views.forget_channels()
+    accounts.forget_channels()
+    tokens.forget_tokens()

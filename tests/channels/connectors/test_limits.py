@@ -23,7 +23,7 @@ def bucket(channel: Channel) -> RateBucket:
 
 
 def take(channel: Channel, cost: float = 1.0, *, declared: RateLimit = STILL, priority: bool = True) -> float:
-    return limits.spend(channel.pk, "calls", cost, declared=declared, priority=priority)
+    return limits.spend(channel.pk, "calls", cost, declared=declared, priority=priority).wait
 
 
 def test_a_new_bucket_starts_full_as_declared(channel: Channel) -> None:

@@ -47,6 +47,7 @@ def test_a_token_is_renewed_before_it_expires(channel: Channel) -> None:
     assert kept.expires_at - renew_at == timedelta(seconds=60)
     platform = Platform(expires_in=299)
     AccessToken.objects.all().delete()
+    tokens.forget_tokens()
     _, renew_at = tokens.current(channel.pk, platform)
     assert timedelta(seconds=260) < renew_at - timezone.now() < timedelta(seconds=270)
 
@@ -72,12 +73,15 @@ def test_a_platform_that_issues_none_is_reported_and_the_old_token_stays(channel
     assert tokens.current(channel.pk, platform)[0] == "token-1"
 
 
-def test_a_known_token_costs_one_query(
+def test_a_known_token_costs_one_query_and_then_none(
     channel: Channel, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     platform = Platform()
     tokens.current(channel.pk, platform)
+    tokens.forget_tokens()
     with django_assert_num_queries(1):
+        tokens.current(channel.pk, platform)
+    with django_assert_num_queries(0):
         tokens.current(channel.pk, platform)
 
 
