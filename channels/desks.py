@@ -18,7 +18,7 @@ class Job(Enum):
     FOLLOW = "follow"
 
 
-#: Seconds between the beginnings of two pushes where one call takes many listings: under load they go together.
+#: Seconds until the next push after one that took all there was: what comes meanwhile goes together.
 _GATHERING: Final = 0.1
 #: Seconds after a job that could not even begin.
 _REST_AFTER_FAILURE: Final = 0.5
@@ -47,8 +47,6 @@ class Desk:
     channel_id: int
     #: Calls at the same time.
     limit: int = 1
-    #: Whether pushes are worth gathering for a moment.
-    gathers: bool = False
     breaker: BreakerState = BreakerState.CLOSED
     turns: Turns = field(default_factory=Turns)
     running: dict[Job, int] = field(default_factory=lambda: dict.fromkeys(Job, 0))
@@ -86,12 +84,15 @@ class Desk:
     def begin(self, job: Job) -> int:
         """Notes that a job begins; returns how often it had been asked for, for its `end`."""
         self.running[job] += 1
-        if job is Job.PUSH:
-            self.is_leasing = True
-            if self.gathers:
-                self.rests_until[job] = max(self.rests_until[job], time.monotonic() + _GATHERING)
+        self.is_leasing = self.is_leasing or job is Job.PUSH
         self.last = job
         return self.wanted[job]
+
+    def leased(self, *, is_full: bool) -> None:
+        """Notes that a push has chosen what to send; the next one gathers for a moment unless more is waiting."""
+        self.is_leasing = False
+        if not is_full:
+            self.rests_until[Job.PUSH] = max(self.rests_until[Job.PUSH], time.monotonic() + _GATHERING)
 
     def end(self, job: Job, done: Done, *, asked: int) -> None:
         """Notes what a job came to. One that found nothing forgets what was asked before it began, and no more."""

@@ -20,7 +20,7 @@ from config.database import NEED_NOT_LAST
 LEASE_SECONDS: Final = 40.0
 #: The share of all slots that goes to whatever has waited longest, so that increases arrive within a bound.
 FAIR_SHARE: Final = 10
-#: Where a call can only hold listings with one parent, this many of the most urgent are looked at.
+#: Where a call can only hold listings of one parent, this many of the most urgent are looked at.
 _PARENT_WINDOW: Final = 200
 
 
@@ -47,6 +47,8 @@ class Lease:
     channel_id: int
     token: uuid.UUID
     levels: tuple[Leased, ...] = ()
+    #: Whether it is as large as it may be, so that more may be due.
+    is_full: bool = False
 
 
 # Each lane is walked in the order of the partial index `listing_level_due`. Rows that somebody else holds are
@@ -80,12 +82,16 @@ WITH waiting AS MATERIALIZED (
     ) AS position
     FROM waiting
 ), head AS (
-    SELECT parent, attempts FROM ordered WHERE position = 1
+    SELECT attempts FROM ordered WHERE position = 1
+), with_parents AS (
+    SELECT ordered.*, dense_rank() OVER (ORDER BY first.position) AS parent_position
+    FROM ordered
+    JOIN (SELECT parent, min(position) AS position FROM ordered GROUP BY parent) first USING (parent)
 ), chosen AS (
-    SELECT ordered.id
-    FROM ordered, head
-    WHERE ordered.attempts = head.attempts AND (ordered.parent = head.parent OR NOT %(by_parent)s)
-    ORDER BY ordered.position
+    SELECT waiting.id
+    FROM with_parents waiting, head
+    WHERE waiting.attempts = head.attempts AND coalesce(waiting.parent_position <= %(parents)s::int, true)
+    ORDER BY waiting.position
     LIMIT (SELECT greatest(1, %(size)s::int >> least(2 * attempts, 30)) FROM head)
 )
 UPDATE channels_listinglevel level
@@ -101,18 +107,20 @@ RETURNING level.id, listing.external_id, listing.parent_external_id, place.exter
 _LEASE_SQL: Final = _LEASE.format(need_not_last=NEED_NOT_LAST)
 
 
-def lease(channel_id: int, *, size: int, by_parent: bool = False, oldest_first: bool = False) -> Lease | None:
+def lease(
+    channel_id: int, *, size: int, parents: int | None = None, oldest_first: bool = False
+) -> Lease | None:
     """Leases up to `size` due listing levels, most urgent first; None when nothing is due. Commits at once.
 
-    With `by_parent` all have the same parent product. A channel or place that is paused or off, and a listing
+    With `parents` they belong to so many parent products at most. A channel or place that is paused or off, and a listing
     that is off or not mapped, is told nothing.
     """
     token = uuid.uuid4()
     parameters: dict[str, Any] = {
         "channel": channel_id,
         "size": size,
-        "window": _PARENT_WINDOW if by_parent else size,
-        "by_parent": by_parent,
+        "window": size if parents is None else _PARENT_WINDOW,
+        "parents": parents,
         "oldest_first": oldest_first,
         "token": token,
         "seconds": LEASE_SECONDS,
@@ -120,7 +128,10 @@ def lease(channel_id: int, *, size: int, by_parent: bool = False, oldest_first: 
     with connection.cursor() as cursor:
         cursor.execute(_LEASE_SQL, parameters)
         levels = sorted((_leased(row) for row in cursor.fetchall()), key=lambda level: level.id)
-    return Lease(channel_id, token, tuple(levels)) if levels else None
+    if not levels:
+        return None
+    named = {level.address.parent_external_id for level in levels}
+    return Lease(channel_id, token, tuple(levels), len(levels) >= size or len(named) == parents)
 
 
 def _leased(row: tuple[Any, ...]) -> Leased:

@@ -27,6 +27,7 @@ from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.feeds import ensure_feeds, lease_due_feed, postpone
+from channels.leases import Lease
 from channels.models import Channel
 from channels.propagation import Propagation
 from channels.pushes import WAKE_UP
@@ -64,6 +65,8 @@ class _Leased:
     """A push has chosen what to send, and goes on."""
 
     desk: Desk
+    #: Whether it took as much as one push takes, so that more may wait.
+    is_full: bool
 
 
 class _Tidied:
@@ -152,8 +155,8 @@ class Pusher:
                 self._is_survey_due = True
             case _Tidied():
                 self._is_tidying = False
-            case _Leased(desk):
-                desk.is_leasing = False
+            case _Leased(desk, is_full):
+                desk.leased(is_full=is_full)
             case _Ended(desk, job, asked, done):
                 desk.end(job, done, asked=asked)
                 # A failure may have opened the breaker and a probe closed it; of two feeds one was read.
@@ -176,7 +179,6 @@ class Pusher:
         for channel_id, kind in kinds.items():
             able = CONNECTORS[kind].capabilities
             self._desks[channel_id].limit = min(able.concurrency, share)
-            self._desks[channel_id].gathers = able.gathers_pushes
         if not self._is_tidying:
             self._is_tidying = True
             self._crew.submit(self._tidy)
@@ -229,8 +231,8 @@ class Pusher:
             self._events.put(_Ended(desk, job, asked, done))
 
     def _push(self, desk: Desk) -> Done:
-        def leased(count: int) -> None:
-            self._events.put(_Leased(desk))
+        def leased(lease: Lease) -> None:
+            self._events.put(_Leased(desk, lease.is_full))
 
         return push_batch(desk.channel_id, desk.turns, on_lease=leased)
 

@@ -82,9 +82,9 @@ class _Batch:
 
 
 def push_batch(
-    channel_id: int, turns: Turns, *, on_lease: Callable[[int], None] = lambda count: None
+    channel_id: int, turns: Turns, *, on_lease: Callable[[Lease], None] = lambda lease: None
 ) -> Done:
-    """Leases what is most urgent at a channel and tells it; `on_lease` hears how much that is, before it goes."""
+    """Leases what is most urgent at a channel and tells it; `on_lease` hears what that is, before it goes."""
     channel = channel_of(channel_id)
     if channel is None:
         return Done()
@@ -96,12 +96,12 @@ def push_batch(
         return Done(has_failed=True)
     able = connector.capabilities
     leased = lease(
-        channel_id, size=able.push_batch_size, by_parent=able.batches_by_parent, oldest_first=oldest_first
+        channel_id, size=able.push_batch_size, parents=able.parents_in_push, oldest_first=oldest_first
     )
     if leased is None:
         return Done()
     turns.count(len(leased.levels), oldest_first=oldest_first)
-    on_lease(len(leased.levels))
+    on_lease(leased)
     return send(leased, connector)
 
 

@@ -36,8 +36,8 @@ class Capabilities:
     convention: Convention = Convention.EXCLUDES_OPEN_ORDERS
     #: A push may name the number it expects to replace.
     compare_and_set: bool = False
-    #: One call can only hold listings with the same parent (WooCommerce variations).
-    batches_by_parent: bool = False
+    #: Parent products in one push, where a call can only hold listings of one (WooCommerce variations).
+    parents_in_push: int | None = None
     #: The platform knows several locations.
     own_locations: bool = False
     order_webhooks: bool = False
@@ -51,8 +51,6 @@ class Capabilities:
     largest_quantity: int | None = None
     #: Calls at the same time.
     concurrency: int = 4
-    #: Any listings fit into one call, so that pushes gather for a moment under load.
-    gathers_pushes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

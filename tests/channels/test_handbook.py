@@ -18,12 +18,11 @@ HANDBOOK: Final = BASE_DIR / "channels" / "README.md"
 #: How the table names each capability, in the order of its rows.
 _NAMES: Final[Mapping[str, str]] = {
     "push_batch_size": "numbers in one push",
-    "gathers_pushes": "pushes gather for a tenth of a second under load",
     "concurrency": "calls at the same time",
     "poll_interval": "orders are polled every",
     "convention": "the shop's own number",
     "compare_and_set": "compare-and-set",
-    "batches_by_parent": "a push holds one parent product only",
+    "parents_in_push": "parent products in one push",
     "own_locations": "knows places",
     "order_webhooks": "order webhooks",
     "inventory_webhooks": "inventory webhooks",

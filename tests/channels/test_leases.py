@@ -68,9 +68,9 @@ def test_a_lease_holds_one_parent_where_a_call_can_only_hold_one() -> None:
     shop, levels = shop_with_due(6)
     for number, level in enumerate(levels):
         Listing.objects.filter(levels=level).update(parent_external_id=f"parent-{number % 2}")
-    assert ids(take_lease(shop.channel, by_parent=True)) == {level.pk for level in levels[0::2]}
-    assert ids(take_lease(shop.channel, by_parent=True)) == {level.pk for level in levels[1::2]}
-    assert lease(shop.channel.pk, size=10, by_parent=True) is None
+    assert ids(take_lease(shop.channel, parents=1)) == {level.pk for level in levels[0::2]}
+    assert ids(take_lease(shop.channel, parents=1)) == {level.pk for level in levels[1::2]}
+    assert lease(shop.channel.pk, size=10, parents=1) is None
 
 
 @pytest.mark.django_db

@@ -51,7 +51,6 @@ class ShopifyConnector(Connector):
     label = "Shopify"
     capabilities: ClassVar[Capabilities] = Capabilities(
         push_batch_size=stock.BATCH,
-        gathers_pushes=True,
         poll_interval=timedelta(minutes=5),
         compare_and_set=True,
         own_locations=True,

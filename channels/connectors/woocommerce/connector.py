@@ -40,7 +40,8 @@ class WooCommerceConnector(Connector):
         # Half of what the shop takes: an item costs it about 15 ms, and the batch holds up what comes after.
         push_batch_size=50,
         poll_interval=timedelta(minutes=5),
-        batches_by_parent=True,
+        # One call each, one after the other.
+        parents_in_push=4,
         order_webhooks=True,
         inventory_webhooks=True,
         manages_subscriptions=True,
