@@ -3,7 +3,8 @@
 Each listing level keeps `expected`: last confirmed, less the channel's own orders applied since. Where the
 shop shows less, something was sold there that has not been imported: that drop is left out of what is sent.
 Importing those orders then lowers `expected` and the target alike, and nothing has to be pushed for them.
-Where the shop shows more, nobody knows why, and the rise is not passed on.
+Where the shop shows more, nobody knows why, and the rise is not passed on: we write over it, and expect as much less,
+until an order that was put back explains it. A difference that nothing explains is looked at again (`look`).
 """
 
 from collections.abc import Mapping
@@ -108,3 +109,49 @@ def adopt(lease: Lease, shown: Mapping[int, int]) -> set[int]:
         doubtful = {identity for (identity,) in cursor.fetchall() if identity is not None}
         cursor.execute(_ADOPT_FIRST, parameters)
     return doubtful
+
+
+# A difference may be an order on its way to us, which will explain it. It is none when the shop shows the same
+# number against the same expectation after everything until then was imported: somebody wrote it by hand, or our own
+# call went over units that the shop had put back. From then on it is what is expected.
+_LOOK: Final = """
+WITH seen AS (
+    SELECT level.id, read.shown, read.shown <> level.expected AS differs,
+        coalesce(level.seen_quantity = read.shown AND level.seen_expected = level.expected, false) AS is_same,
+        EXISTS (
+            SELECT FROM channels_pollfeed feed
+            WHERE feed.channel_id = level.channel_id AND feed.name = 'orders'
+              AND feed.covered_until >= level.seen_at + make_interval(secs => %s)
+        ) AS is_covered
+    FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, shown)
+    JOIN channels_listinglevel level ON level.id = read.id
+    WHERE level.lease_token = %s AND level.expected IS NOT NULL
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
+), judged AS (
+    SELECT *, differs AND NOT (is_same AND is_covered) AS is_doubtful FROM seen
+)
+UPDATE channels_listinglevel level
+SET expected = CASE WHEN differs AND NOT is_doubtful THEN shown ELSE level.expected END,
+    seen_quantity = CASE WHEN is_doubtful THEN shown END,
+    seen_expected = CASE WHEN is_doubtful THEN level.expected END,
+    seen_at = CASE WHEN is_doubtful THEN
+        CASE WHEN is_same THEN level.seen_at ELSE clock_timestamp() END END
+FROM judged
+WHERE level.id = judged.id AND (differs OR level.seen_at IS NOT NULL)
+RETURNING CASE WHEN is_doubtful THEN level.id END
+"""
+
+#: Seconds by which a platform's list of orders may lag behind its shelves.
+_LIST_LAG: Final = 2.0
+
+
+def look(lease: Lease, shown: Mapping[int, int]) -> set[int]:
+    """Notes shelves that show something else than expected, and settles those that do so for good.
+
+    Returns the ids of those that are still in doubt: they have to be looked at again once all orders until now are
+    imported. Call it after every reading, and compute the numbers to send after it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [_LIST_LAG, list(shown), list(shown.values()), lease.token])
+        return {identity for (identity,) in cursor.fetchall() if identity is not None}

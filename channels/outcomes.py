@@ -59,20 +59,27 @@ class Told:
     limit: int | None = None
 
     @property
+    def moved(self) -> int | None:
+        """By how much this attempt moved the shop's number; None where nothing is known of what it was."""
+        if self.quantity is None or self.expected is None:
+            return None if self.expected is None else 0
+        return self.quantity - (self.expected if self.compared_with is None else self.compared_with)
+
+    @property
     def is_done(self) -> bool:
         """Whether the shop shows the target now."""
         return self.outcome in _DONE
 
 
-# Own orders applied since the number was computed have lowered `expected` already; moving it by the
-# difference between the target and what was expected then keeps them. Locked by id, as everywhere.
+# What is expected moves by what our call moved. So own orders applied since the number was computed stay taken off,
+# and so does what the shop showed differently for a reason that is not imported yet. Locked by id, as everywhere.
 _HELD: Final = """
 WITH told AS (
     SELECT * FROM unnest(
         %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[],
         %s::float8[], %s::boolean[], %s::boolean[], %s::integer[], %s::text[]
     ) AS t (
-        id, wanted, outcome, target, expected, published, computed_at, pause, is_doubtful, is_failure,
+        id, wanted, outcome, target, moved, published, computed_at, pause, is_doubtful, is_failure,
         attempt_limit, error
     )
 ), held AS (
@@ -99,7 +106,9 @@ SET lease_token = CASE WHEN told.outcome = 'accepted' THEN level.lease_token END
     published_quantity = coalesce(told.published, level.published_quantity),
     confirmed_at = CASE WHEN told.published IS NULL THEN level.confirmed_at ELSE clock_timestamp() END,
     expected = CASE WHEN held.is_done
-        THEN coalesce(level.expected + told.target - told.expected, told.target) ELSE level.expected END,
+        THEN coalesce(level.expected + told.moved, told.target) ELSE level.expected END,
+    seen_quantity = level.seen_quantity + CASE WHEN held.is_done THEN coalesce(told.moved, 0) ELSE 0 END,
+    seen_expected = level.seen_expected + CASE WHEN held.is_done THEN coalesce(told.moved, 0) ELSE 0 END,
     is_outcome_unknown = told.is_doubtful
         OR NOT held.is_done AND (level.is_outcome_unknown OR told.outcome = 'unknown'),
     attempts = CASE WHEN held.is_done THEN 0 ELSE level.attempts + told.is_failure::int END,
@@ -165,7 +174,7 @@ def _columns(told: Sequence[Told]) -> list[Any]:
         [each.level.wanted for each in told],
         [each.outcome.value for each in told],
         [each.target for each in told],
-        [each.expected for each in told],
+        [each.moved for each in told],
         [each.published for each in told],
         [each.computed_at for each in told],
         [each.pause for each in told],

@@ -143,6 +143,8 @@ def _note_success(feed: PollFeed, started_at: datetime, *, is_finished: bool) ->
     interval = LISTINGS_INTERVAL if feed.name == LISTINGS else poll_interval(feed.channel)
     next_poll_at = started_at + interval if is_finished else now
     finished = {"last_polled_at": now, "polls": F("polls") + 1, "failures": 0, "last_error": ""}
+    if is_finished:
+        finished["covered_until"] = started_at
     # Who asked for a poll while this one ran is not forgotten.
     _leased(feed).filter(next_poll_at__lte=started_at).update(next_poll_at=max(next_poll_at, now))
     _leased(feed).update(**finished, lease_token=None, leased_until=None)

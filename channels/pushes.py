@@ -9,7 +9,7 @@ make all commits wait for each other.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Convention
@@ -56,6 +56,13 @@ _MARK_CHANGES: Final = _MARK.format(
 _MARK_LEVELS: Final = _MARK.format(
     touched="touched AS (SELECT DISTINCT id, %s::smallint AS lane, true AS is_marked FROM unnest(%s::bigint[]) AS given (id))"
 )
+
+_READ_FIRST: Final = """
+WITH locked AS (
+    SELECT id FROM channels_listinglevel WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE channels_listinglevel level SET is_outcome_unknown = true FROM locked WHERE level.id = locked.id
+"""
 
 _REPLAY: Final = """
 WITH dead AS (
@@ -117,9 +124,16 @@ def lane_of(change: LevelChange) -> Lane:
     return Lane.DECREASE
 
 
-def mark_listing_levels(ids: Sequence[int], *, lane: Lane) -> None:
-    """Marks these listing levels, for a reason outside the ledger: a rule, a mapping, "push now"."""
-    if ids:
+def mark_listing_levels(ids: Sequence[int], *, lane: Lane, read_first: bool = False) -> None:
+    """Marks these listing levels, for a reason outside the ledger: a rule, a mapping, "push now".
+
+    With `read_first` shops that compare are read before they are told, whatever they should show by what we know.
+    """
+    if not ids:
+        return
+    with transaction.atomic():
+        if read_first:
+            _execute_and_wake(_READ_FIRST, [list(ids)])
         _execute_and_wake(_MARK_LEVELS, [int(lane), list(ids)])
 
 

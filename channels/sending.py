@@ -14,7 +14,7 @@ from django.db import connection
 
 from channels import breaker
 from channels.accounts import channel_of, open_connector
-from channels.comparing import Decision, adopt, decide
+from channels.comparing import Decision, adopt, decide, look
 from channels.connectors.base import Connector, ItemOutcome, PushItem, PushResult
 from channels.desks import Done
 from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Throttled
@@ -175,7 +175,7 @@ def _resolve(batch: _Batch) -> None:
     ]
     if unsure:
         shown = _read(batch, unsure)
-        batch.doubtful = adopt(batch.lease, shown)
+        batch.doubtful |= adopt(batch.lease, shown) | look(batch.lease, shown)
         _compute(batch, unsure)
         _compare(batch, unsure, shown)
 
@@ -184,6 +184,7 @@ def _read_again(batch: _Batch, stale: Sequence[Draft]) -> None:
     """Reads shelves that showed another number than expected, and decides anew."""
     levels = [draft.level for draft in stale]
     shown = _read(batch, levels)
+    batch.doubtful |= look(batch.lease, shown)
     _compute(batch, levels)
     _compare(batch, levels, shown)
 
@@ -199,7 +200,7 @@ def _compare(batch: _Batch, levels: Sequence[Leased], shown: dict[int, int]) -> 
         else:
             decisions[level.id] = decide(exposure.quantity, expected=exposure.expected, shown=number)
     _redecide(batch, decisions)
-    if batch.doubtful or any(decision.drop for decision in decisions.values()):
+    if batch.doubtful:
         ask_for_poll(batch.lease.channel_id)
 
 

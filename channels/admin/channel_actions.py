@@ -74,7 +74,7 @@ class ChannelActions:
             listing__is_active=True,
         )
         ids = list(levels.order_by("id").values_list("id", flat=True))
-        mark_listing_levels(ids, lane=Lane.INCREASE)
+        mark_listing_levels(ids, lane=Lane.INCREASE, read_first=True)
         skipped = {"channels paused or off": queryset.count() - chosen.count()}
         self.report(request, len(ids), "number{s} will be told again", skipped)
 

@@ -179,7 +179,7 @@ def push_levels(report: Callable[..., None], request: HttpRequest, levels: Query
             skipped["in the dead letters (replay them)"] += 1
         else:
             ids.append(pk)
-    mark_listing_levels(ids, lane=Lane.DECREASE)
+    mark_listing_levels(ids, lane=Lane.DECREASE, read_first=True)
     report(request, len(ids), "number{s} will be told again", skipped)
 
 
@@ -200,7 +200,7 @@ class ListingLevelAdmin(FactsAdmin):
     readonly_fields: ClassVar[tuple[str, ...]] = ("sku", "shown_listing", "shown_variant", "place", "state")
     fields = (
         "shown_listing", "shown_variant", "channel", "place", "state", ("published_quantity", "confirmed_at"),
-        ("sent_quantity", "sent_at"), "expected", ("wanted", "done", "lane"), ("due_since", "next_attempt_at"),
+        ("sent_quantity", "sent_at"), "expected", ("seen_quantity", "seen_expected", "seen_at"), ("wanted", "done", "lane"), ("due_since", "next_attempt_at"),
         ("attempts", "is_outcome_unknown", "dead_at"), "last_error",
     )  # fmt: skip
 

@@ -78,6 +78,8 @@ class PollFeed(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     lease_token = models.UUIDField(null=True, blank=True)
     last_polled_at = models.DateTimeField(null=True, blank=True)
+    #: When the last complete poll began: what happened before is imported.
+    covered_until = models.DateTimeField(null=True, blank=True)
     #: Polls completed so far.
     polls = models.BigIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)

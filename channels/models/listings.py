@@ -83,7 +83,12 @@ class ListingLevel(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     #: What the shop should show: last confirmed, less its own orders applied since.
     expected = models.BigIntegerField(null=True, blank=True)
-    #: An earlier call may have arrived unseen: stays due until one later confirmation.
+    #: What the shop was last read to show where that was not what was expected, and what was; both move with our
+    #: own calls. The same pair again, with all orders imported in between, is no sale on its way.
+    seen_quantity = models.BigIntegerField(null=True, blank=True)
+    seen_expected = models.BigIntegerField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    #: The shop has to be read before the next push: an earlier call may have arrived unseen, or its number is in doubt.
     is_outcome_unknown = models.BooleanField(default=False)
     #: Failures of this listing in a row.
     attempts = models.PositiveIntegerField(default=0)

@@ -41,6 +41,6 @@ class Command(BaseCommand):
             raise CommandError(
                 "No listing level fits; check the channel id and the SKU, and whether it is mapped."
             )
-        mark_listing_levels(ids, lane=Lane.DECREASE)
+        mark_listing_levels(ids, lane=Lane.DECREASE, read_first=True)
         text = json.dumps({"marked": len(ids)}) if options["json"] else f"{len(ids)} listing levels are due."
         self.stdout.write(text)
