@@ -200,7 +200,8 @@ class ListingLevelAdmin(FactsAdmin):
     readonly_fields: ClassVar[tuple[str, ...]] = ("sku", "shown_listing", "shown_variant", "place", "state")
     fields = (
         "shown_listing", "shown_variant", "channel", "place", "state", ("published_quantity", "confirmed_at"),
-        ("sent_quantity", "sent_at"), "expected", ("seen_quantity", "seen_expected", "seen_at"), ("wanted", "done", "lane"), ("due_since", "next_attempt_at"),
+        ("sent_quantity", "sent_at"), "expected", ("seen_quantity", "seen_expected", "seen_at"),
+        ("wanted", "done", "lane"), ("due_since", "next_attempt_at"),
         ("attempts", "is_outcome_unknown", "dead_at"), "last_error",
     )  # fmt: skip
 
