@@ -18,6 +18,7 @@ from django.db.models.functions import Mod
 from django.utils import timezone
 
 from channels import breaker
+from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
@@ -55,6 +56,8 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
     try:
         if feed.name == LISTINGS:
             import_channel(feed.channel, connector)
+            if has_first_contact(feed.channel):
+                read_shelves(feed.channel, connector)
             is_finished = True
         else:
             is_finished = _read_orders(feed, connector)

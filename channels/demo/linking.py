@@ -6,14 +6,14 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Count, F
+from django.utils import timezone
 
 from channels.accounts import open_connector
+from channels.baseline import read_shelves
 from channels.connectors.base import PlatformLocation
 from channels.demo.shops import Shop
 from channels.importing import import_channel
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
-from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
 from channels.sandbox import CatalogueItem
 from channels.subscriptions import register
 from inventory.demands import DemandChange, settle
@@ -67,10 +67,16 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     channel.save()
     connector = open_connector(channel, deadline=120.0)
     _map_locations(channel, connector.fetch_locations())
+    # The shop of an earlier run is gone, and with it what we knew of its shelves.
+    levels = ListingLevel.objects.filter(channel=channel)
+    levels.update(
+        wanted=F("wanted") + 1, due_since=timezone.now(), expected=None, published_quantity=None,
+        confirmed_at=None, lease_token=None, leased_until=None, is_outcome_unknown=False, seen_at=None,
+        seen_quantity=None, seen_expected=None, dead_at=None, attempts=0, next_attempt_at=None,
+    )  # fmt: skip
     import_channel(channel, connector)
+    read_shelves(channel, connector)
     register(channel, connector)
-    ids = ListingLevel.objects.filter(channel=channel, dead_at__isnull=True).order_by("id")
-    mark_listing_levels(list(ids.values_list("id", flat=True)), lane=Lane.INCREASE)
     return channel
 
 
