@@ -31,6 +31,7 @@ from channels.places import Places, places_of
 from channels.pushes import WAKE_UP, mark_listing_levels
 from channels.screening import check_order
 from channels.shelves import lower_expected, marks_elsewhere
+from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
 from inventory.demands import settle
 from inventory.ledger import Context, domain_errors
@@ -42,8 +43,9 @@ INSERT INTO channels_channelorder
      is_deleted, fetch_wanted, fetched, fetch_error, marks)
 VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, 0, 0, '', '{}')
 ON CONFLICT (channel_id, external_id) DO NOTHING
-RETURNING id
+RETURNING id, {plan_once}
 """
+_INSERT_SQL: Final = _INSERT.replace("{plan_once}", PLAN_ONCE)
 
 # Hints that come before the fetch has begun are one fetch; a back-off in progress is respected. A deleted
 # order stays so.
@@ -124,7 +126,7 @@ def _order_lock(
     """Holds the order's row, which is inserted where it is new, until the end of one transaction."""
     with domain_errors(), transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_INSERT, [channel.pk, external_id, arrived_at])
+            cursor.execute(_INSERT_SQL, [channel.pk, external_id, arrived_at])
             inserted = cursor.fetchone()
         if inserted:
             order = ChannelOrder(

@@ -27,6 +27,10 @@ SESSION_SETTINGS: Final = {
 #: server: its commit does not wait for the disk.
 NEED_NOT_LAST: Final = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 
+#: Returned by the first statement of a transaction: its prepared statements are planned once and not anew for each
+#: length of their arrays, which takes PostgreSQL longer than to run them.
+PLAN_ONCE: Final = "set_config('plan_cache_mode', 'force_generic_plan', true)"
+
 #: Options that Django keeps for itself and libpq does not know.
 _DJANGO_OPTIONS: Final = frozenset(
     {"server_side_binding", "prepare_threshold", "pool", "isolation_level", "assume_role"}

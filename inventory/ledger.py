@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from django.db import DatabaseError, connection, transaction
 
+from config.database import PLAN_ONCE
 from inventory import announcements
 from inventory.errors import (
     IdempotencyConflict,
@@ -61,8 +62,9 @@ INSERT INTO inventory_stockoperation
 VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, clock_timestamp()), clock_timestamp())
 ON CONFLICT (merchant_id, key) DO NOTHING
 RETURNING id, ARRAY(
-    SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s))
+    SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)), {plan_once}
 """
+_BEGIN_SQL: Final = _BEGIN.format(plan_once=PLAN_ONCE)
 
 _FIRST: Final = "SELECT id, digest, outcome FROM inventory_stockoperation WHERE merchant_id = %s AND key = %s"
 
@@ -131,7 +133,7 @@ def _begin(
     """Inserts the operation; None when its key is taken (after waiting for whoever is taking it)."""
     c = context
     cursor.execute(
-        _BEGIN,
+        _BEGIN_SQL,
         [
             c.merchant_id,
             c.key,
@@ -144,8 +146,8 @@ def _begin(
             reservations,
         ],
     )
-    row: tuple[int, list[int]] | None = cursor.fetchone()
-    return row
+    row = cursor.fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def _name_reservations(cursor: Any, posting: Posting, ids: list[int]) -> None:
