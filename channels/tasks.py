@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from channels import breaker, deliveries, fetching, mapping, observations, polling, subscriptions
+from channels import breaker, deliveries, fetching, mapping, observations, polling, retention, subscriptions
 from channels.accounts import open_connector
 from channels.errors import ConnectorError
 from channels.models import Channel
@@ -97,6 +97,11 @@ def audit_subscriptions() -> int:
 def recheck_open_orders() -> int:
     """Has long open orders looked up; returns how many."""
     return polling.recheck_open_orders()
+
+
+def forget_old() -> dict[str, int]:
+    """Deletes old deliveries, observations and pushes; returns how many of each."""
+    return retention.forget_old()
 
 
 def expire_reservations() -> int:

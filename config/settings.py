@@ -150,6 +150,10 @@ PUSH_ATTEMPTS = env.integer("ONECOUNT_PUSH_ATTEMPTS", 8, minimum=1, maximum=100)
 #: Calls to platforms at the same time, over all channels; each one holds a database connection.
 PUSHER_THREADS = env.integer("ONECOUNT_PUSHER_THREADS", 24, minimum=4, maximum=200)
 
+#: Days for which processed webhook messages and judged observations of shelves are kept, and the push log.
+KEEP_DELIVERIES_DAYS = env.integer("ONECOUNT_KEEP_DELIVERIES_DAYS", 30, minimum=1, maximum=3650)
+KEEP_PUSHES_DAYS = env.integer("ONECOUNT_KEEP_PUSHES_DAYS", 400, minimum=1, maximum=3650)
+
 Q_CLUSTER: dict[str, Any] = {
     "name": "onecount",
     "label": "Jobs",
