@@ -11,6 +11,7 @@ from config.admin_panels import Panel, link, list_of, page_of, signed
 from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin.movements import movement_row
 from inventory.admin.references import linked
+from inventory.admin.safety_stock import safety_stock_page
 from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import StockLevel, StockMovement, StockOperation
 
@@ -62,7 +63,8 @@ class StockLevelAdmin(FactsAdmin):
             path(f"{page.verb}/", self.admin_site.admin_view(page), name=f"inventory_{page.verb}")
             for page in STOCK_PAGES
         ]
-        return [*pages, *super().get_urls()]
+        keep = self.admin_site.admin_view(safety_stock_page)
+        return [*pages, path("safety_stock/", keep, name="inventory_safety_stock"), *super().get_urls()]
 
     def object_links(self, request: HttpRequest, instance: StockLevel) -> list[tuple[str, str]]:
         """Leads to the variant's movements and, for whoever may, to the forms that move stock here."""
@@ -71,9 +73,9 @@ class StockLevelAdmin(FactsAdmin):
         if request.user.has_perm("inventory.move_stock"):
             query = f"variant={instance.variant_id}&location={instance.location_id}"
             links += [
-                (f"{reverse(f'admin:inventory_{page.verb}')}?{query}", page.verb.capitalize())
-                for page in STOCK_PAGES
+                (f"{reverse(f'admin:inventory_{page.verb}')}?{query}", page.text) for page in STOCK_PAGES
             ]
+            links.append((f"{reverse('admin:inventory_safety_stock')}?{query}", "Safety stock"))
         return links
 
     def panels(self, request: HttpRequest, instance: StockLevel) -> list[Panel]:
