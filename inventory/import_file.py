@@ -229,7 +229,7 @@ def _quantities(line: int, kind: RowKind, texts: dict[str, str]) -> tuple[int, i
     unavailable = _whole(line, "unavailable", texts["unavailable"], smallest=0) or 0
     if unavailable and kind not in _ARRIVING:
         raise RowError(line, "unavailable", f"has no meaning for a row of kind {kind}; leave it empty.")
-    if unavailable > quantity:
+    if unavailable > max(quantity, 0):
         raise RowError(line, "unavailable", f"is a part of the quantity, {quantity}, and cannot be more.")
     return quantity, unavailable
 
