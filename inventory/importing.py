@@ -6,16 +6,18 @@ in the same transaction, so that a file that is imported again, or goes on after
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
+
+from django.db import connection
 
 from inventory.errors import StockBusy
 from inventory.import_batch import ImportBatch, Located, Place
 from inventory.import_file import Defaults, ImportRow, RowError, RowKind, read_rows
 from inventory.ledger import Context, perform
-from inventory.models import ImportedRow, Location, Variant
+from inventory.models import Location
 from inventory.models.catalogue import LocationKind
 from inventory.safety_stock import set_safety_stock
 
@@ -131,6 +133,25 @@ def _found(places: Sequence[Place | None], batch: Sequence[ImportRow]) -> list[L
     return [(row, place) for row, place in zip(batch, places, strict=True) if place is not None]
 
 
+# Joined, not listed: a list of a thousand is searched row by row until the tables' statistics are known.
+_VARIANTS: Final = """
+SELECT v.sku, v.id FROM unnest(%s::text[]) AS given(sku)
+JOIN inventory_variant v ON v.merchant_id = %s AND v.sku = given.sku
+"""
+
+_DIGESTS: Final = """
+SELECT r.key, r.digest FROM unnest(%s::text[]) AS given(key)
+JOIN inventory_importedrow r ON r.merchant_id = %s AND r.key = given.key
+"""
+
+
+def _pairs(sql: str, merchant_id: int, texts: Collection[str]) -> dict[str, Any]:
+    """Returns what belongs to each text."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [sorted(texts), merchant_id])
+        return dict(cursor.fetchall())
+
+
 @dataclass(slots=True)
 class _Sorted:
     """The rows of a batch, told apart."""
@@ -150,9 +171,7 @@ class _Catalogue:
 
     def places_of(self, batch: Sequence[ImportRow], report: ImportReport) -> list[Place | None]:
         """Returns variant and location of each row; notes rows that name what the merchant has not."""
-        skus = {row.sku for row in batch}
-        variants = Variant.objects.filter(merchant_id=self._merchant_id, sku__in=skus)
-        by_sku = dict(variants.values_list("sku", "pk"))
+        by_sku = _pairs(_VARIANTS, self._merchant_id, {row.sku for row in batch})
         found: list[Place | None] = []
         for row in batch:
             variant, location = by_sku.get(row.sku), self._locations.get(row.location)
@@ -166,9 +185,7 @@ class _Catalogue:
 
 def _sort_out(merchant_id: int, located: Sequence[Located]) -> _Sorted:
     """Tells rows that nobody has imported yet from those that are known; a key may stand for one row only."""
-    keys = [row.key for row, _ in located if row.key]
-    imported = ImportedRow.objects.filter(merchant_id=merchant_id, key__in=keys)
-    digests = dict(imported.values_list("key", "digest"))
+    digests = _pairs(_DIGESTS, merchant_id, {row.key for row, _ in located if row.key})
     found = _Sorted()
     for row, place in located:
         if not row.key:
