@@ -78,7 +78,7 @@ def print_sheet(
     chosen = _kept_at(merchant_id, location_id) if variant_ids is None else sorted(set(variant_ids))
     if not chosen:
         raise InvalidStockRequest("variants", "nothing to count; choose variants, or a place that has some.")
-    with transaction.atomic():
+    with domain_errors(), transaction.atomic():
         sheet, is_new = CountSheet.objects.get_or_create(
             merchant_id=merchant_id,
             key=key,
@@ -124,7 +124,7 @@ def enter_counts(
 
 def want_recount(merchant_id: int, sheet_id: int, variant_ids: Collection[int]) -> int:
     """Asks for another count of lines; the sheet is not approved before. Returns how many lines that concerns."""
-    with transaction.atomic():
+    with domain_errors(), transaction.atomic():
         sheet = _lock_open(merchant_id, sheet_id)
         counted = sheet.lines.filter(variant_id__in=variant_ids, counted_quantity__isnull=False)
         return counted.update(is_recount_wanted=True)
@@ -132,7 +132,7 @@ def want_recount(merchant_id: int, sheet_id: int, variant_ids: Collection[int]) 
 
 def cancel_sheet(merchant_id: int, sheet_id: int) -> None:
     """Gives a sheet up; nothing of it reaches the ledger."""
-    with transaction.atomic():
+    with domain_errors(), transaction.atomic():
         sheet = _lock_open(merchant_id, sheet_id)
         sheet.state = CountSheetState.CANCELLED
         sheet.save()

@@ -1,20 +1,18 @@
 """Transfers: goods sent from one place of the merchant to another, received in parts, with what is missing or too many.
 
-A transfer is drafted, sent, received once or several times, and closed. What happens to the goods in between is told in
-`inventory.transit`.
+A transfer is drafted (`inventory.transfer_drafts`), sent, received once or several times, and closed. What happens to the
+goods in between is told in `inventory.transit`.
 """
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from inventory import taking
-from inventory.documents import check_places_of_goods, lock_document
+from inventory.documents import lock_document
 from inventory.errors import InsufficientStock, InvalidStockRequest, Shortage
 from inventory.holds import fill_owed, release_expired
 from inventory.ledger import Context, Outcome, perform
@@ -23,19 +21,9 @@ from inventory.models import Transfer, TransferLine
 from inventory.models.stock import MovementKind, Reason
 from inventory.models.transfers import TransferState
 from inventory.posting import Posting
+from inventory.transfer_drafts import require_state
 from inventory.transit import place_in_transit
-from inventory.validation import check_quantities, check_text
-
-
-@dataclass(frozen=True, slots=True)
-class TransferPlan:
-    """What shall go where; quantities by variant, in base units, positive."""
-
-    source_id: int
-    destination_id: int
-    quantities: Mapping[int, int]
-    reference: str = ""
-    expected_on: date | None = None
+from inventory.validation import check_quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +34,6 @@ class Arrival:
     quantity: int
     #: Units of them that cannot be sold.
     unavailable: int = 0
-
-
-def draft_transfer(merchant_id: int, plan: TransferPlan, *, key: uuid.UUID) -> Transfer:
-    """Makes a draft, once for its key; nothing moves."""
-    _check_plan(merchant_id, plan)
-    with transaction.atomic():
-        transfer, is_new = Transfer.objects.get_or_create(
-            merchant_id=merchant_id, key=key, defaults=_header(plan)
-        )
-        if is_new:
-            _plan_lines(transfer, plan)
-    return transfer
-
-
-def change_draft(merchant_id: int, transfer_id: int, plan: TransferPlan) -> Transfer:
-    """Replaces what a draft says. Raises `InvalidStockRequest` once it has been sent."""
-    _check_plan(merchant_id, plan)
-    with transaction.atomic():
-        transfer = lock_document(Transfer, merchant_id, transfer_id)
-        _require(transfer, TransferState.DRAFT)
-        for field, value in _header(plan).items():
-            setattr(transfer, field, value)
-        transfer.save()
-        transfer.lines.all().delete()
-        _plan_lines(transfer, plan)
-    return transfer
-
-
-def cancel_transfer(merchant_id: int, transfer_id: int) -> None:
-    """Gives a draft up. One that was sent is closed or taken back instead."""
-    with transaction.atomic():
-        transfer = lock_document(Transfer, merchant_id, transfer_id)
-        _require(transfer, TransferState.DRAFT)
-        transfer.state = TransferState.CANCELLED
-        transfer.save()
 
 
 def send_transfer(context: Context, transfer_id: int) -> Outcome:
@@ -107,7 +60,7 @@ def receive_transfer(context: Context, transfer_id: int, arrivals: Sequence[Arri
 
     def work(posting: Posting) -> None:
         transfer, lines = _load(posting, transfer_id)
-        _require(transfer, TransferState.SENT, TransferState.CLOSED)
+        require_state(transfer, TransferState.SENT, TransferState.CLOSED)
         variants = {arrival.variant_id for arrival in arrivals}
         pairs = {(variant, place) for variant in variants for place in (transfer.destination_id, transit)}
         posting.lock(variants, {transfer.destination_id, transit}, create=pairs)
@@ -160,35 +113,6 @@ def recall_transfer(context: Context, transfer_id: int) -> Outcome:
     return perform(_named(context, transfer_id), "transfer_recall", [transfer_id], work)
 
 
-# Drafts.
-
-
-def _check_plan(merchant_id: int, plan: TransferPlan) -> None:
-    if plan.source_id == plan.destination_id:
-        raise InvalidStockRequest("destination", "the goods are there already; choose another place.")
-    check_quantities("quantity", list(plan.quantities.values()), smallest=1)
-    check_text("reference", plan.reference)
-    check_places_of_goods(
-        merchant_id, plan.quantities.keys(), source=[plan.source_id], destination=[plan.destination_id]
-    )
-
-
-def _header(plan: TransferPlan) -> dict[str, object]:
-    return {
-        "source_id": plan.source_id,
-        "destination_id": plan.destination_id,
-        "reference": plan.reference,
-        "expected_on": plan.expected_on,
-    }
-
-
-def _plan_lines(transfer: Transfer, plan: TransferPlan) -> None:
-    TransferLine.objects.bulk_create(
-        TransferLine(transfer=transfer, variant_id=variant_id, quantity=quantity)
-        for variant_id, quantity in plan.quantities.items()
-    )
-
-
 # Departure.
 
 Check = Callable[[Posting, list[tuple[TransferLine, LockedLevel]]], None]
@@ -199,7 +123,7 @@ def _depart(context: Context, verb: str, transfer_id: int, check: Check) -> Outc
 
     def work(posting: Posting) -> None:
         transfer, lines = _load(posting, transfer_id)
-        _require(transfer, TransferState.DRAFT)
+        require_state(transfer, TransferState.DRAFT)
         pairs = {(variant, place) for variant in lines for place in (transfer.source_id, transit)}
         posting.lock(lines.keys(), {transfer.source_id, transit}, create=pairs)
         release_expired(posting)
@@ -297,17 +221,8 @@ def _load(posting: Posting, transfer_id: int) -> tuple[Transfer, dict[int, Trans
 
 def _load_on_the_way(posting: Posting, transfer_id: int) -> tuple[Transfer, list[TransferLine]]:
     transfer, lines = _load(posting, transfer_id)
-    _require(transfer, TransferState.SENT)
+    require_state(transfer, TransferState.SENT)
     return transfer, [line for line in lines.values() if line.in_transit]
-
-
-def _require(transfer: Transfer, *states: TransferState) -> None:
-    if transfer.state not in states:
-        allowed = " or ".join(state.label.lower() for state in states)
-        raise InvalidStockRequest(
-            "state",
-            f"{transfer} is {transfer.get_state_display().lower()}; this needs one that is {allowed}.",
-        )
 
 
 _SAVE_LINES: Final = """

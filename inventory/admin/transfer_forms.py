@@ -6,7 +6,8 @@ from django import forms
 from unfold.widgets import UnfoldAdminDateWidget
 
 from inventory.admin.document_forms import GoodsField, KeyedForm, place_field, text_field
-from inventory.transfers import Arrival, TransferPlan
+from inventory.transfer_drafts import TransferPlan
+from inventory.transfers import Arrival
 
 
 class TransferForm(KeyedForm):

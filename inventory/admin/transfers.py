@@ -18,11 +18,9 @@ from inventory.admin.transfer_forms import ArrivalForm, TransferForm
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Transfer, TransferLine, Variant
 from inventory.models.transfers import TransferState
+from inventory.transfer_drafts import cancel_transfer, change_draft, draft_transfer
 from inventory.transfers import (
-    cancel_transfer,
-    change_draft,
     close_transfer,
-    draft_transfer,
     recall_transfer,
     receive_transfer,
     record_departure,

@@ -19,7 +19,8 @@ from inventory.ledger import Outcome
 from inventory.models import CountSheetLine, CustomerReturn, ImportedRow, Location, Transfer
 from inventory.returns import ReturnUnits, receive_return
 from inventory.stock import ShipmentLine, ship
-from inventory.transfers import Arrival, TransferPlan, draft_transfer, receive_transfer, send_transfer
+from inventory.transfer_drafts import TransferPlan, draft_transfer
+from inventory.transfers import Arrival, receive_transfer, send_transfer
 from inventory.transit import place_in_transit
 from tests.inventory.cast import Cast, assert_ledger_holds, level_of
 from tests.inventory.racing import PATIENCE, meanwhile, race, wait_until_blocked

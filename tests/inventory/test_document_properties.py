@@ -24,11 +24,10 @@ from inventory.models import (
 )
 from inventory.returns import ReturnUnits, Verdict, announce_return, inspect_return, receive_return
 from inventory.stock import ShipmentLine, ship
+from inventory.transfer_drafts import TransferPlan, draft_transfer
 from inventory.transfers import (
     Arrival,
-    TransferPlan,
     close_transfer,
-    draft_transfer,
     recall_transfer,
     receive_transfer,
     record_departure,

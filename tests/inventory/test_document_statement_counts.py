@@ -14,11 +14,10 @@ from inventory.importing import Import, import_file
 from inventory.models import CountSheet, CustomerReturn, Transfer
 from inventory.returns import ReturnUnits, Verdict, announce_return, inspect_return, receive_return
 from inventory.safety_stock import set_safety_stock
+from inventory.transfer_drafts import TransferPlan, draft_transfer
 from inventory.transfers import (
     Arrival,
-    TransferPlan,
     close_transfer,
-    draft_transfer,
     recall_transfer,
     receive_transfer,
     record_departure,

@@ -12,13 +12,10 @@ from inventory.history import levels_as_of
 from inventory.models import Location, StockMovement, StockOperation, Transfer, Variant
 from inventory.proof import prove
 from inventory.stock import StockLine, receive
+from inventory.transfer_drafts import TransferPlan, cancel_transfer, change_draft, draft_transfer
 from inventory.transfers import (
     Arrival,
-    TransferPlan,
-    cancel_transfer,
-    change_draft,
     close_transfer,
-    draft_transfer,
     recall_transfer,
     receive_transfer,
     record_departure,
