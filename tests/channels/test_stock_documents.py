@@ -22,7 +22,7 @@ def told(listing: Listing) -> tuple[int, Lane | None]:
     level = listing.levels.get()
     lane = Lane(level.lane) if level.is_due else None
     listing.levels.update(done=level.wanted, due_since=None)
-    [exposure] = exposures([level.pk])
+    exposure = exposures([level.pk])[level.pk]
     return exposure.quantity, lane
 
 
