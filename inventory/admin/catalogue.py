@@ -12,8 +12,8 @@ from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
+from inventory.admin.on_the_way import on_the_way_panel
 from inventory.admin.stock_forms import STOCK_PAGES
-from inventory.admin.transfers import on_the_way_panel
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.models.catalogue import LocationKind
 

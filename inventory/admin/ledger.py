@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from config.admin_panels import Panel, link, list_of, page_of, signed
 from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin.movements import movement_row
+from inventory.admin.on_the_way import on_the_way_panel
 from inventory.admin.references import linked
 from inventory.admin.safety_stock import safety_stock_page
 from inventory.admin.stock_forms import STOCK_PAGES
@@ -79,7 +80,7 @@ class StockLevelAdmin(FactsAdmin):
         return links
 
     def panels(self, request: HttpRequest, instance: StockLevel) -> list[Panel]:
-        """Shows who holds units here."""
+        """Shows who holds units here, and what is on its way here."""
         held = instance.reservations.filter(open_quantity__gt=0).order_by("id")[:50]
         references = linked(reservation.reference for reservation in held)
         rows = [
@@ -87,7 +88,8 @@ class StockLevelAdmin(FactsAdmin):
             for each in held
         ]
         headers = ("Reservation", "For", "Held", "Since")
-        return [Panel("Held now, oldest first", headers, rows, empty="Nobody holds units here.")]
+        held_now = Panel("Held now, oldest first", headers, rows, empty="Nobody holds units here.")
+        return [held_now, on_the_way_panel(instance.variant, instance.location_id)]
 
 
 @admin.register(StockOperation)

@@ -13,6 +13,7 @@ from config.admin_panels import Panel, address_of, badge, list_of, page_of
 from config.admin_site import FactsAdmin
 from inventory.admin.document_forms import as_text, context_of, new_key, run_form
 from inventory.admin.document_pages import ROWS, DocumentAdmin, movements_panel
+from inventory.admin.references import linked
 from inventory.admin.return_forms import AnnounceForm, InspectForm, ReceiveReturnForm
 from inventory.models import CustomerReturn, ReturnLine, Variant
 from inventory.models.returns import ReturnState
@@ -33,7 +34,8 @@ class CustomerReturnAdmin(DocumentAdmin):
     search_help_text = "Reference, in full"
     actions = ("stop_waiting",)
     detail_actions = actions
-    fields = ("reference", "state", ("created_at", "given_up_at"))
+    readonly_fields = ("reference_link",)
+    fields = ("reference_link", "state", ("created_at", "given_up_at"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CustomerReturn]:
         """Sums the lines of each return by subqueries, for the rows of one page only."""
@@ -43,6 +45,11 @@ class CustomerReturnAdmin(DocumentAdmin):
             received_units=_sum_of_lines("received_quantity"),
             waiting_units=_sum_of_lines(_TO_INSPECT),
         )
+
+    @admin.display(description="reference")
+    def reference_link(self, customer_return: CustomerReturn) -> str:
+        """Leads to whose goods they are, where that is known."""
+        return linked([customer_return.reference])[customer_return.reference]
 
     @admin.display(description="state")
     def state_badge(self, customer_return: CustomerReturn) -> str:

@@ -16,7 +16,7 @@ from inventory.admin.document_forms import as_text, context_of, new_key, run_for
 from inventory.admin.document_pages import ROWS, DocumentAdmin, movements_panel
 from inventory.admin.transfer_forms import ArrivalForm, TransferForm
 from inventory.ledger import Context, Outcome
-from inventory.models import Location, StockLevel, Transfer, TransferLine, Variant
+from inventory.models import Location, StockLevel, Transfer, TransferLine
 from inventory.models.transfers import TransferState
 from inventory.transfer_drafts import cancel_transfer, change_draft, draft_transfer
 from inventory.transfers import (
@@ -26,7 +26,6 @@ from inventory.transfers import (
     record_departure,
     send_transfer,
 )
-from inventory.transit import inbound_transfers
 
 _TONES = {"draft": "neutral", "sent": "warning", "closed": "good", "cancelled": "neutral"}
 
@@ -234,23 +233,6 @@ def _lines_panel(transfer: Transfer) -> Panel:
     )  # fmt: skip
     everything = list_of("inventory.transferline", f"transfer__id__exact={transfer.pk}")
     return Panel("Goods", headers, rows, links=[(everything, "All of them")])
-
-
-def on_the_way_panel(variant: Variant) -> Panel:
-    """Shows what is on its way of a variant, and where to."""
-    inbound = inbound_transfers(variant.merchant_id, [variant.pk])[:ROWS]
-    places = dict(Location.objects.filter(pk__in={i.location_id for i in inbound}).values_list("pk", "code"))
-    rows = [
-        (
-            page_of(Transfer(pk=each.transfer_id), f"TR-{each.transfer_id}"),
-            places.get(each.location_id, ""),
-            each.units,
-            each.expected_on.isoformat() if each.expected_on else "",
-        )
-        for each in inbound
-    ]
-    headers = ("Transfer", "To", "Units", "Expected on")
-    return Panel("On the way", headers, rows, empty="Nothing is on its way between two places.")
 
 
 @admin.register(TransferLine)

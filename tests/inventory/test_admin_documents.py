@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from inventory.count_sheets import print_sheet
+from inventory.admin import count_pages
+from inventory.count_sheets import enter_counts, print_sheet
 from inventory.models import CountSheet, CustomerReturn, Location, StockLevel, StockOperation, Transfer
 from inventory.returns import ReturnUnits, receive_return
 from inventory.stock import StockLine, receive
@@ -367,3 +368,26 @@ def test_the_place_in_transit_is_offered_nowhere_and_edited_by_nobody(client: Cl
     change = client.get(reverse("admin:inventory_location_change", args=[other.pk]))
     assert "in_transit" not in change.content.decode()
     assert Location.objects.get(pk=place).kind == "in_transit"
+
+
+def test_counts_that_were_sent_are_taken_in_whatever_was_added_to_the_sheet_since(
+    operator: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(count_pages, "LINES", 1)
+    cast.receive(5)
+    sheet = sheet_of(cast)
+    first = VariantFactory(merchant=cast.merchant, product=cast.mug.product, sku="!first")
+    enter_counts(cast.merchant.pk, sheet.pk, {first.pk: 1})
+    post(operator, "countsheet_enter", {f"counted_{cast.mug.pk}": 4}, sheet.pk)
+    assert sheet.lines.get(variant=cast.mug).counted_quantity == 4
+
+
+def test_the_page_of_a_level_shows_what_is_on_its_way_there(operator: Client, cast: Cast) -> None:
+    cast.receive(5)
+    cast.receive(1, place=cast.store)
+    transfer = drafted(cast)
+    send_transfer(cast.context(), transfer.pk)
+    for place, is_shown in ((cast.store, True), (cast.warehouse, False)):
+        level = StockLevel.objects.get(variant=cast.mug, location=place)
+        page = operator.get(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
+        assert (transfer.number in page.content.decode()) == is_shown
