@@ -57,6 +57,9 @@ _STOCK: Final = _models(
     ("Stock levels", "inventory_2", "stocklevel"),
     ("Reservations", "lock_clock", "reservation"),
     ("Conflicts", "priority_high", "conflict"),
+    ("Transfers", "local_shipping", "transfer"),
+    ("Returns", "assignment_return", "customerreturn"),
+    ("Count sheets", "fact_check", "countsheet"),
     ("Movements", "swap_vert", "stockmovement"),
     ("Operations", "receipt_long", "stockoperation"),
     ("Locations", "warehouse", "location"),
@@ -83,6 +86,20 @@ _TO_DO: Final = [
         "inventory.view_conflict",
         "state=open",
     ),
+    _link(
+        "On the way",
+        "local_shipping",
+        "inventory_transfer_changelist",
+        "inventory.view_transfer",
+        "state__exact=sent",
+    ),
+    _link(
+        "Returns to inspect",
+        "assignment_return",
+        "inventory_customerreturn_changelist",
+        "inventory.view_customerreturn",
+        "state__exact=received",
+    ),
     _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
     _link(
         "Dead pushes",
@@ -101,6 +118,7 @@ _TO_DO: Final = [
 ]
 
 _ENGINE_ROOM: Final = [
+    *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
     *_models(
         "channels",
         ("Channel health", "ecg_heart", "channelhealth"),

@@ -107,7 +107,7 @@ def perform(
             if begun is None:
                 return _first_outcome(cursor, context, digest)
             operation_id, reservation_ids = begun
-            posting = Posting(context.merchant_id)
+            posting = Posting(context.merchant_id, operation_id=operation_id)
             work(posting)
             _name_reservations(cursor, posting, reservation_ids)
             _append(cursor, context, operation_id, posting)

@@ -58,6 +58,8 @@ class Movement:
     unavailable_after: int
     reservation: HeldUnits | None
     reverses_id: int | None
+    #: When it happened, where that differs from the operation's own time.
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Posting:
     not_held: list[Short] = field(default_factory=list)
     #: (variant, location) pairs to announce even where nothing changed.
     concerned: set[tuple[int, int]] = field(default_factory=set)
+    #: For documents that name the operations they went through.
+    operation_id: int = 0
 
     def lock(
         self,
@@ -143,6 +147,7 @@ class Posting:
         unavailable: int = 0,
         reservation: HeldUnits | None = None,
         reverses_id: int | None = None,
+        occurred_at: datetime | None = None,
     ) -> None:
         """Changes a locked level and notes the movement that says so."""
         level.on_hand += on_hand
@@ -163,6 +168,7 @@ class Posting:
                 level.unavailable,
                 reservation,
                 reverses_id,
+                occurred_at,
             )
         )
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
+from inventory import transit
+
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
 
@@ -124,8 +126,16 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
         for start in range(first or 0, (last or -1) + 1, BATCH):
             _prove_range(proof, start, start + BATCH - 1, at_most)
             yield proof
-    if not proof.levels_total:
-        yield proof
+        _prove_transit(proof, at_most)
+    yield proof
+
+
+def _prove_transit(proof: Proof, at_most: int) -> None:
+    """Compares what is on the way between two places with what the transfers say of it."""
+    room = at_most - len(proof.divergences)
+    found = [_transit_divergence(each) for each in transit.divergences(at_most=max(room, 0))]
+    with connection.cursor() as cursor:
+        proof.divergences += _named(cursor, found)
 
 
 def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:
@@ -192,6 +202,13 @@ def _reservation_divergence(row: dict[str, Any]) -> Divergence:
         {"open_quantity": row["open_quantity"]},
     )
     return Divergence(row["level_id"], "", "", None, None, problem, expected, found)
+
+
+def _transit_divergence(row: transit.TransitDivergence) -> Divergence:
+    problem = f"variant {row.variant_id}: on the way is not what the open transfers say"
+    expected = {"on_hand": row.expected, "reserved": 0, "unavailable": row.expected}
+    found = {"on_hand": row.on_hand, "reserved": row.reserved, "unavailable": row.unavailable}
+    return Divergence(row.level_id, "", "", None, None, problem, expected, found)
 
 
 def _named(cursor: Any, found: list[Divergence]) -> list[Divergence]:

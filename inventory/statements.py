@@ -77,10 +77,10 @@ moved AS (
          on_hand_after, reserved_after, unavailable_after, reservation_id, reverses_id, occurred_at, recorded_at)
     SELECT %s::bigint, %s::bigint, m.level_id, m.version, m.kind, m.reason, m.on_hand, m.reserved, m.unavailable,
            m.on_hand_after, m.reserved_after, m.unavailable_after, m.reservation_id, m.reverses_id,
-           coalesce(%s::timestamptz, clock.now), clock.now
-    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[],
-                       %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-         AS m(level_id, version, kind, reason, on_hand, reserved, unavailable,
+           coalesce(m.occurred_at, %s::timestamptz, clock.now), clock.now
+    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::bigint[],
+                       %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS m(level_id, version, kind, reason, occurred_at, on_hand, reserved, unavailable,
               on_hand_after, reserved_after, unavailable_after, reservation_id, reverses_id)
 )"""
 
@@ -136,7 +136,7 @@ def _new_reservation_columns(new: list[HeldUnits]) -> list[Any]:
         (h.id, h.level.id, h.level.variant_id, h.taken, h.fulfilled, h.released) for h in new
     )
     references = [h.reference for h in new]
-    ends = array("NULL" if h.expires_at is None else f'"{h.expires_at.isoformat()}"' for h in new)
+    ends = _instants(h.expires_at for h in new)
     return [ids, levels, variants, references, quantities, fulfilled, released, ends]
 
 
@@ -182,7 +182,7 @@ def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime |
         )
         for m in moves
     )
-    texts = [[m.kind for m in moves], [m.reason for m in moves]]
+    texts = [[m.kind for m in moves], [m.reason for m in moves], _instants(m.occurred_at for m in moves)]
     moved_ids = {m.level_id for m in moves}
     levels = _columns(
         (level.id, level.on_hand, level.reserved, level.unavailable, level.version)
@@ -199,6 +199,11 @@ def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime |
 def array(values: Iterable[object]) -> str:
     """Returns a PostgreSQL array literal of numbers, NULLs or quoted texts."""
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+
+
+def _instants(values: Iterable[datetime | None]) -> str:
+    """Returns an array literal of instants."""
+    return array(None if value is None else f'"{value.isoformat()}"' for value in values)
 
 
 def _columns(rows: Iterable[tuple[int | None, ...]]) -> list[Any]:

@@ -141,7 +141,7 @@ def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
         for line in lines:
             level = _level(posting, line)
             delta = line.counted - level.on_hand
-            _lose_or_find(posting, level, delta, MovementKind.COUNT, Reason.CORRECTION)
+            taking.lose_or_find(posting, level, delta, MovementKind.COUNT, Reason.CORRECTION)
         fill_owed(posting)
 
     return _perform(context, "count", lines, work)
@@ -174,34 +174,13 @@ def _adjust_one(posting: Posting, line: AdjustmentLine, *, reference: str) -> No
     beyond = -line.delta - level.on_hand
     if beyond > 0:
         taking.add_beyond_record(posting, level, beyond, reference=reference)
-    _lose_or_find(
+    taking.lose_or_find(
         posting,
         level,
         line.delta,
         MovementKind.ADJUSTMENT,
         line.reason,
         reverses_id=line.reverses_id,
-    )
-
-
-def _lose_or_find(
-    posting: Posting,
-    level: LockedLevel,
-    delta: int,
-    kind: MovementKind,
-    reason: Reason,
-    *,
-    reverses_id: int | None = None,
-) -> None:
-    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
-    from_unavailable = max(-delta - level.available, 0)
-    posting.post(
-        level,
-        kind,
-        reason,
-        on_hand=delta,
-        unavailable=-from_unavailable,
-        reverses_id=reverses_id,
     )
 
 

@@ -5,6 +5,7 @@ conflict, so that the level stays true and a person recounts.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from inventory.holds import newest_first
 from inventory.locking import LockedLevel
@@ -96,6 +97,29 @@ def make_room(posting: Posting, losses: Iterable[tuple[LockedLevel, int]]) -> No
             if units > 0:
                 _break(posting, reservation, units)
                 missing -= units
+
+
+def lose_or_find(
+    posting: Posting,
+    level: LockedLevel,
+    delta: int,
+    kind: MovementKind,
+    reason: Reason,
+    *,
+    reverses_id: int | None = None,
+    occurred_at: datetime | None = None,
+) -> None:
+    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
+    from_unavailable = max(-delta - level.available, 0)
+    posting.post(
+        level,
+        kind,
+        reason,
+        on_hand=delta,
+        unavailable=-from_unavailable,
+        reverses_id=reverses_id,
+        occurred_at=occurred_at,
+    )
 
 
 def _break(posting: Posting, held: HeldUnits, quantity: int) -> None:

@@ -26,7 +26,19 @@ from channels.models import (
 )
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
-from inventory.models import Location, Merchant, Variant
+from inventory.models import (
+    CountSheet,
+    CountSheetLine,
+    CustomerReturn,
+    ImportedRow,
+    Location,
+    Merchant,
+    ReturnLine,
+    StockMovement,
+    Transfer,
+    TransferLine,
+    Variant,
+)
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -60,6 +72,8 @@ class Business:
     variants: list[Variant] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
     locations: list[Location] = field(default_factory=list)
+    #: A place that is not in use.
+    elsewhere: Location | None = None
 
     def grow(self, times: int = 1) -> "Business":
         """Adds so many rows to every table: each time a channel with all that belongs to it."""
@@ -77,6 +91,30 @@ class Business:
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
         self.list_on(channel, variant, location)
+        self.add_documents(variant, location)
+
+    def add_documents(self, variant: Variant, location: Location) -> None:
+        """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
+        if self.elsewhere is None:
+            self.elsewhere = LocationFactory(merchant=self.merchant, is_active=False)
+        now, owner = timezone.now(), {"merchant": self.merchant}
+        transfer = Transfer.objects.create(**owner, source=location, destination=self.elsewhere, key=uuid4())
+        TransferLine.objects.create(transfer=transfer, variant=variant, quantity=1)
+        parcel = CustomerReturn.objects.create(**owner, reference=f"RMA-{transfer.pk}")
+        ReturnLine.objects.create(
+            customer_return=parcel, variant=variant, location=location, announced_quantity=1
+        )
+        sheet = CountSheet.objects.create(**owner, location=location, key=uuid4(), printed_at=now)
+        CountSheetLine.objects.create(sheet=sheet, variant=variant, expected_quantity=1)
+        movement = StockMovement.objects.filter(level__variant=variant).latest("id")
+        ImportedRow.objects.create(
+            **owner,
+            key=f"test:{transfer.pk}",
+            kind="receipt",
+            operation_id=movement.operation_id,
+            level_id=movement.level_id,
+            occurred_at=now,
+        )
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

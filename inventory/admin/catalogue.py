@@ -10,8 +10,12 @@ from django.urls import URLPattern, path, reverse
 
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
+from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
+from inventory.admin.on_the_way import on_the_way_panel
+from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
+from inventory.models.catalogue import LocationKind
 
 
 @admin.register(Merchant)
@@ -119,8 +123,8 @@ class VariantAdmin(HistoryAdmin):
         links = [(reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements")]
         if request.user.has_perm("inventory.move_stock"):
             links += [
-                (f"{reverse(f'admin:inventory_{verb}')}?variant={instance.pk}", verb.capitalize())
-                for verb in ("receive", "adjust", "count")
+                (f"{reverse(f'admin:inventory_{page.verb}')}?variant={instance.pk}", page.text)
+                for page in STOCK_PAGES
             ]
         return links
 
@@ -139,7 +143,8 @@ class VariantAdmin(HistoryAdmin):
         ]
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
-        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+        stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
+        return [stock, on_the_way_panel(instance)]
 
 
 @admin.register(Location)
@@ -155,6 +160,21 @@ class LocationAdmin(HistoryAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns False: its stock and its history stay."""
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False for the place of goods in transit, which the transfers keep."""
+        is_place = obj is None or obj.kind != LocationKind.IN_TRANSIT
+        return is_place and bool(super().has_change_permission(request, obj))
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offers the kinds of places that people make."""
+        if db_field.name == "kind":
+            kwargs["choices"] = [each for each in LocationKind.choices if each[0] != LocationKind.IN_TRANSIT]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def panels(self, request: HttpRequest, instance: Location) -> list[Panel]:
+        """Shows how well the record fits what was counted."""
+        return [accuracy_panel(instance)]
 
     @admin.display(description="stock")
     def stock(self, location: Location) -> str:

@@ -21,6 +21,7 @@ from unfold.widgets import (
 
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
+from inventory.conditions import ConditionLine, put_back, scrap, set_aside
 from inventory.errors import IdempotencyConflict, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Variant
@@ -42,10 +43,8 @@ class VariantSelect(AutocompleteSelect):
         return address if self.merchant_id is None else f"{address}?merchant={self.merchant_id}"
 
 
-class StockForm(forms.Form):
+class PlaceForm(forms.Form):
     """Which variant, where, and under which key."""
-
-    field_order = ("key", "variant", "location", "quantity", "delta", "counted", "reason", "document")
 
     key = forms.UUIDField(widget=forms.HiddenInput)
     variant = forms.ModelChoiceField(
@@ -53,12 +52,6 @@ class StockForm(forms.Form):
     )
     location = forms.ModelChoiceField(
         Location.objects.filter(is_active=True), empty_label="Choose …", widget=UnfoldAdminSelectWidget
-    )
-    document = forms.CharField(
-        max_length=200,
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Delivery note, count sheet, ticket: what a colleague would look for.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -75,6 +68,19 @@ class StockForm(forms.Form):
                 "location", f"{location} does not belong to {variant.merchant}, who sells {variant}."
             )
         return cleaned
+
+
+class StockForm(PlaceForm):
+    """What moved there, and under which document."""
+
+    field_order = ("key", "variant", "location", "quantity", "delta", "counted", "reason", "document")
+
+    document = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Delivery note, count sheet, ticket: what a colleague would look for.",
+    )
 
 
 def _count_field(label: str, *, smallest: int, help_text: str = "") -> forms.IntegerField:
@@ -143,6 +149,53 @@ class CountForm(StockForm):
         return count(context, [CountLine(data["variant"].pk, data["location"].pk, data["counted"])])
 
 
+_ASIDE: Final = (Reason.DAMAGE, Reason.QUARANTINE, Reason.INSPECTION, Reason.OTHER)
+_BACK: Final = (Reason.INSPECTION, Reason.QUARANTINE, Reason.CORRECTION, Reason.OTHER)
+_SCRAPPED: Final = (Reason.WRITE_OFF, Reason.DAMAGE, Reason.LOSS, Reason.OTHER)
+
+
+def _choices(*reasons: Reason) -> list[tuple[str, str]]:
+    return [(each.value, each.label) for each in reasons]
+
+
+class SetAsideForm(StockForm):
+    """Units that cannot be sold any more, or not yet."""
+
+    quantity = _count_field("Units to set aside", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_ASIDE), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Makes the units unavailable."""
+        return set_aside(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+class PutBackForm(StockForm):
+    """Unavailable units that can be sold after all."""
+
+    quantity = _count_field("Units to put back", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_BACK), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Makes the units available."""
+        return put_back(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+class ScrapForm(StockForm):
+    """Unavailable units that leave the stock."""
+
+    quantity = _count_field("Units to write off", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_SCRAPPED), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Takes the units off what is on hand."""
+        return scrap(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+def _condition(form: StockForm) -> ConditionLine:
+    data = form.cleaned_data
+    return ConditionLine(data["variant"].pk, data["location"].pk, data["quantity"])
+
+
 @dataclass(frozen=True, slots=True)
 class StockPage:
     """The page of one verb."""
@@ -152,11 +205,16 @@ class StockPage:
     form_class: Callable[..., Any]
     note: str
 
+    @property
+    def text(self) -> str:
+        """What a button that leads here says."""
+        return self.verb.replace("_", " ").capitalize()
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Shows the form; a valid one is recorded and leads to the variant's page."""
         require(request, "inventory.move_stock")
         if request.method != "POST":
-            return self._show(request, self.form_class(initial={**_chosen(request), "key": uuid.uuid4()}))
+            return self._show(request, self.form_class(initial={**chosen(request), "key": uuid.uuid4()}))
         form = self.form_class(request.POST)
         if form.is_valid() and self._record(request, form):
             return redirect(address_of("inventory.variant", form.cleaned_data["variant"].pk))
@@ -189,7 +247,7 @@ class StockPage:
         return True
 
 
-def _chosen(request: HttpRequest) -> dict[str, str]:
+def chosen(request: HttpRequest) -> dict[str, str]:
     """Returns the variant and location that a link asked for."""
     given = {name: request.GET.get(name, "") for name in ("variant", "location")}
     return {name: value for name, value in given.items() if value.isdecimal()}
@@ -220,5 +278,15 @@ STOCK_PAGES: Final = (
         "Count stock",
         CountForm,
         "Sets what is on hand to what was counted; units gone break the newest reservations into conflicts.",
+    ),
+    StockPage(
+        "set_aside",
+        "Set units aside",
+        SetAsideForm,
+        "They stay on hand and cannot be sold; where too few are available, the newest reservations become conflicts.",
+    ),
+    StockPage("put_back", "Put units back", PutBackForm, "Open shortages are filled first, oldest first."),
+    StockPage(
+        "scrap", "Write unavailable units off", ScrapForm, "Units that were set aside leave the stock."
     ),
 )

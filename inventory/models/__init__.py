@@ -2,17 +2,28 @@
 
 from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.conflicts import Conflict
+from inventory.models.counts import CountSheet, CountSheetLine
+from inventory.models.imports import ImportedRow
 from inventory.models.reservations import Reservation
+from inventory.models.returns import CustomerReturn, ReturnLine
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
+from inventory.models.transfers import Transfer, TransferLine
 
 __all__ = [
     "Conflict",
+    "CountSheet",
+    "CountSheetLine",
+    "CustomerReturn",
+    "ImportedRow",
     "Location",
     "Merchant",
     "Product",
     "Reservation",
+    "ReturnLine",
     "StockLevel",
     "StockMovement",
     "StockOperation",
+    "Transfer",
+    "TransferLine",
     "Variant",
 ]

@@ -70,6 +70,8 @@ class LocationKind(models.TextChoices):
     #: Stock in a platform's own warehouse (FBA, FBB); never drawn on for other channels.
     CHANNEL_OWNED = "channel_owned", "Channel-owned"
     SUPPLIER = "supplier", "Supplier"
+    #: Where goods are between two places: one for each merchant, made by its first transfer and never drawn on.
+    IN_TRANSIT = "in_transit", "In transit"
 
 
 class Location(models.Model):
@@ -88,6 +90,15 @@ class Location(models.Model):
         ordering = ["code"]
         constraints = [
             models.UniqueConstraint(fields=["merchant", "code"], name="location_code_is_unique_per_merchant"),
+            models.UniqueConstraint(
+                fields=["merchant"],
+                condition=models.Q(kind="in_transit"),
+                name="merchant_has_one_place_in_transit",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(kind="in_transit", is_active=True),
+                name="in_transit_is_never_drawn_on",
+            ),
         ]
 
     def __str__(self) -> str:
