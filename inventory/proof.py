@@ -11,23 +11,11 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
+from inventory.divergences import Divergence
+from inventory.inbound_proof import inbound_divergences
+
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """The first place where one level's story does not add up."""
-
-    level_id: int
-    sku: str
-    location: str
-    #: None where the level itself, not a movement, is what differs.
-    movement_id: int | None
-    version: int | None
-    problem: str
-    expected: dict[str, Any]
-    found: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -124,8 +112,8 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
         for start in range(first or 0, (last or -1) + 1, BATCH):
             _prove_range(proof, start, start + BATCH - 1, at_most)
             yield proof
-    if not proof.levels_total:
-        yield proof
+        proof.divergences += inbound_divergences(at_most - len(proof.divergences))
+    yield proof
 
 
 def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:

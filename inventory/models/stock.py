@@ -140,6 +140,8 @@ class Reason(models.TextChoices):
     BROKEN = "broken", "Broken by a count or loss"
     #: Stock that arrived and went straight to what was owed.
     SHORTAGE_FILLED = "shortage_filled", "Shortage filled"
+    #: Stock that arrived and went to whom it was promised.
+    BACKORDER_FILLED = "backorder_filled", "Backorder filled"
     OTHER = "other", "Other"
 
 

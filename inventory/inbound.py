@@ -1,0 +1,502 @@
+"""Goods still to come and whom they are promised to, as one operation has them under lock.
+
+The open lines of all the operation's variants are locked at once, by id, after the levels and the conflicts; a backorder is
+changed only under the lock of its line. So the same inbound is never promised twice. What an operation changes is
+collected here and written once, by `write`.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from django.db import connection
+from django.utils import timezone
+
+from inventory.errors import InvalidStockRequest, StockBusy
+from inventory.models import Backorder
+from inventory.models.conflicts import ConflictCause
+from inventory.models.purchasing import InboundEventKind
+from inventory.models.stock import Reason
+from inventory.posting import Posting, Promised
+from inventory.validation import check_text
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseTerms:
+    """On what terms units may be promised that are not there yet."""
+
+    #: The last day for which goods may be confirmed that are promised.
+    by: date
+    #: The rule that allows it, or who; kept with the promise.
+    allowed_by: str
+
+    def __post_init__(self) -> None:
+        if not self.allowed_by:
+            raise InvalidStockRequest(
+                "allowed_by",
+                "goods still to come are promised only where a rule allows it. Name the rule, or who.",
+            )
+        check_text("allowed_by", self.allowed_by)
+
+    def check_day(self) -> None:
+        """Refuses a day that is over. Raises `InvalidStockRequest`."""
+        if self.by < timezone.localdate():
+            raise InvalidStockRequest("by", "lies in the past. Choose today or a later day.")
+
+
+@dataclass(slots=True)
+class InboundLine:
+    """A line of a purchase order under lock, as it is and as the operation in progress changes it; in base units."""
+
+    id: int
+    order_id: int
+    variant_id: int
+    location_id: int
+    quantity: int
+    received: int
+    cancelled: int
+    confirmed: int
+    confirmed_on: date | None
+    expected_on: date | None
+    promised: int
+    spare_before: int = field(init=False)
+    _before: tuple[object, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spare_before = self.spare
+        self._before = self._state()
+
+    def _state(self) -> tuple[object, ...]:
+        return (
+            self.received,
+            self.cancelled,
+            self.confirmed,
+            self.promised,
+            self.confirmed_on,
+            self.expected_on,
+        )
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the operation changed it."""
+        return self._state() != self._before
+
+    @property
+    def outstanding(self) -> int:
+        """Units still to come."""
+        return max(self.quantity - self.received - self.cancelled, 0)
+
+    @property
+    def spare(self) -> int:
+        """Confirmed units that are promised to nobody."""
+        return self.confirmed - self.promised
+
+    def limit_confirmed(self) -> None:
+        """No more is confirmed than is still to come: unconfirmed units count as cancelled first."""
+        self.confirmed = min(self.confirmed, self.outstanding)
+
+
+@dataclass(slots=True)
+class PromisedUnits:
+    """A backorder, new or loaded under its line's lock, with what the operation does to it."""
+
+    line: InboundLine
+    reference: str
+    location_ids: tuple[int, ...]
+    open: int
+    promised_on: date
+    id: int = 0
+    allowed_by: str = ""
+    filled: int = 0
+    cancelled: int = 0
+    broken: int = 0
+
+    def fill(self, units: int) -> None:
+        """Units that arrived leave the promise."""
+        self.filled += units
+        self._leave(units)
+
+    def cancel(self, units: int) -> None:
+        """Units no longer wanted leave the promise."""
+        self.cancelled += units
+        self._leave(units)
+
+    def give_up(self, units: int) -> None:
+        """Units that will not come in time leave the promise."""
+        self.broken += units
+        self._leave(units)
+
+    def _leave(self, units: int) -> None:
+        self.open -= units
+        self.line.promised -= units
+
+
+@dataclass(frozen=True, slots=True)
+class LineEvent:
+    """What is remembered of a line."""
+
+    line_id: int
+    kind: InboundEventKind
+    quantity: int
+    day: date | None = None
+
+
+_HAS_BACKORDERS: Final = """
+SELECT EXISTS (SELECT FROM inventory_backorder WHERE variant_id = ANY(%s::bigint[]) AND open_quantity > 0)
+"""
+
+#: The rows are chosen before the lock and judged by what they hold under it.
+_LOCK_LINES: Final = """
+SELECT id, order_id, variant_id, location_id, quantity, received_quantity, cancelled_quantity, confirmed_quantity,
+       confirmed_on, expected_on, promised_quantity
+FROM inventory_purchaseorderline
+WHERE merchant_id = %s AND location_id IS NOT NULL AND id = ANY(%s::bigint[] || ARRAY(
+    SELECT id FROM inventory_purchaseorderline
+    WHERE variant_id = ANY(%s::bigint[]) AND quantity > received_quantity + cancelled_quantity))
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+_BACKORDERS: Final = """
+SELECT b.id, b.line_id, b.reference, b.location_ids, b.open_quantity, b.promised_on FROM inventory_backorder b
+"""
+
+_OF_REFERENCE: Final = """
+WHERE b.merchant_id = %s AND b.reference = %s AND b.variant_id = %s AND b.open_quantity > 0
+ORDER BY b.id DESC
+"""
+
+_OF_LINES: Final = """
+WHERE b.line_id = ANY(%s::bigint[]) AND b.open_quantity > 0
+ORDER BY b.id DESC
+"""
+
+_BY_ID: Final = """
+WHERE b.merchant_id = %s AND b.id = ANY(%s::bigint[])
+ORDER BY b.id
+"""
+
+#: Each unit fills at most one backorder, so that no more of them need to be read than there are units.
+_WAITING: Final = """
+WHERE b.id IN (
+    SELECT next.id
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS level(variant_id, location_id, units)
+    CROSS JOIN LATERAL (
+        SELECT w.id FROM inventory_backorder w
+        WHERE w.variant_id = level.variant_id AND w.open_quantity > 0
+          AND w.location_ids @> ARRAY[level.location_id]
+        ORDER BY (w.line_id = ANY(%s::bigint[])) DESC, w.id LIMIT level.units
+    ) next)
+ORDER BY (b.line_id = ANY(%s::bigint[])) DESC, b.id
+"""
+
+_WRITE: Final = """
+WITH backordered AS (
+    UPDATE inventory_backorder b
+    SET open_quantity = b.open_quantity - c.filled - c.cancelled - c.broken,
+        filled_quantity = b.filled_quantity + c.filled,
+        cancelled_quantity = b.cancelled_quantity + c.cancelled,
+        broken_quantity = b.broken_quantity + c.broken
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS c(id, filled, cancelled, broken)
+    WHERE b.id = c.id
+), remembered AS (
+    INSERT INTO inventory_inboundevent (merchant_id, operation_id, line_id, kind, quantity, date, recorded_at)
+    SELECT %s::bigint, %s::bigint, e.line_id, e.kind, e.quantity, e.date, clock_timestamp()
+    FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::date[]) AS e(line_id, kind, quantity, date)
+)
+UPDATE inventory_purchaseorderline l
+SET received_quantity = c.received, cancelled_quantity = c.cancelled, confirmed_quantity = c.confirmed,
+    promised_quantity = c.promised, confirmed_on = c.confirmed_on, expected_on = c.expected_on
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::date[], %s::date[])
+     AS c(id, received, cancelled, confirmed, promised, confirmed_on, expected_on)
+WHERE l.id = c.id
+"""
+
+#: An order's state follows from its lines; read in a statement of its own, after they were written.
+_SETTLE_ORDERS: Final = """
+UPDATE inventory_purchaseorder o
+SET state = CASE WHEN s.to_come > 0 AND s.received > 0 THEN 'partial'
+                 WHEN s.to_come > s.confirmed THEN 'ordered'
+                 WHEN s.to_come > 0 THEN 'confirmed'
+                 WHEN s.received > 0 THEN 'received'
+                 ELSE 'cancelled' END
+FROM (
+    SELECT order_id, sum(greatest(quantity - received_quantity - cancelled_quantity, 0)) AS to_come,
+           sum(received_quantity) AS received, sum(confirmed_quantity) AS confirmed
+    FROM inventory_purchaseorderline WHERE order_id = ANY(%s::bigint[]) GROUP BY order_id
+) s
+WHERE o.id = s.order_id
+"""
+
+
+class Inbound:
+    """The inbound of one operation's variants. Without locked lines there is nothing to promise and nobody waits."""
+
+    def __init__(
+        self, posting: Posting, lines: Iterable[InboundLine] = (), *, is_locked: bool = False
+    ) -> None:
+        self.lines = {line.id: line for line in lines}
+        self.is_locked = is_locked
+        self._posting = posting
+        self._loaded: dict[int, PromisedUnits] = {}
+        self._new: list[PromisedUnits] = []
+        self._events: list[LineEvent] = []
+
+    # -- promising
+
+    def take(
+        self,
+        reference: str,
+        variant_id: int,
+        quantity: int,
+        location_ids: Sequence[int],
+        terms: PromiseTerms,
+    ) -> int:
+        """Promises units of confirmed inbound, the earliest first; returns those that it does not cover."""
+        for line, spare in self.promisable(variant_id, location_ids, terms.by):
+            units = min(spare, quantity)
+            if units > 0 and line.confirmed_on is not None:
+                line.promised += units
+                promised = PromisedUnits(line, reference, tuple(location_ids), units, line.confirmed_on)
+                promised.allowed_by = terms.allowed_by
+                self._new.append(promised)
+                quantity -= units
+        return quantity
+
+    def promisable(
+        self, variant_id: int, location_ids: Sequence[int], by: date
+    ) -> Iterator[tuple[InboundLine, int]]:
+        """Gives the lines that may serve these places by a day, earliest first, with the units that are free.
+
+        What is owed at these places gets the first units that come. A line that is overdue promises nothing.
+        """
+        owed = self._owed(variant_id, location_ids)
+        for line in sorted(self.lines.values(), key=lambda line: (line.confirmed_on or by, line.id)):
+            if line.variant_id != variant_id or line.location_id not in location_ids:
+                continue
+            if line.confirmed_on is None or not timezone.localdate() <= line.confirmed_on <= by:
+                continue
+            eaten = min(line.spare, owed)
+            owed -= eaten
+            yield line, line.spare - eaten
+
+    def _owed(self, variant_id: int, location_ids: Sequence[int]) -> int:
+        return sum(
+            owed.open
+            for owed in self._posting.conflicts.values()
+            if owed.variant_id == variant_id
+            and owed.cause != ConflictCause.BEYOND_RECORD
+            and not set(owed.location_ids).isdisjoint(location_ids)
+        )
+
+    def withdraw(self, reference: str, variant_id: int, quantity: int) -> int:
+        """Takes units off what a demand was promised, the newest promise first; returns those that were not."""
+        if not self.is_locked or not quantity:
+            return quantity
+        waiting = self._load(_OF_REFERENCE, [self._posting.merchant_id, reference, variant_id])
+        own_new = [p for p in self._new if p.reference == reference and p.line.variant_id == variant_id]
+        for promised in [*reversed(own_new), *waiting]:
+            units = min(promised.open, quantity)
+            promised.cancel(units)
+            quantity -= units
+        return quantity
+
+    def load(self, backorder_ids: Collection[int]) -> list[PromisedUnits]:
+        """Returns these backorders of the merchant, closed ones too."""
+        return self._load(_BY_ID, [self._posting.merchant_id, sorted(backorder_ids)])
+
+    # -- filling and breaking
+
+    def fill(self, *, first: Collection[int] = ()) -> None:
+        """Gives what is available on the locked levels to backorders in order of promise; those of `first` lines before."""
+        levels = [level for level in self._posting.levels.values() if level.available > 0]
+        if not self.is_locked or not levels:
+            return
+        units: Counter[int] = Counter()
+        for level in levels:
+            units[level.variant_id] += level.available
+        columns = [
+            [level.variant_id for level in levels],
+            [level.location_id for level in levels],
+            # Those that this operation has emptied in memory are still read as waiting.
+            [units[level.variant_id] + len(self._loaded) for level in levels],
+        ]
+        for promised in self._load(_WAITING, [*columns, sorted(first), sorted(first)]):
+            self._fill_one(promised)
+
+    def _fill_one(self, promised: PromisedUnits) -> None:
+        for level in self._posting.levels_of(promised.line.variant_id, promised.location_ids):
+            units = min(level.available, promised.open)
+            if units > 0:
+                self._posting.hold(level, promised.reference, units, reason=Reason.BACKORDER_FILLED)
+                promised.fill(units)
+
+    def break_excess(self, lines: Iterable[InboundLine]) -> None:
+        """Breaks the newest promises of lines that promise more than is confirmed now, into conflicts."""
+        excess = {line.id: -line.spare for line in lines if line.spare < 0}
+        broken = []
+        for promised in self._of_lines(excess):
+            units = min(promised.open, excess[promised.line.id])
+            excess[promised.line.id] -= units
+            broken.append((promised, units))
+        self._break(broken)
+
+    def break_late(self, lines: Iterable[InboundLine], *, not_before: date | None = None) -> None:
+        """Breaks the promises of lines that come after the day promised, or (`not_before`) that were due before a day."""
+        days = {line.id: not_before or line.confirmed_on for line in lines}
+        late = []
+        for promised in self._of_lines(days):
+            day = days[promised.line.id]
+            if day is not None and promised.promised_on < day:
+                late.append((promised, promised.open))
+        self._break(late)
+
+    def _of_lines(self, line_ids: Collection[int]) -> list[PromisedUnits]:
+        """Returns what these lines are promised to, the newest first."""
+        return self._load(_OF_LINES, [sorted(line_ids)]) if line_ids else []
+
+    def _break(self, broken: list[tuple[PromisedUnits, int]]) -> None:
+        for promised, units in sorted(broken, key=lambda each: each[0].id):
+            if units > 0:
+                promised.give_up(units)
+                self._posting.owe(
+                    reference=promised.reference,
+                    variant_id=promised.line.variant_id,
+                    quantity=units,
+                    cause=ConflictCause.INBOUND,
+                    location_ids=promised.location_ids,
+                )
+
+    def remember(
+        self, line: InboundLine, kind: InboundEventKind, quantity: int, day: date | None = None
+    ) -> None:
+        """Notes what happened to a line."""
+        self._events.append(LineEvent(line.id, kind, quantity, day))
+
+    # -- reading and writing
+
+    def _load(self, condition: str, parameters: list[Any]) -> list[PromisedUnits]:
+        """Reads backorders; one that this operation has loaded before is that same object."""
+        with connection.cursor() as cursor:
+            cursor.execute(_BACKORDERS + condition, parameters)
+            rows = cursor.fetchall()
+        found = []
+        for identity, line_id, reference, location_ids, open_quantity, promised_on in rows:
+            if identity not in self._loaded:
+                if open_quantity and line_id not in self.lines:
+                    raise StockBusy
+                line = self.lines.get(line_id) or _closed_line(line_id)
+                self._loaded[identity] = PromisedUnits(
+                    line, reference, tuple(location_ids), open_quantity, promised_on, identity
+                )
+            found.append(self._loaded[identity])
+        return found
+
+    def spare_changes(self) -> dict[tuple[int, int], int]:
+        """Returns by how many units more or fewer may be promised, by variant and location; without what stayed."""
+        changes: Counter[tuple[int, int]] = Counter()
+        for line in self.lines.values():
+            changes[line.variant_id, line.location_id] += line.spare - line.spare_before
+        return {pair: units for pair, units in changes.items() if units}
+
+    def write(self, operation_id: int) -> None:
+        """Writes what the operation changed: new backorders, then lines, backorders and events, then orders' states."""
+        if not self.is_locked:
+            return
+        self._insert_new(operation_id)
+        changed = [p for p in self._loaded.values() if p.filled or p.cancelled or p.broken]
+        if changed or self._new or self._events:
+            with connection.cursor() as cursor:
+                cursor.execute(_WRITE, self._parameters(operation_id, changed))
+                if orders := {self.lines[event.line_id].order_id for event in self._events}:
+                    cursor.execute(_SETTLE_ORDERS, [sorted(orders)])
+
+    def _insert_new(self, operation_id: int) -> None:
+        kept = [p for p in self._new if p.open or p.filled]
+        now = timezone.now()
+        rows = [
+            Backorder(
+                merchant_id=self._posting.merchant_id,
+                operation_id=operation_id,
+                line_id=p.line.id,
+                variant_id=p.line.variant_id,
+                reference=p.reference,
+                location_ids=list(p.location_ids),
+                quantity=p.open + p.filled + p.cancelled,
+                open_quantity=p.open,
+                filled_quantity=p.filled,
+                cancelled_quantity=p.cancelled,
+                promised_on=p.promised_on,
+                allowed_by=p.allowed_by,
+                created_at=now,
+            )
+            for p in kept
+        ]
+        if rows:
+            Backorder.objects.bulk_create(rows)
+        self._posting.promised = [
+            Promised(b.pk, b.reference, b.variant_id, b.line_id, b.open_quantity, b.promised_on.isoformat())
+            for b in rows
+        ]
+
+    def _parameters(self, operation_id: int, changed: list[PromisedUnits]) -> list[Any]:
+        events, lines = self._events, [line for line in self.lines.values() if line.is_changed]
+        return [
+            [p.id for p in changed],
+            [p.filled for p in changed],
+            [p.cancelled for p in changed],
+            [p.broken for p in changed],
+            self._posting.merchant_id,
+            operation_id,
+            [event.line_id for event in events],
+            [event.kind.value for event in events],
+            [event.quantity for event in events],
+            [event.day for event in events],
+            [line.id for line in lines],
+            [line.received for line in lines],
+            [line.cancelled for line in lines],
+            [line.confirmed for line in lines],
+            [line.promised for line in lines],
+            [line.confirmed_on for line in lines],
+            [line.expected_on for line in lines],
+        ]
+
+
+def _closed_line(line_id: int) -> InboundLine:
+    """Stands for the line of a closed backorder, which nothing changes any more."""
+    return InboundLine(line_id, 0, 0, 0, 0, 0, 0, 0, None, None, 0)
+
+
+def promises_of(posting: Posting) -> Inbound:
+    """Returns the operation's inbound: locked if anybody waits for its variants, else empty. After levels and conflicts.
+
+    Under the level locks nobody can begin to wait for goods at these places.
+    """
+    if posting.inbound is None:
+        posting.inbound = _locked(posting, ()) if _anybody_waits(posting) else Inbound(posting)
+    return posting.inbound
+
+
+def lock_inbound(posting: Posting, line_ids: Collection[int] = ()) -> Inbound:
+    """Locks the open lines of all the operation's variants, and the named ones; after levels and conflicts."""
+    if posting.inbound is None or not posting.inbound.is_locked:
+        posting.inbound = _locked(posting, line_ids)
+    return posting.inbound
+
+
+def _anybody_waits(posting: Posting) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_BACKORDERS, [_variant_ids(posting)])
+        return bool(cursor.fetchone()[0])
+
+
+def _locked(posting: Posting, line_ids: Collection[int]) -> Inbound:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_LINES, [posting.merchant_id, sorted(line_ids), _variant_ids(posting)])
+        lines = [InboundLine(*row) for row in cursor.fetchall()]
+    return Inbound(posting, lines, is_locked=True)
+
+
+def _variant_ids(posting: Posting) -> list[int]:
+    return sorted({variant_id for variant_id, _ in posting.levels})
