@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin.movements import movements_page
+from inventory.admin.promising import promise_panels
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 
 
@@ -125,7 +126,7 @@ class VariantAdmin(HistoryAdmin):
         return links
 
     def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
-        """Shows how much is where."""
+        """Shows how much is where, and what may be promised."""
         levels = instance.levels.select_related("location").order_by("location__code")
         rows = [
             (
@@ -139,7 +140,8 @@ class VariantAdmin(HistoryAdmin):
         ]
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
-        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+        stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
+        return [stock, *promise_panels(instance)]
 
 
 @admin.register(Location)

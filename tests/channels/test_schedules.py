@@ -36,7 +36,7 @@ def test_a_schedule_that_operations_changed_stays_as_it_is() -> None:
     Schedule.objects.filter(name="Sweep of what is due").update(minutes=7)
     ensure_schedules()
     assert Schedule.objects.get(name="Sweep of what is due").minutes == 7
-    assert Schedule.objects.count() == 5
+    assert Schedule.objects.count() == 6
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def ended_at_once() -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 def test_whoever_runs_the_pusher_gets_the_schedules(ended_at_once: None) -> None:
     call_command("run_pusher")
-    assert Schedule.objects.count() == 5
+    assert Schedule.objects.count() == 6
 
 
 @pytest.mark.django_db(transaction=True)

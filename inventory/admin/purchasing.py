@@ -1,0 +1,445 @@
+"""Suppliers, purchase orders and what is still to come of them."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import BigIntegerField, DateField, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from unfold.admin import TabularInline
+
+from config.admin_panels import Panel, badge, list_of, page_of
+from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
+from inventory.admin.order_forms import ORDER_PAGES
+from inventory.admin.references import linked
+from inventory.errors import StockError
+from inventory.models import Backorder, InboundEvent, PurchaseOrder, PurchaseOrderLine, Supplier
+from inventory.models.purchasing import PurchaseOrderState
+from inventory.purchasing import place
+
+_TONES: Final = {
+    PurchaseOrderState.DRAFT: "neutral",
+    PurchaseOrderState.ORDERED: "warning",
+    PurchaseOrderState.CONFIRMED: "good",
+    PurchaseOrderState.PARTIAL: "warning",
+    PurchaseOrderState.RECEIVED: "good",
+    PurchaseOrderState.CANCELLED: "neutral",
+}
+
+_TO_COME: Final = F("quantity") - F("received_quantity") - F("cancelled_quantity")
+_OPEN: Final = Q(quantity__gt=F("received_quantity") + F("cancelled_quantity"))
+#: States of orders that were sent and of which something is to come.
+_PLACED: Final = (PurchaseOrderState.ORDERED, PurchaseOrderState.CONFIRMED, PurchaseOrderState.PARTIAL)
+
+
+@admin.register(Supplier)
+class SupplierAdmin(HistoryAdmin):
+    """Whom the merchant buys from; one that ends is switched off, not deleted."""
+
+    list_display = ("code", "name", "lead_time_days", "merchant", "is_active")
+    list_filter = ("merchant", "is_active")
+    list_select_related = ("merchant",)
+    search_fields = ("code", "name")
+    autocomplete_fields = ("merchant",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False: its orders stay."""
+        return False
+
+    def object_links(self, request: HttpRequest, instance: Supplier) -> list[tuple[str, str]]:
+        """Leads to its orders."""
+        return [(list_of("inventory.purchaseorder", f"supplier__id__exact={instance.pk}"), "Purchase orders")]
+
+
+if TYPE_CHECKING:
+    LineFormSetBase = BaseInlineFormSet[PurchaseOrderLine, PurchaseOrder, Any]
+else:
+    LineFormSetBase = BaseInlineFormSet
+
+
+class _LineFormSet(LineFormSetBase):
+    """Refuses variants of another merchant."""
+
+    def clean(self) -> None:
+        """Names the line whose variant the order's merchant does not sell."""
+        super().clean()
+        for form in self.forms:
+            variant = getattr(form, "cleaned_data", {}).get("variant")
+            if variant and variant.merchant_id != self.instance.merchant_id:
+                form.add_error(
+                    "variant", f"{variant} is sold by another merchant. Choose one of this merchant's."
+                )
+
+
+class LineInline(TabularInline):
+    """The lines of a draft."""
+
+    model = PurchaseOrderLine
+    fields = ("variant", "quantity", "expected_on")
+    readonly_fields = ("variant",)
+    extra = 0
+    max_num = 0
+    verbose_name_plural = "lines"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrderLine]:
+        """Brings the variants along."""
+        queryset: QuerySet[PurchaseOrderLine] = super().get_queryset(request)
+        return queryset.select_related("variant", "order")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False: new lines have rows of their own."""
+        return False
+
+
+class NewLineInline(TabularInline):
+    """Rows for new lines; apart, so that a long order asks for no variant twice."""
+
+    model = PurchaseOrderLine
+    formset = _LineFormSet
+    fields = ("variant", "quantity", "expected_on")
+    autocomplete_fields = ("variant",)
+    extra = 3
+    verbose_name_plural = "new lines"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrderLine]:
+        """Shows none of those that are there."""
+        queryset: QuerySet[PurchaseOrderLine] = super().get_queryset(request)
+        return queryset.none()
+
+
+class OrderFilter(StateFilter):
+    """Orders by what has to be done about them."""
+
+    title = "to do"
+    parameter_name = "todo"
+    states = (
+        ("open", "Something is to come", lambda q: q.filter(state__in=_PLACED)),
+        (
+            "overdue",
+            "Overdue",
+            lambda q: q.filter(state__in=_PLACED, due_on__lt=timezone.localdate()),
+        ),
+        ("unconfirmed", "Not confirmed", lambda q: q.filter(state=PurchaseOrderState.ORDERED)),
+    )
+
+
+def _of_lines(expression: Any, output: Any) -> Subquery:
+    lines = PurchaseOrderLine.objects.filter(order=OuterRef("pk")).order_by().values("order")
+    return Subquery(lines.annotate(value=expression).values("value"), output_field=output)
+
+
+@admin.register(PurchaseOrder)
+class PurchaseOrderAdmin(HistoryAdmin):
+    """Orders at suppliers: written as drafts, then placed; from there on changed by what happens to them."""
+
+    list_display = (
+        "number",
+        "supplier",
+        "location",
+        "state_badge",
+        "ordered_on",
+        "due",
+        "to_come",
+        "merchant",
+    )
+    list_filter = (OrderFilter, "state", "merchant")
+    list_select_related = ("supplier", "location", "merchant")
+    search_fields = ("number", "supplier__code", "supplier__name")
+    search_help_text = "Number or supplier"
+    autocomplete_fields = ("merchant", "supplier", "location")
+    ordering = ("-id",)
+    fields = ("merchant", "number", "supplier", "location", "ordered_on", "note")
+    actions = ("place_orders",)
+    detail_actions = ("place_orders",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrder]:
+        """Adds what is to come and when, by subqueries for the rows of one page only."""
+        queryset: QuerySet[PurchaseOrder] = super().get_queryset(request)
+        to_come = Sum(Greatest(_TO_COME, 0, output_field=BigIntegerField()))
+        coming = PurchaseOrderLine.objects.filter(_OPEN, order=OuterRef("pk"))
+        due = coming.order_by().values("order").annotate(day=Min(Coalesce("confirmed_on", "expected_on")))
+        return queryset.annotate(
+            units_to_come=Coalesce(_of_lines(to_come, BigIntegerField()), 0, output_field=BigIntegerField()),
+            due_on=Subquery(due.values("day"), output_field=DateField()),
+        )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allows the link that leads here from a supplier."""
+        return lookup == "supplier__id__exact" or bool(super().lookup_allowed(lookup, value, request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Leaves only the note to be edited once the order is placed."""
+        if obj is None:
+            return ()
+        return ("merchant",) if obj.is_draft else ("merchant", "number", "supplier", "location", "ordered_on")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        """Offers lines while the order is a draft."""
+        if obj is None:
+            return [NewLineInline]
+        return [LineInline, NewLineInline] if obj.is_draft else []
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Has the form refuse what belongs to another merchant."""
+        form = super().get_form(request, obj, change, **kwargs)
+
+        class OrderOfOneMerchant(form):  # type: ignore[misc,valid-type]
+            def clean(self) -> Any:
+                cleaned = super().clean()
+                _check_merchant(self)
+                return cleaned
+
+        return OrderOfOneMerchant
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns whether the order is a draft that nobody counts on."""
+        return obj is not None and obj.is_draft and bool(super().has_delete_permission(request, obj))
+
+    def has_place_permission(self, request: HttpRequest) -> bool:
+        """Returns whether whoever asks may place orders."""
+        return request.user.has_perm("inventory.purchase")
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, order: PurchaseOrder) -> str:
+        """Shows how far the order is."""
+        state = PurchaseOrderState(order.state)
+        return badge(state.label.lower(), _TONES[state])
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, order: Any) -> str:
+        """Returns the first day on which something is due, and marks it when it is over."""
+        if order.due_on is None:
+            return ""
+        is_overdue = order.state in _PLACED and order.due_on < timezone.localdate()
+        return badge(f"{order.due_on} overdue", "bad") if is_overdue else str(order.due_on)
+
+    @admin.display(description="to come")
+    def to_come(self, order: Any) -> int:
+        """Returns the units still to come."""
+        return int(order.units_to_come)
+
+    def offers(self, action: str, instance: PurchaseOrder) -> bool:
+        """Offers to place a draft."""
+        return instance.is_draft
+
+    @admin.action(description="Place the order", permissions=["place"])
+    def place_orders(self, request: HttpRequest, queryset: QuerySet[PurchaseOrder]) -> None:
+        """Places drafts: their lines are fixed from then on."""
+        done, skipped = 0, Counter[str]()
+        for order in queryset:
+            try:
+                if place(order.merchant_id, order.pk):
+                    done += 1
+                else:
+                    skipped["no draft any more"] += 1
+            except StockError as error:
+                messages.error(request, str(error))
+                skipped["refused"] += 1
+        self.report(request, done, "order{s} placed", skipped)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the forms that say what became of an order."""
+        pages = [
+            path(f"<int:order_id>/{page.verb}/", self.admin_site.admin_view(page), name=page.url_name)
+            for page in ORDER_PAGES
+        ]
+        return [*pages, *super().get_urls()]
+
+    def object_links(self, request: HttpRequest, instance: PurchaseOrder) -> list[tuple[str, str]]:
+        """Leads to the forms, for whoever may, once the order is placed."""
+        if instance.is_draft or instance.state == PurchaseOrderState.CANCELLED:
+            return []
+        has_more = instance.state in _PLACED
+        return [
+            (reverse(f"admin:{page.url_name}", args=[instance.pk]), page.title)
+            for page in ORDER_PAGES
+            if request.user.has_perm(page.permission) and (has_more or page.verb == "receive")
+        ]
+
+    def panels(self, request: HttpRequest, instance: PurchaseOrder) -> list[Panel]:
+        """Shows the lines, whom they are promised to and what happened to them."""
+        return [_lines_of(instance), _promised_of(instance), _events_of(instance)]
+
+
+def _check_merchant(form: Any) -> None:
+    """Names supplier or location where they belong to another merchant than the order."""
+    merchant_id = form.instance.merchant_id or getattr(form.cleaned_data.get("merchant"), "pk", None)
+    for field in ("supplier", "location"):
+        chosen = form.cleaned_data.get(field)
+        if chosen and chosen.merchant_id != merchant_id:
+            form.add_error(
+                field, ValidationError(f"{chosen} belongs to another merchant. Choose one of this one's.")
+            )
+
+
+def _lines_of(order: PurchaseOrder) -> Panel:
+    lines = order.lines.select_related("variant").order_by("id")[:500]
+    rows = [
+        (
+            page_of(line.variant),
+            line.quantity,
+            line.received_quantity,
+            line.cancelled_quantity,
+            line.outstanding,
+            line.expected_on and str(line.expected_on),
+            line.confirmed_quantity,
+            line.confirmed_on and str(line.confirmed_on),
+            line.promised_quantity,
+            line_badge(line),
+        )
+        for line in lines
+    ]
+    headers = (
+        "SKU", "Ordered", "Received", "Cancelled", "To come", "Expected", "Confirmed", "For", "Promised", "State",
+    )  # fmt: skip
+    return Panel("Lines", headers, rows, empty="No line yet: add at least one, then place the order.")
+
+
+def _promised_of(order: PurchaseOrder) -> Panel:
+    found = (
+        Backorder.objects.filter(line__order=order, open_quantity__gt=0)
+        .select_related("variant")
+        .order_by("id")
+    )
+    rows = list(found[:100])
+    references = linked(each.reference for each in rows)
+    shown = [
+        (page_of(each, each.pk), page_of(each.variant), references[each.reference], each.open_quantity,
+         str(each.promised_on))
+        for each in rows
+    ]  # fmt: skip
+    every = list_of("inventory.backorder", f"line__order__id__exact={order.pk}")
+    return Panel(
+        "Promised to",
+        ("Backorder", "SKU", "For", "Units", "By"),
+        shown,
+        empty="Nobody.",
+        links=[(every, "All")],
+    )
+
+
+def _events_of(order: PurchaseOrder) -> Panel:
+    events = InboundEvent.objects.filter(line__order=order).select_related("line__variant", "operation")
+    rows = [
+        (
+            each.recorded_at,
+            page_of(each.line.variant),
+            each.get_kind_display(),
+            each.quantity,
+            each.date and str(each.date),
+            each.operation.actor,
+            page_of(each.operation, each.operation.verb),
+        )
+        for each in events.order_by("-id")[:100]
+    ]
+    headers = ("Recorded", "SKU", "What", "Units", "For", "Who", "Operation")
+    return Panel("What happened", headers, rows)
+
+
+def line_badge(line: PurchaseOrderLine) -> str:
+    """Says how a line stands in a word or two."""
+    if line.cancelled_quantity == line.quantity:
+        return badge("cancelled")
+    if line.over_delivered:
+        return badge(f"{line.over_delivered} too many", "warning")
+    if not line.outstanding:
+        return badge("closed short", "warning") if line.cancelled_quantity else badge("received", "good")
+    due_on = line.confirmed_on or line.expected_on
+    if due_on is not None and due_on < timezone.localdate():
+        return badge("overdue", "bad")
+    return badge("confirmed", "good") if line.confirmed_quantity else badge("not confirmed", "warning")
+
+
+class LineFilter(StateFilter):
+    """How a line stands."""
+
+    states = (
+        ("open", "To come", lambda q: q.filter(_OPEN)),
+        ("overdue", "Overdue", lambda q: q.filter(_OPEN, due_on__lt=timezone.localdate())),
+        ("unconfirmed", "Not confirmed", lambda q: q.filter(_OPEN, confirmed_quantity=0)),
+        ("promised", "Promised to somebody", lambda q: q.filter(promised_quantity__gt=0)),
+        (
+            "over",
+            "Over-delivered",
+            lambda q: q.filter(quantity__lt=F("received_quantity") + F("cancelled_quantity")),
+        ),
+    )
+
+
+@admin.register(PurchaseOrderLine)
+class PurchaseOrderLineAdmin(FactsAdmin):
+    """What is still to come, line by line; changed on the order."""
+
+    list_display = (
+        "variant", "order", "supplier", "location", "to_come", "confirmed_quantity", "due", "promised_quantity",
+        "received_quantity", "standing",
+    )  # fmt: skip
+    list_filter = (LineFilter, "location", "merchant")
+    list_select_related = ("variant", "order__supplier", "location")
+    search_fields = ("variant__sku__exact", "order__number__exact")
+    search_help_text = "SKU or the order's number, in full"
+    ordering = ("-id",)
+    readonly_fields: ClassVar[tuple[str, ...]] = ("standing",)
+    fields = (
+        "order", "variant", "location", "standing", "quantity", ("received_quantity", "cancelled_quantity"),
+        "expected_on", ("confirmed_quantity", "confirmed_on"), "promised_quantity",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrderLine]:
+        """Adds when the line is due, and brings along what it is shown with."""
+        queryset: QuerySet[PurchaseOrderLine] = super().get_queryset(request)
+        return queryset.select_related("variant", "order__supplier", "location").annotate(
+            due_on=Coalesce("confirmed_on", "expected_on")
+        )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allows the link that leads here from a variant."""
+        return lookup == "variant__id__exact" or bool(super().lookup_allowed(lookup, value, request))
+
+    @admin.display(description="supplier")
+    def supplier(self, line: PurchaseOrderLine) -> str:
+        """Returns the supplier's code."""
+        return line.order.supplier.code
+
+    @admin.display(description="to come")
+    def to_come(self, line: PurchaseOrderLine) -> int:
+        """Returns the units still to come."""
+        return line.outstanding
+
+    @admin.display(description="due", ordering="due_on")
+    def due(self, line: Any) -> str:
+        """Returns when it is due: as confirmed, else as expected."""
+        return str(line.due_on or "")
+
+    @admin.display(description="state")
+    def standing(self, line: PurchaseOrderLine) -> str:
+        """Says how the line stands."""
+        return line_badge(line)
+
+
+@admin.register(InboundEvent)
+class InboundEventAdmin(FactsAdmin):
+    """What happened to the lines of purchase orders."""
+
+    list_display = ("recorded_at", "variant", "order", "kind", "quantity", "date", "operation")
+    list_filter = ("kind", "merchant")
+    list_select_related = ("line__variant", "line__order", "operation")
+    search_fields = ("line__variant__sku__exact", "line__order__number__exact")
+    search_help_text = "SKU or the order's number, in full"
+    ordering = ("-id",)
+    fields = ("line", "kind", "quantity", "date", "operation", "recorded_at")
+
+    @admin.display(description="SKU")
+    def variant(self, event: InboundEvent) -> str:
+        """Returns the variant's SKU."""
+        return event.line.variant.sku
+
+    @admin.display(description="order")
+    def order(self, event: InboundEvent) -> str:
+        """Returns the order's number."""
+        return event.line.order.number
