@@ -70,6 +70,7 @@ def release_expired(posting: Posting) -> int:
 
 def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[HeldUnits]]:
     """Returns the open reservations of these references, oldest first. Raises `StockBusy` if one appeared elsewhere."""
+    posting.references |= set(references)
     by_reference: dict[str, list[HeldUnits]] = {reference: [] for reference in references}
     for held in _load(posting, _BY_REFERENCE, [posting.merchant_id, sorted(references)]):
         by_reference[held.reference].append(held)

@@ -5,7 +5,7 @@ changed only under the lock of its line. So the same inbound is never promised t
 collected here and written once, by `write`.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -62,10 +62,12 @@ class InboundLine:
     expected_on: date | None
     promised: int
     spare_before: int = field(init=False)
+    promised_before: int = field(init=False)
     _before: tuple[object, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.spare_before = self.spare
+        self.promised_before = self.promised
         self._before = self._state()
 
     def _state(self) -> tuple[object, ...]:
@@ -162,8 +164,8 @@ _BACKORDERS: Final = """
 SELECT b.id, b.line_id, b.reference, b.location_ids, b.open_quantity, b.promised_on FROM inventory_backorder b
 """
 
-_OF_REFERENCE: Final = """
-WHERE b.merchant_id = %s AND b.reference = %s AND b.variant_id = %s AND b.open_quantity > 0
+_OF_REFERENCES: Final = """
+WHERE b.merchant_id = %s AND b.reference = ANY(%s::text[]) AND b.variant_id = ANY(%s::bigint[]) AND b.open_quantity > 0
 ORDER BY b.id DESC
 """
 
@@ -191,6 +193,7 @@ WHERE b.id IN (
 ORDER BY (b.line_id = ANY(%s::bigint[])) DESC, b.id
 """
 
+#: What is promised is written as a difference, so that the database would see a promise made twice.
 _WRITE: Final = """
 WITH backordered AS (
     UPDATE inventory_backorder b
@@ -207,7 +210,7 @@ WITH backordered AS (
 )
 UPDATE inventory_purchaseorderline l
 SET received_quantity = c.received, cancelled_quantity = c.cancelled, confirmed_quantity = c.confirmed,
-    promised_quantity = c.promised, confirmed_on = c.confirmed_on, expected_on = c.expected_on
+    promised_quantity = l.promised_quantity + c.promised, confirmed_on = c.confirmed_on, expected_on = c.expected_on
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::date[], %s::date[])
      AS c(id, received, cancelled, confirmed, promised, confirmed_on, expected_on)
 WHERE l.id = c.id
@@ -240,6 +243,8 @@ class Inbound:
         self.is_locked = is_locked
         self._posting = posting
         self._loaded: dict[int, PromisedUnits] = {}
+        self._looked_up: set[str] = set()
+        self._by_demand: defaultdict[tuple[str, int], list[PromisedUnits]] = defaultdict(list)
         self._new: list[PromisedUnits] = []
         self._events: list[LineEvent] = []
 
@@ -294,13 +299,24 @@ class Inbound:
         """Takes units off what a demand was promised, the newest promise first; returns those that were not."""
         if not self.is_locked or not quantity:
             return quantity
-        waiting = self._load(_OF_REFERENCE, [self._posting.merchant_id, reference, variant_id])
-        own_new = [p for p in self._new if p.reference == reference and p.line.variant_id == variant_id]
-        for promised in [*reversed(own_new), *waiting]:
+        own_new = [p for p in self._new if (p.reference, p.line.variant_id) == (reference, variant_id)]
+        for promised in [*reversed(own_new), *self._promised_to(reference, variant_id)]:
             units = min(promised.open, quantity)
             promised.cancel(units)
             quantity -= units
         return quantity
+
+    def _promised_to(self, reference: str, variant_id: int) -> list[PromisedUnits]:
+        """Returns what a demand was promised, the newest first; read at once for all demands of the operation."""
+        if reference not in self._looked_up:
+            posting = self._posting
+            held_for = {held.reference for held in posting.loaded_reservations.values()}
+            references = {reference} | posting.references | held_for
+            wanted = [posting.merchant_id, sorted(references), _variant_ids(posting)]
+            for promised in self._load(_OF_REFERENCES, wanted):
+                self._by_demand[promised.reference, promised.line.variant_id].append(promised)
+            self._looked_up |= references
+        return self._by_demand[reference, variant_id]
 
     def load(self, backorder_ids: Collection[int]) -> list[PromisedUnits]:
         """Returns these backorders of the merchant, closed ones too."""
@@ -457,7 +473,7 @@ class Inbound:
             [line.received for line in lines],
             [line.cancelled for line in lines],
             [line.confirmed for line in lines],
-            [line.promised for line in lines],
+            [line.promised - line.promised_before for line in lines],
             [line.confirmed_on for line in lines],
             [line.expected_on for line in lines],
         ]

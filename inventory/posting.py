@@ -136,6 +136,8 @@ class Posting:
     not_held: list[Short] = field(default_factory=list)
     #: (variant, location) pairs to announce even where nothing changed.
     concerned: set[tuple[int, int]] = field(default_factory=set)
+    #: Whose demands the operation looks up.
+    references: set[str] = field(default_factory=set)
     #: Goods still to come, once the operation has asked for them.
     inbound: "Inbound | None" = None
     #: Backorders that the operation made; known once they are written.

@@ -24,9 +24,20 @@ from channels.models import (
     ShelfObservation,
     WebhookDelivery,
 )
+from inventory.backorders import promise
 from inventory.demands import DemandChange, settle
+from inventory.inbound import PromiseTerms
 from inventory.ledger import Context
-from inventory.models import Location, Merchant, Variant
+from inventory.models import (
+    Location,
+    Merchant,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    Supplier,
+    Variant,
+)
+from inventory.purchasing import LineConfirmation, confirm_lines, place
+from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -77,6 +88,22 @@ class Business:
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
         self.list_on(channel, variant, location)
+        self.buy(variant, location, line)
+
+    def buy(self, variant: Variant, location: Location, line: ChannelOrderLine) -> PurchaseOrder:
+        """Orders twenty units of a variant at a supplier of its own; they are confirmed, and one is promised."""
+        number = next(_serial)
+        supplier = Supplier.objects.create(merchant=self.merchant, code=f"supplier-{number}", name="Supplier")
+        order = PurchaseOrder.objects.create(
+            merchant=self.merchant, supplier=supplier, number=f"PO-{number}", location=location
+        )
+        bought = PurchaseOrderLine.objects.create(order=order, variant=variant, quantity=20)
+        place(self.merchant.pk, order.pk)
+        on = timezone.localdate() + timedelta(days=3)
+        confirm_lines(self.context(), [LineConfirmation(bought.pk, 20, on)])
+        demand = Demand(line.reference, variant.pk, 1, (location.pk,))
+        promise(self.context(), [demand], PromiseTerms(on, "the tests"))
+        return order
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

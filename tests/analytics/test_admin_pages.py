@@ -120,13 +120,15 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
 
 
 CATALOGUE = {"inventory.Product", "inventory.Variant"}
+PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, "inventory.Location"},
+    "operations": {*CATALOGUE, *PURCHASING, "inventory.Location"},
     "commerce": set(),
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
+        *PURCHASING,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",
