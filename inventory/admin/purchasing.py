@@ -200,6 +200,11 @@ class PurchaseOrderAdmin(HistoryAdmin):
         """Returns whether the order is a draft that nobody counts on."""
         return obj is not None and obj.is_draft and bool(super().has_delete_permission(request, obj))
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Lets the lines of a draft go with it, although nobody deletes them on their own page."""
+        shown, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return shown, counts, set(lacking) - {PurchaseOrderLine._meta.verbose_name}, protected
+
     def has_place_permission(self, request: HttpRequest) -> bool:
         """Returns whether whoever asks may place orders."""
         return request.user.has_perm("inventory.purchase")

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 def test_every_schedule_calls_a_function_that_exists() -> None:
     ensure_schedules()
     functions = [import_string(schedule.func) for schedule in Schedule.objects.all()]
-    assert len(functions) == 5
+    assert len(functions) == 6
     assert all(callable(function) for function in functions)
 
 

@@ -69,13 +69,14 @@ def test_without_the_locks_two_read_the_same_units_and_only_the_databases_rule_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     buying = Buying(Cast())
-    buying.order(5, days=5)
+    buying.order(6, days=5)
+    buying.promise("first", 1)
     monkeypatch.setattr(posting, "lock_levels", _read_levels)
     _lock_no_lines(monkeypatch, readers=2)
     results = race([partial(buying.promise, f"customer {n}", 4) for n in range(2)])
     assert _kinds(results) == {Outcome: 1, IntegrityError: 1}
     assert "no_more_is_promised_than_confirmed" in str(results)
-    assert sum(waiting().values()) == 4
+    assert sum(waiting().values()) == 1 + 4
 
 
 def test_the_lock_of_the_line_alone_suffices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -464,8 +464,10 @@ def test_older_debts_keep_their_claim_when_a_younger_one_is_promised(buying: Buy
     younger = Conflict.objects.get(reference="younger")
     with pytest.raises(InsufficientInbound):
         backorder_conflict(buying.context(), younger.pk, terms())
-    backorder_conflict(buying.context(), younger.pk, terms(), quantity=1)
-    assert owed() == {("older", "shortage"): 3, ("younger", "shortage"): 1}
+    buying.order(1, days=7)
+    backorder_conflict(buying.context(), younger.pk, terms())
+    assert owed() == {("older", "shortage"): 3}
+    assert waiting() == {"younger": 2}
 
 
 def test_a_conflict_that_waits_for_a_recount_or_is_resolved_promises_nothing(

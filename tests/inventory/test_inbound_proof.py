@@ -73,7 +73,8 @@ def test_what_was_changed_past_the_operations_is_named(
 
 def test_goods_received_without_a_movement_are_named(line: PurchaseOrderLine) -> None:
     tamper("UPDATE inventory_inboundevent SET quantity = quantity + 1 WHERE kind = 'receipt'")
-    tamper("UPDATE inventory_purchaseorderline SET received_quantity = received_quantity + 1")
+    more = "received_quantity = received_quantity + 1, quantity = quantity + 1"
+    tamper(f"UPDATE inventory_purchaseorderline SET {more}")
     (first,) = found()
     assert "are not those that moved" in first.problem
     assert (first.expected, first.found) == ({"received": 7}, {"received": 8})
