@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from inventory.errors import StockError
 from inventory.ledger import Context
-from inventory.models import Location, PurchaseOrder, PurchaseOrderLine, Supplier, Variant
-from inventory.purchasing import LineConfirmation, confirm_lines, place
+from inventory.models import Location, PurchaseOrder, Supplier, Variant
+from inventory.ordering import OrderedLine, order_goods
 from inventory.validation import LARGEST_QUANTITY
 
 T = TypeVar("T")
@@ -81,33 +81,10 @@ def import_orders(merchant_id: int, lines: Iterable[str]) -> Imported:
 
 def _write(merchant_id: int, rows: list[Row]) -> None:
     first = rows[0]
-    order = PurchaseOrder.objects.create(
-        merchant_id=merchant_id,
-        supplier=first.supplier,
-        number=first.number,
-        location=first.location,
-        ordered_on=first.ordered_on,
-    )
-    lines = PurchaseOrderLine.objects.bulk_create(
-        PurchaseOrderLine(
-            merchant_id=merchant_id,
-            order=order,
-            variant=row.variant,
-            quantity=row.quantity,
-            expected_on=row.expected_on,
-        )
-        for row in rows
-    )
-    place(merchant_id, order.pk)
-    confirmed = [
-        LineConfirmation(line.pk, row.quantity, row.confirmed_on)
-        for line, row in zip(lines, rows, strict=True)
-        if row.confirmed_on
-    ]
-    if confirmed:
-        digest = hashlib.sha256(first.number.encode()).hexdigest()[:40]
-        context = Context(merchant_id, f"import:{digest}", source="import", document=order.number)
-        confirm_lines(context, confirmed)
+    digest = hashlib.sha256(first.number.encode()).hexdigest()[:40]
+    context = Context(merchant_id, f"import-order:{digest}", source="import", document=first.number)
+    lines = [OrderedLine(row.variant.pk, row.quantity, row.expected_on, row.confirmed_on) for row in rows]
+    order_goods(context, first.number, first.supplier, first.location, lines, ordered_on=first.ordered_on)
 
 
 def _read(merchant_id: int, lines: Iterable[str]) -> list[Row]:

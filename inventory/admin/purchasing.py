@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.db.models import BigIntegerField, DateField, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.forms import BaseInlineFormSet
@@ -199,6 +200,12 @@ class PurchaseOrderAdmin(HistoryAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns whether the order is a draft that nobody counts on."""
         return obj is not None and obj.is_draft and bool(super().has_delete_permission(request, obj))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Locks an order that is about to be saved, so that nobody places it in between and nothing of it is lost."""
+        if request.method == "POST" and connection.in_atomic_block and object_id.isdecimal():
+            PurchaseOrder.objects.select_for_update(no_key=True).filter(pk=object_id).first()
+        return super().get_object(request, object_id, from_field)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Lets the lines of a draft go with it, although nobody deletes them on their own page."""

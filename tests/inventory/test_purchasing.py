@@ -9,6 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, LineRefused, StockError, UnknownStock
 from inventory.models import InboundEvent, PurchaseOrder, PurchaseOrderLine, StockOperation
+from inventory.ordering import OrderedLine, order_goods
 from inventory.purchasing import (
     LineCancellation,
     LineConfirmation,
@@ -57,6 +58,26 @@ def test_an_order_without_lines_is_not_placed(cast: Cast) -> None:
     with pytest.raises(InvalidStockRequest, match="Add at least one") as refusal:
         place(cast.merchant.pk, order.pk)
     assert refusal.value.field == "lines"
+
+
+def test_goods_are_ordered_placed_and_confirmed_at_once(cast: Cast, stranger: Cast) -> None:
+    supplier = draft(cast.merchant.pk, cast.warehouse, []).supplier
+    lines = [OrderedLine(cast.mug.pk, 5, confirmed_on=in_days(4)), OrderedLine(cast.shirt.pk, 2, in_days(30))]
+    order = order_goods(cast.context(), "PO-X", supplier, cast.store, lines)
+    order.refresh_from_db()
+    assert order.state == "ordered"
+    told = order.lines.order_by("id").values_list("quantity", "confirmed_quantity", "expected_on", "location")
+    assert list(told) == [(5, 5, in_days(14), cast.store.pk), (2, 0, in_days(30), cast.store.pk)]
+    for wrong in (
+        (supplier, stranger.store, lines),
+        (draft(stranger.merchant.pk, stranger.store, []).supplier, cast.store, lines),
+        (supplier, cast.store, [OrderedLine(stranger.mug.pk, 1)]),
+    ):
+        with pytest.raises(UnknownStock):
+            order_goods(cast.context(), "PO-Y", *wrong)
+    with pytest.raises(InvalidStockRequest):
+        order_goods(cast.context(), "PO-Y", supplier, cast.store, [])
+    assert not PurchaseOrder.objects.filter(number="PO-Y").exists()
 
 
 def test_another_merchants_order_is_unknown(cast: Cast, stranger: Cast) -> None:
