@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from inventory.errors import InsufficientInbound, InvalidStockRequest, Shortage, UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, load_owed, release_expired
-from inventory.inbound import Inbound, PromiseTerms, lock_inbound
+from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_locks import lock_lines
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, perform
 from inventory.models import Backorder, Conflict
 from inventory.posting import OwedUnits, Posting, Short

@@ -16,7 +16,8 @@ from django.db import transaction
 from inventory import taking
 from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
-from inventory.inbound import PromiseTerms, lock_inbound, promises_of
+from inventory.inbound import lock_inbound, promises_of
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
@@ -61,9 +62,8 @@ def settle(
     """
     _check(changes)
     settlement = _Settlement(_merged(changes), pre_orders)
-    request: list[object] = [asdict(change) for change in changes]
-    if pre_orders:
-        request.append({reference: asdict(terms) for reference, terms in pre_orders.items()})
+    # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
+    request = [asdict(change) for change in changes]
     try:
         return perform(context, "settle", request, settlement, reservations=len(changes))
     except _LevelsMissing as missing:

@@ -7,230 +7,30 @@ collected here and written once, by `write`.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
-from inventory.errors import InvalidStockRequest, StockBusy
+from inventory.errors import StockBusy
+from inventory.inbound_rows import InboundLine, LineEvent, PromisedUnits, PromiseTerms
+from inventory.inbound_statements import (
+    BACKORDERS,
+    HAS_BACKORDERS,
+    LOCK_LINES,
+    OF_IDS,
+    OF_LINES,
+    OF_REFERENCES,
+    SETTLE_ORDERS,
+    WAITING,
+    WRITE,
+)
 from inventory.models import Backorder
 from inventory.models.conflicts import ConflictCause
 from inventory.models.purchasing import InboundEventKind
 from inventory.models.stock import Reason
 from inventory.posting import Posting, Promised
-from inventory.validation import check_text
-
-
-@dataclass(frozen=True, slots=True)
-class PromiseTerms:
-    """On what terms units may be promised that are not there yet."""
-
-    #: The last day for which goods may be confirmed that are promised.
-    by: date
-    #: The rule that allows it, or who; kept with the promise.
-    allowed_by: str
-
-    def __post_init__(self) -> None:
-        if not self.allowed_by:
-            raise InvalidStockRequest(
-                "allowed_by",
-                "goods still to come are promised only where a rule allows it. Name the rule, or who.",
-            )
-        check_text("allowed_by", self.allowed_by)
-
-    def check_day(self) -> None:
-        """Refuses a day that is over. Raises `InvalidStockRequest`."""
-        if self.by < timezone.localdate():
-            raise InvalidStockRequest("by", "lies in the past. Choose today or a later day.")
-
-
-@dataclass(slots=True)
-class InboundLine:
-    """A line of a purchase order under lock, as it is and as the operation in progress changes it; in base units."""
-
-    id: int
-    order_id: int
-    variant_id: int
-    location_id: int
-    quantity: int
-    received: int
-    cancelled: int
-    confirmed: int
-    confirmed_on: date | None
-    expected_on: date | None
-    promised: int
-    spare_before: int = field(init=False)
-    promised_before: int = field(init=False)
-    _before: tuple[object, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.spare_before = self.spare
-        self.promised_before = self.promised
-        self._before = self._state()
-
-    def _state(self) -> tuple[object, ...]:
-        return (
-            self.received,
-            self.cancelled,
-            self.confirmed,
-            self.promised,
-            self.confirmed_on,
-            self.expected_on,
-        )
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether the operation changed it."""
-        return self._state() != self._before
-
-    @property
-    def outstanding(self) -> int:
-        """Units still to come."""
-        return max(self.quantity - self.received - self.cancelled, 0)
-
-    @property
-    def spare(self) -> int:
-        """Confirmed units that are promised to nobody."""
-        return self.confirmed - self.promised
-
-    def limit_confirmed(self) -> None:
-        """No more is confirmed than is still to come: unconfirmed units count as cancelled first."""
-        self.confirmed = min(self.confirmed, self.outstanding)
-
-
-@dataclass(slots=True)
-class PromisedUnits:
-    """A backorder, new or loaded under its line's lock, with what the operation does to it."""
-
-    line: InboundLine
-    reference: str
-    location_ids: tuple[int, ...]
-    open: int
-    promised_on: date
-    id: int = 0
-    allowed_by: str = ""
-    filled: int = 0
-    cancelled: int = 0
-    broken: int = 0
-
-    def fill(self, units: int) -> None:
-        """Units that arrived leave the promise."""
-        self.filled += units
-        self._leave(units)
-
-    def cancel(self, units: int) -> None:
-        """Units no longer wanted leave the promise."""
-        self.cancelled += units
-        self._leave(units)
-
-    def give_up(self, units: int) -> None:
-        """Units that will not come in time leave the promise."""
-        self.broken += units
-        self._leave(units)
-
-    def _leave(self, units: int) -> None:
-        self.open -= units
-        self.line.promised -= units
-
-
-@dataclass(frozen=True, slots=True)
-class LineEvent:
-    """What is remembered of a line."""
-
-    line_id: int
-    kind: InboundEventKind
-    quantity: int
-    day: date | None = None
-
-
-_HAS_BACKORDERS: Final = """
-SELECT EXISTS (SELECT FROM inventory_backorder WHERE variant_id = ANY(%s::bigint[]) AND open_quantity > 0)
-"""
-
-#: The rows are chosen before the lock and judged by what they hold under it.
-_LOCK_LINES: Final = """
-SELECT id, order_id, variant_id, location_id, quantity, received_quantity, cancelled_quantity, confirmed_quantity,
-       confirmed_on, expected_on, promised_quantity
-FROM inventory_purchaseorderline
-WHERE merchant_id = %s AND location_id IS NOT NULL AND id = ANY(%s::bigint[] || ARRAY(
-    SELECT id FROM inventory_purchaseorderline
-    WHERE variant_id = ANY(%s::bigint[]) AND quantity > received_quantity + cancelled_quantity))
-ORDER BY id FOR NO KEY UPDATE
-"""
-
-_BACKORDERS: Final = """
-SELECT b.id, b.line_id, b.reference, b.location_ids, b.open_quantity, b.promised_on FROM inventory_backorder b
-"""
-
-_OF_REFERENCES: Final = """
-WHERE b.merchant_id = %s AND b.reference = ANY(%s::text[]) AND b.variant_id = ANY(%s::bigint[]) AND b.open_quantity > 0
-ORDER BY b.id DESC
-"""
-
-_OF_LINES: Final = """
-WHERE b.line_id = ANY(%s::bigint[]) AND b.open_quantity > 0
-ORDER BY b.id DESC
-"""
-
-_BY_ID: Final = """
-WHERE b.merchant_id = %s AND b.id = ANY(%s::bigint[])
-ORDER BY b.id
-"""
-
-#: Each unit fills at most one backorder, so that no more of them need to be read than there are units.
-_WAITING: Final = """
-WHERE b.id IN (
-    SELECT next.id
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS level(variant_id, location_id, units)
-    CROSS JOIN LATERAL (
-        SELECT w.id FROM inventory_backorder w
-        WHERE w.variant_id = level.variant_id AND w.open_quantity > 0
-          AND w.location_ids @> ARRAY[level.location_id]
-        ORDER BY (w.line_id = ANY(%s::bigint[])) DESC, w.id LIMIT level.units
-    ) next)
-ORDER BY (b.line_id = ANY(%s::bigint[])) DESC, b.id
-"""
-
-#: What is promised is written as a difference, so that the database would see a promise made twice.
-_WRITE: Final = """
-WITH backordered AS (
-    UPDATE inventory_backorder b
-    SET open_quantity = b.open_quantity - c.filled - c.cancelled - c.broken,
-        filled_quantity = b.filled_quantity + c.filled,
-        cancelled_quantity = b.cancelled_quantity + c.cancelled,
-        broken_quantity = b.broken_quantity + c.broken
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS c(id, filled, cancelled, broken)
-    WHERE b.id = c.id
-), remembered AS (
-    INSERT INTO inventory_inboundevent (merchant_id, operation_id, line_id, kind, quantity, date, recorded_at)
-    SELECT %s::bigint, %s::bigint, e.line_id, e.kind, e.quantity, e.date, clock_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::date[]) AS e(line_id, kind, quantity, date)
-)
-UPDATE inventory_purchaseorderline l
-SET received_quantity = c.received, cancelled_quantity = c.cancelled, confirmed_quantity = c.confirmed,
-    promised_quantity = l.promised_quantity + c.promised, confirmed_on = c.confirmed_on, expected_on = c.expected_on
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::date[], %s::date[])
-     AS c(id, received, cancelled, confirmed, promised, confirmed_on, expected_on)
-WHERE l.id = c.id
-"""
-
-#: An order's state follows from its lines; read in a statement of its own, after they were written.
-_SETTLE_ORDERS: Final = """
-UPDATE inventory_purchaseorder o
-SET state = CASE WHEN s.to_come > 0 AND s.received > 0 THEN 'partial'
-                 WHEN s.to_come > s.confirmed THEN 'ordered'
-                 WHEN s.to_come > 0 THEN 'confirmed'
-                 WHEN s.received > 0 THEN 'received'
-                 ELSE 'cancelled' END
-FROM (
-    SELECT order_id, sum(greatest(quantity - received_quantity - cancelled_quantity, 0)) AS to_come,
-           sum(received_quantity) AS received, sum(confirmed_quantity) AS confirmed
-    FROM inventory_purchaseorderline WHERE order_id = ANY(%s::bigint[]) GROUP BY order_id
-) s
-WHERE o.id = s.order_id
-"""
 
 
 class Inbound:
@@ -313,14 +113,14 @@ class Inbound:
             held_for = {held.reference for held in posting.loaded_reservations.values()}
             references = {reference} | posting.references | held_for
             wanted = [posting.merchant_id, sorted(references), _variant_ids(posting)]
-            for promised in self._load(_OF_REFERENCES, wanted):
+            for promised in self._load(OF_REFERENCES, wanted):
                 self._by_demand[promised.reference, promised.line.variant_id].append(promised)
             self._looked_up |= references
         return self._by_demand[reference, variant_id]
 
     def load(self, backorder_ids: Collection[int]) -> list[PromisedUnits]:
         """Returns these backorders of the merchant, closed ones too."""
-        return self._load(_BY_ID, [self._posting.merchant_id, sorted(backorder_ids)])
+        return self._load(OF_IDS, [self._posting.merchant_id, sorted(backorder_ids)])
 
     # -- filling and breaking
 
@@ -338,7 +138,7 @@ class Inbound:
             # Those that this operation has emptied in memory are still read as waiting.
             [units[level.variant_id] + len(self._loaded) for level in levels],
         ]
-        for promised in self._load(_WAITING, [*columns, sorted(first), sorted(first)]):
+        for promised in self._load(WAITING, [*columns, sorted(first), sorted(first)]):
             self._fill_one(promised)
 
     def _fill_one(self, promised: PromisedUnits) -> None:
@@ -370,7 +170,7 @@ class Inbound:
 
     def _of_lines(self, line_ids: Collection[int]) -> list[PromisedUnits]:
         """Returns what these lines are promised to, the newest first."""
-        return self._load(_OF_LINES, [sorted(line_ids)]) if line_ids else []
+        return self._load(OF_LINES, [sorted(line_ids)]) if line_ids else []
 
     def _break(self, broken: list[tuple[PromisedUnits, int]]) -> None:
         for promised, units in sorted(broken, key=lambda each: each[0].id):
@@ -395,7 +195,7 @@ class Inbound:
     def _load(self, condition: str, parameters: list[Any]) -> list[PromisedUnits]:
         """Reads backorders; one that this operation has loaded before is that same object."""
         with connection.cursor() as cursor:
-            cursor.execute(_BACKORDERS + condition, parameters)
+            cursor.execute(BACKORDERS + condition, parameters)
             rows = cursor.fetchall()
         found = []
         for identity, line_id, reference, location_ids, open_quantity, promised_on in rows:
@@ -424,9 +224,9 @@ class Inbound:
         changed = [p for p in self._loaded.values() if p.filled or p.cancelled or p.broken]
         if changed or self._new or self._events:
             with connection.cursor() as cursor:
-                cursor.execute(_WRITE, self._parameters(operation_id, changed))
+                cursor.execute(WRITE, self._parameters(operation_id, changed))
                 if orders := {self.lines[event.line_id].order_id for event in self._events}:
-                    cursor.execute(_SETTLE_ORDERS, [sorted(orders)])
+                    cursor.execute(SETTLE_ORDERS, [sorted(orders)])
 
     def _insert_new(self, operation_id: int) -> None:
         kept = [p for p in self._new if p.open or p.filled]
@@ -503,13 +303,13 @@ def lock_inbound(posting: Posting, line_ids: Collection[int] = ()) -> Inbound:
 
 def _anybody_waits(posting: Posting) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_BACKORDERS, [_variant_ids(posting)])
+        cursor.execute(HAS_BACKORDERS, [_variant_ids(posting)])
         return bool(cursor.fetchone()[0])
 
 
 def _locked(posting: Posting, line_ids: Collection[int]) -> Inbound:
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_LINES, [posting.merchant_id, sorted(line_ids), _variant_ids(posting)])
+        cursor.execute(LOCK_LINES, [posting.merchant_id, sorted(line_ids), _variant_ids(posting)])
         lines = [InboundLine(*row) for row in cursor.fetchall()]
     return Inbound(posting, lines, is_locked=True)
 

@@ -8,7 +8,8 @@ from django.db import connection
 
 from inventory.errors import LineRefused, StockBusy, UnknownStock
 from inventory.holds import load_owed, release_expired
-from inventory.inbound import Inbound, InboundLine, lock_inbound
+from inventory.inbound import Inbound, lock_inbound
+from inventory.inbound_rows import InboundLine
 from inventory.models.purchasing import PurchaseOrderState
 from inventory.posting import OwedUnits, Posting
 

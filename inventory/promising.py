@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.db import connection
 from django.utils import timezone
 
+from inventory.eta import LeadTime, eta_text
 from inventory.holds import OWED_CAUSES
 from inventory.models import Variant
 from inventory.models.catalogue import LocationKind
@@ -182,6 +183,16 @@ def first_arrivals(merchant_id: int, variant_ids: Collection[int]) -> dict[int, 
         if owed[arrival.variant_id] < 0:
             first.setdefault(arrival.variant_id, arrival.on)
     return first
+
+
+def eta_texts(merchant_id: int, variant_ids: Collection[int], lead_time: LeadTime) -> dict[int, str]:
+    """Returns what a listing of each of these variants says of when it arrives, e.g. "within 2 to 4 days"."""
+    today = timezone.localdate()
+    first = first_arrivals(merchant_id, variant_ids)
+    return {
+        variant_id: eta_text(each.available, first.get(variant_id), lead_time=lead_time, today=today)
+        for variant_id, each in promisable(merchant_id, variant_ids, today).items()
+    }
 
 
 def _read(

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from inventory.errors import InvalidStockRequest, LineRefused, UnknownStock
 from inventory.holds import fill, fill_owed
-from inventory.inbound import Inbound, InboundLine
+from inventory.inbound import Inbound
 from inventory.inbound_locks import lock_lines
+from inventory.inbound_rows import InboundLine
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.models import PurchaseOrder, PurchaseOrderLine
 from inventory.models.purchasing import InboundEventKind, PurchaseOrderState

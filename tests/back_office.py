@@ -26,7 +26,7 @@ from channels.models import (
 )
 from inventory.backorders import promise
 from inventory.demands import DemandChange, settle
-from inventory.inbound import PromiseTerms
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
 from inventory.models import (
     Location,

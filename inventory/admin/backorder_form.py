@@ -14,7 +14,7 @@ from inventory.admin.order_forms import day_field, run_form, units_field
 from inventory.admin.promising import days_of
 from inventory.backorders import backorder_conflict
 from inventory.errors import InvalidStockRequest, StockError
-from inventory.inbound import PromiseTerms
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome
 from inventory.models import Conflict
 

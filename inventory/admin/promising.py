@@ -1,11 +1,9 @@
 """What may be promised of a variant: the panels of its page."""
 
-from django.utils import timezone
-
 from config.admin_panels import Panel, list_of
-from inventory.eta import LeadTime, eta_text
+from inventory.eta import LeadTime
 from inventory.models import Location, Variant
-from inventory.promising import ALWAYS, arrivals, first_arrivals, promisable, promisable_by_location
+from inventory.promising import ALWAYS, arrivals, eta_texts, promisable, promisable_by_location
 
 
 def promise_panels(variant: Variant) -> list[Panel]:
@@ -23,7 +21,6 @@ def days_of(variant: Variant) -> str:
 
 
 def _by_day(variant: Variant) -> Panel:
-    today = timezone.localdate()
     total = promisable(variant.merchant_id, [variant.pk], ALWAYS)[variant.pk]
     rows = [("now", total.available, 0, total.available)]
     spare = -total.owed
@@ -31,8 +28,7 @@ def _by_day(variant: Variant) -> Panel:
         spare += arrival.confirmed - arrival.promised
         units = total.available + max(spare, 0)
         rows.append((str(arrival.on), arrival.confirmed, arrival.promised, units))
-    first_on = first_arrivals(variant.merchant_id, [variant.pk]).get(variant.pk)
-    text = eta_text(total.available, first_on, lead_time=LeadTime(), today=today)
+    text = eta_texts(variant.merchant_id, [variant.pk], LeadTime())[variant.pk]
     note = f"Arrives in stock: {text}. Overdue and unconfirmed goods do not count"
     if total.owed:
         note = f"{note}; the first {total.owed} units that come go to open shortages"

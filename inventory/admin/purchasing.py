@@ -1,12 +1,12 @@
 """Suppliers, purchase orders and what is still to come of them."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import BigIntegerField, DateField, F, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, DateField, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
@@ -14,12 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.admin import TabularInline
 
-from config.admin_panels import Panel, badge, list_of, page_of
-from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
+from config.admin_panels import Panel, badge, list_of
+from config.admin_site import HistoryAdmin, StateFilter
+from inventory.admin.inbound import OPEN
 from inventory.admin.order_forms import ORDER_PAGES
-from inventory.admin.references import linked
+from inventory.admin.order_panels import events_of, lines_of, promised_of
 from inventory.errors import StockError
-from inventory.models import Backorder, InboundEvent, PurchaseOrder, PurchaseOrderLine, Supplier
+from inventory.models import PurchaseOrder, PurchaseOrderLine, Supplier
 from inventory.models.purchasing import PurchaseOrderState
 from inventory.purchasing import place
 
@@ -33,7 +34,6 @@ _TONES: Final = {
 }
 
 _TO_COME: Final = F("quantity") - F("received_quantity") - F("cancelled_quantity")
-_OPEN: Final = Q(quantity__gt=F("received_quantity") + F("cancelled_quantity"))
 #: States of orders that were sent and of which something is to come.
 _PLACED: Final = (PurchaseOrderState.ORDERED, PurchaseOrderState.CONFIRMED, PurchaseOrderState.PARTIAL)
 
@@ -162,7 +162,7 @@ class PurchaseOrderAdmin(HistoryAdmin):
         """Adds what is to come and when, by subqueries for the rows of one page only."""
         queryset: QuerySet[PurchaseOrder] = super().get_queryset(request)
         to_come = Sum(Greatest(_TO_COME, 0, output_field=BigIntegerField()))
-        coming = PurchaseOrderLine.objects.filter(_OPEN, order=OuterRef("pk"))
+        coming = PurchaseOrderLine.objects.filter(OPEN, order=OuterRef("pk"))
         due = coming.order_by().values("order").annotate(day=Min(Coalesce("confirmed_on", "expected_on")))
         return queryset.annotate(
             units_to_come=Coalesce(_of_lines(to_come, BigIntegerField()), 0, output_field=BigIntegerField()),
@@ -275,7 +275,7 @@ class PurchaseOrderAdmin(HistoryAdmin):
 
     def panels(self, request: HttpRequest, instance: PurchaseOrder) -> list[Panel]:
         """Shows the lines, whom they are promised to and what happened to them."""
-        return [_lines_of(instance), _promised_of(instance), _events_of(instance)]
+        return [lines_of(instance), promised_of(instance), events_of(instance)]
 
 
 def _check_merchant(form: Any) -> None:
@@ -287,171 +287,3 @@ def _check_merchant(form: Any) -> None:
             form.add_error(
                 field, ValidationError(f"{chosen} belongs to another merchant. Choose one of this one's.")
             )
-
-
-def _lines_of(order: PurchaseOrder) -> Panel:
-    lines = order.lines.select_related("variant").order_by("id")[:500]
-    rows = [
-        (
-            page_of(line.variant),
-            line.quantity,
-            line.received_quantity,
-            line.cancelled_quantity,
-            line.outstanding,
-            line.expected_on and str(line.expected_on),
-            line.confirmed_quantity,
-            line.confirmed_on and str(line.confirmed_on),
-            line.promised_quantity,
-            line_badge(line),
-        )
-        for line in lines
-    ]
-    headers = (
-        "SKU", "Ordered", "Received", "Cancelled", "To come", "Expected", "Confirmed", "For", "Promised", "State",
-    )  # fmt: skip
-    return Panel("Lines", headers, rows, empty="No line yet: add at least one, then place the order.")
-
-
-def _promised_of(order: PurchaseOrder) -> Panel:
-    found = (
-        Backorder.objects.filter(line__order=order, open_quantity__gt=0)
-        .select_related("variant")
-        .order_by("id")
-    )
-    rows = list(found[:100])
-    references = linked(each.reference for each in rows)
-    shown = [
-        (page_of(each, each.pk), page_of(each.variant), references[each.reference], each.open_quantity,
-         str(each.promised_on))
-        for each in rows
-    ]  # fmt: skip
-    every = list_of("inventory.backorder", f"line__order__id__exact={order.pk}")
-    return Panel(
-        "Promised to",
-        ("Backorder", "SKU", "For", "Units", "By"),
-        shown,
-        empty="Nobody.",
-        links=[(every, "All")],
-    )
-
-
-def _events_of(order: PurchaseOrder) -> Panel:
-    events = InboundEvent.objects.filter(line__order=order).select_related("line__variant", "operation")
-    rows = [
-        (
-            each.recorded_at,
-            page_of(each.line.variant),
-            each.get_kind_display(),
-            each.quantity,
-            each.date and str(each.date),
-            each.operation.actor,
-            page_of(each.operation, each.operation.verb),
-        )
-        for each in events.order_by("-id")[:100]
-    ]
-    headers = ("Recorded", "SKU", "What", "Units", "For", "Who", "Operation")
-    return Panel("What happened", headers, rows)
-
-
-def line_badge(line: PurchaseOrderLine) -> str:
-    """Says how a line stands in a word or two."""
-    if line.cancelled_quantity == line.quantity:
-        return badge("cancelled")
-    if line.over_delivered:
-        return badge(f"{line.over_delivered} too many", "warning")
-    if not line.outstanding:
-        return badge("closed short", "warning") if line.cancelled_quantity else badge("received", "good")
-    due_on = line.confirmed_on or line.expected_on
-    if due_on is not None and due_on < timezone.localdate():
-        return badge("overdue", "bad")
-    return badge("confirmed", "good") if line.confirmed_quantity else badge("not confirmed", "warning")
-
-
-class LineFilter(StateFilter):
-    """How a line stands."""
-
-    states = (
-        ("open", "To come", lambda q: q.filter(_OPEN)),
-        ("overdue", "Overdue", lambda q: q.filter(_OPEN, due_on__lt=timezone.localdate())),
-        ("unconfirmed", "Not confirmed", lambda q: q.filter(_OPEN, confirmed_quantity=0)),
-        ("promised", "Promised to somebody", lambda q: q.filter(promised_quantity__gt=0)),
-        (
-            "over",
-            "Over-delivered",
-            lambda q: q.filter(quantity__lt=F("received_quantity") + F("cancelled_quantity")),
-        ),
-    )
-
-
-@admin.register(PurchaseOrderLine)
-class PurchaseOrderLineAdmin(FactsAdmin):
-    """What is still to come, line by line; changed on the order."""
-
-    list_display = (
-        "variant", "order", "supplier", "location", "to_come", "confirmed_quantity", "due", "promised_quantity",
-        "received_quantity", "standing",
-    )  # fmt: skip
-    list_filter = (LineFilter, "location", "merchant")
-    list_select_related = ("variant", "order__supplier", "location")
-    search_fields = ("variant__sku__exact", "order__number__exact")
-    search_help_text = "SKU or the order's number, in full"
-    ordering = ("-id",)
-    readonly_fields: ClassVar[tuple[str, ...]] = ("standing",)
-    fields = (
-        "order", "variant", "location", "standing", "quantity", ("received_quantity", "cancelled_quantity"),
-        "expected_on", ("confirmed_quantity", "confirmed_on"), "promised_quantity",
-    )  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrderLine]:
-        """Adds when the line is due, and brings along what it is shown with."""
-        queryset: QuerySet[PurchaseOrderLine] = super().get_queryset(request)
-        return queryset.select_related("variant", "order__supplier", "location").annotate(
-            due_on=Coalesce("confirmed_on", "expected_on")
-        )
-
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Allows the link that leads here from a variant."""
-        return lookup == "variant__id__exact" or bool(super().lookup_allowed(lookup, value, request))
-
-    @admin.display(description="supplier")
-    def supplier(self, line: PurchaseOrderLine) -> str:
-        """Returns the supplier's code."""
-        return line.order.supplier.code
-
-    @admin.display(description="to come")
-    def to_come(self, line: PurchaseOrderLine) -> int:
-        """Returns the units still to come."""
-        return line.outstanding
-
-    @admin.display(description="due", ordering="due_on")
-    def due(self, line: Any) -> str:
-        """Returns when it is due: as confirmed, else as expected."""
-        return str(line.due_on or "")
-
-    @admin.display(description="state")
-    def standing(self, line: PurchaseOrderLine) -> str:
-        """Says how the line stands."""
-        return line_badge(line)
-
-
-@admin.register(InboundEvent)
-class InboundEventAdmin(FactsAdmin):
-    """What happened to the lines of purchase orders."""
-
-    list_display = ("recorded_at", "variant", "order", "kind", "quantity", "date", "operation")
-    list_filter = ("kind", "merchant")
-    list_select_related = ("line__variant", "line__order", "operation")
-    search_fields = ("line__variant__sku__exact", "line__order__number__exact")
-    search_help_text = "SKU or the order's number, in full"
-    ordering = ("-id",)
-    fields = ("line", "kind", "quantity", "date", "operation", "recorded_at")
-
-    @admin.display(description="SKU")
-    def variant(self, event: InboundEvent) -> str:
-        """Returns the variant's SKU."""
-        return event.line.variant.sku
-
-    @admin.display(description="order")
-    def order(self, event: InboundEvent) -> str:
-        """Returns the order's number."""
-        return event.line.order.number

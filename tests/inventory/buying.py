@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from inventory.backorders import promise
 from inventory.holds import OWED_CAUSES
-from inventory.inbound import PromiseTerms
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome
 from inventory.models import (
     Backorder,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from inventory import inbound, posting
+from inventory import inbound, inbound_statements, posting
 from inventory.backorders import BackorderUnits, backorder_conflict, cancel_backorders
 from inventory.demands import settle
 from inventory.errors import InsufficientInbound, InvalidStockRequest, LineRefused, StockBusy
@@ -41,14 +41,14 @@ def _lock_no_lines(monkeypatch: pytest.MonkeyPatch, readers: int) -> None:
     """Has that many operations read the lines together, and lock none."""
     together = threading.Barrier(readers)
     read = inbound._locked
-    unlocked = inbound._LOCK_LINES.replace("FOR NO KEY UPDATE", "")
+    unlocked = inbound_statements.LOCK_LINES.replace("FOR NO KEY UPDATE", "")
 
     def read_together(posting: Posting, line_ids: Collection[int]) -> Inbound:
         found = read(posting, line_ids)
         together.wait(PATIENCE)
         return found
 
-    monkeypatch.setattr(inbound, "_LOCK_LINES", unlocked)
+    monkeypatch.setattr(inbound, "LOCK_LINES", unlocked)
     monkeypatch.setattr(inbound, "_locked", read_together)
 
 

@@ -14,7 +14,7 @@ from inventory.backorders import (
 )
 from inventory.demands import settle
 from inventory.errors import InsufficientInbound, InvalidStockRequest, UnknownStock
-from inventory.inbound import PromiseTerms
+from inventory.inbound_rows import PromiseTerms
 from inventory.models import Backorder, Conflict, StockLevel
 from inventory.reservations import Demand, ReservedUnits, fulfil, release
 from inventory.stock import ShipmentLine, ship

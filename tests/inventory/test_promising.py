@@ -7,6 +7,7 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from inventory.eta import UNKNOWN, LeadTime
 from inventory.models import Variant
 from inventory.models.catalogue import LocationKind
 from inventory.promising import (
@@ -14,6 +15,7 @@ from inventory.promising import (
     Promisable,
     arrivals,
     available_to_promise,
+    eta_texts,
     first_arrivals,
     open_inbound,
     promisable,
@@ -144,3 +146,18 @@ def test_the_days_on_which_goods_arrive_are_listed_in_order(buying: Buying) -> N
     told = [(a.on, a.confirmed, a.promised) for a in arrivals(cast.merchant.pk, [cast.mug.pk])]
     assert told == [(in_days(4), 12, 3), (in_days(9), 7, 0)]
     assert first_arrivals(cast.merchant.pk, [cast.mug.pk, cast.shirt.pk]) == {cast.mug.pk: in_days(4)}
+
+
+def test_listings_of_many_variants_say_when_goods_arrive(buying: Buying) -> None:
+    cast = buying.cast
+    hat = VariantFactory(merchant=cast.merchant)
+    cast.receive(1, cast.shirt)
+    buying.order(2, days=5)
+    both = [cast.mug.pk, cast.shirt.pk, hat.pk]
+    assert eta_texts(cast.merchant.pk, both, LeadTime(2, 4)) == {
+        cast.mug.pk: "within 7 to 9 days",
+        cast.shirt.pk: "within 2 to 4 days",
+        hat.pk: UNKNOWN,
+    }
+    buying.promise("a", 2)
+    assert eta_texts(cast.merchant.pk, [cast.mug.pk], LeadTime(2, 4)) == {cast.mug.pk: UNKNOWN}
