@@ -11,6 +11,7 @@ from channels.errors import ConnectorError
 from channels.models import Channel
 from channels.survey import survey
 from config.jobs import wake
+from inventory.backorders import break_missed
 from inventory.errors import StockBusy
 from inventory.models import Merchant
 from inventory.reservations import expire
@@ -107,6 +108,11 @@ def forget_old() -> dict[str, int]:
 def expire_reservations() -> int:
     """Releases reservations whose time is over; returns how many."""
     return expire()
+
+
+def break_missed_promises() -> int:
+    """Turns promises whose day is over into conflicts; returns on how many lines of purchase orders."""
+    return break_missed()
 
 
 def sweep() -> None:

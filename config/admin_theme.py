@@ -65,6 +65,15 @@ _STOCK: Final = _models(
     ("Locations", "warehouse", "location"),
 )
 
+_PURCHASING: Final = _models(
+    "inventory",
+    ("Purchase orders", "local_shipping", "purchaseorder"),
+    ("Inbound", "input", "purchaseorderline"),
+    ("Backorders", "pending_actions", "backorder"),
+    ("Suppliers", "factory", "supplier"),
+    ("Inbound history", "history", "inboundevent"),
+)
+
 _CHANNELS: Final = _models(
     "channels",
     ("Channels", "storefront", "channel"),
@@ -163,6 +172,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"items": _OVERVIEW},
             {"title": "To do", "separator": True, "items": _TO_DO},
             {"title": "Stock", "separator": True, "items": _STOCK},
+            {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],

@@ -17,6 +17,8 @@ from django.db.models import QuerySet
 ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "inventory.move_stock": ("stocklevel", "Can receive, adjust and count stock"),
     "inventory.release_reservation": ("reservation", "Can release a reservation"),
+    "inventory.purchase": ("purchaseorder", "Can place, confirm, date and cancel purchase orders"),
+    "inventory.promise_inbound": ("backorder", "Can promise inbound and take promises back"),
     "channels.connect_channel": ("channel", "Can connect a channel: credentials, settings, webhooks, polls"),
     "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
@@ -35,6 +37,20 @@ _PLACES: Final = (
     "channels.delete_channellocationsource",
 )
 
+#: Writing orders at suppliers, and saying what became of them.
+_PURCHASING: Final = (
+    "inventory.add_supplier",
+    "inventory.change_supplier",
+    "inventory.add_purchaseorder",
+    "inventory.change_purchaseorder",
+    "inventory.delete_purchaseorder",
+    "inventory.add_purchaseorderline",
+    "inventory.change_purchaseorderline",
+    "inventory.delete_purchaseorderline",
+    "inventory.purchase",
+    "inventory.promise_inbound",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -46,6 +62,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.change_location",
         "inventory.move_stock",
         "inventory.release_reservation",
+        *_PURCHASING,
         "channels.map_listing",
         "channels.change_listing",
         *_PLACES,

@@ -17,6 +17,8 @@ class LevelChange:
     #: 0 where an operation concerned the place without changing it.
     available_delta: int
     available_after: int
+    #: How many units more or fewer of confirmed inbound may be promised there.
+    inbound_delta: int = 0
 
 
 Listener = Callable[[int, Sequence[LevelChange]], None]

@@ -5,15 +5,19 @@ what is owed off first, then what is held. A shipment takes what the demand hold
 shipped beyond record.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from django.db import transaction
 
 from inventory import taking
 from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.inbound import lock_inbound, promises_of
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
@@ -22,6 +26,8 @@ from inventory.posting import HeldUnits, OwedUnits, Posting
 from inventory.reservations import Demand, hold_available
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
+
+NO_PRE_ORDERS: Final[Mapping[str, PromiseTerms]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,20 @@ class DemandChange:
     unfulfilled: int = 0
 
 
-def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
-    """Applies all changes in one operation. Never refused for want of stock."""
+def settle(
+    context: Context,
+    changes: Sequence[DemandChange],
+    *,
+    pre_orders: Mapping[str, PromiseTerms] = NO_PRE_ORDERS,
+) -> Outcome:
+    """Applies all changes in one operation. Never refused for want of stock.
+
+    `pre_orders` holds, by reference, the terms on which a rule allows newly demanded units that are not there to be
+    promised from inbound; what that does not cover is a conflict as ever.
+    """
     _check(changes)
-    settlement = _Settlement(_merged(changes))
+    settlement = _Settlement(_merged(changes), pre_orders)
+    # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
     request = [asdict(change) for change in changes]
     try:
         return perform(context, "settle", request, settlement, reservations=len(changes))
@@ -112,6 +128,7 @@ class _Settlement:
     """The work of one settlement: take back, cancel, hold, ship, in this order."""
 
     changes: Sequence[DemandChange]
+    pre_orders: Mapping[str, PromiseTerms]
     has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
@@ -119,7 +136,7 @@ class _Settlement:
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
-        owed = load_owed(posting, self._variant_ids()) if looked_up else []
+        owed = load_owed(posting, self._variant_ids()) if looked_up or self.pre_orders else []
         changes = self._taken_back(posting)
         for change in changes:
             debts = taking.owed_to(owed, change.reference, change.variant_id)
@@ -127,7 +144,7 @@ class _Settlement:
         if has_expired or looked_up:
             fill_owed(posting)
         for change in changes:
-            _want(posting, change)
+            _want(posting, change, self.pre_orders.get(change.reference))
         for change in changes:
             _ship(posting, change, [*_of(held.get(change.reference, ()), change), *_new_of(posting, change)])
 
@@ -182,6 +199,8 @@ def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) ->
 
 def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]) -> None:
     rest = taking.close_owed(posting, owed, change.cancelled)
+    if rest:
+        rest = promises_of(posting).withdraw(change.reference, change.variant_id, rest)
     for reservation in reversed([*held, *_new_of(posting, change)]):
         units = min(reservation.open, rest)
         if units > 0:
@@ -189,16 +208,21 @@ def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed:
             rest -= units
 
 
-def _want(posting: Posting, change: DemandChange) -> None:
+def _want(posting: Posting, change: DemandChange, terms: PromiseTerms | None) -> None:
     if not change.wanted:
         return
     demand = Demand(change.reference, change.variant_id, change.wanted, change.location_ids)
     short = hold_available(posting, demand)
-    if short is not None:
+    missing = short.requested - short.available if short else 0
+    if missing and terms is not None:
+        missing = lock_inbound(posting).take(
+            change.reference, change.variant_id, missing, change.location_ids, terms
+        )
+    if missing:
         posting.owe(
             reference=change.reference,
             variant_id=change.variant_id,
-            quantity=short.requested - short.available,
+            quantity=missing,
             cause=ConflictCause.SHORTAGE,
             location_ids=change.location_ids,
         )
@@ -208,7 +232,9 @@ def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None
     """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
     rest = taking.ship_held(posting, held, change.fulfilled)
     debts = taking.owed_to(posting.conflicts.values(), change.reference, change.variant_id)
-    taking.close_owed(posting, [o for o in debts if o.cause in OWED_CAUSES], rest)
+    unowed = taking.close_owed(posting, [o for o in debts if o.cause in OWED_CAUSES], rest)
+    if unowed:
+        promises_of(posting).withdraw(change.reference, change.variant_id, unowed)
     for level in posting.levels_of(change.variant_id, change.location_ids):
         rest = taking.ship_available(posting, level, rest)
     if rest:

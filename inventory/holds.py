@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from inventory.errors import StockBusy
+from inventory.inbound import promises_of
 from inventory.models import Conflict, Reservation
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
@@ -45,10 +46,17 @@ FROM inventory_reservation r JOIN inventory_stocklevel l ON l.id = r.level_id
 WHERE r.merchant_id = %s
   AND (r.reference = ANY(%s::text[]) AND r.open_quantity > 0
        OR r.reference = ANY(%s::text[]) AND r.fulfilled_quantity > 0)
+UNION
+SELECT b.variant_id, unnest(b.location_ids) FROM inventory_backorder b
+WHERE b.merchant_id = %s AND b.reference = ANY(%s::text[]) AND b.open_quantity > 0
 """
 
 #: What waits for goods; `BEYOND_RECORD` waits for a person.
-OWED_CAUSES: Final = (ConflictCause.SHORTAGE.value, ConflictCause.BROKEN.value)
+OWED_CAUSES: Final = (
+    ConflictCause.SHORTAGE.value,
+    ConflictCause.BROKEN.value,
+    ConflictCause.INBOUND.value,
+)
 
 
 def release_expired(posting: Posting) -> int:
@@ -62,6 +70,7 @@ def release_expired(posting: Posting) -> int:
 
 def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[HeldUnits]]:
     """Returns the open reservations of these references, oldest first. Raises `StockBusy` if one appeared elsewhere."""
+    posting.references |= set(references)
     by_reference: dict[str, list[HeldUnits]] = {reference: [] for reference in references}
     for held in _load(posting, _BY_REFERENCE, [posting.merchant_id, sorted(references)]):
         by_reference[held.reference].append(held)
@@ -79,12 +88,14 @@ def newest_first(posting: Posting, level_ids: Collection[int]) -> dict[int, list
 def places_of(
     merchant_id: int, references: Collection[str], *, shipped: Collection[str] = ()
 ) -> set[tuple[int, int]]:
-    """Returns the (variant, location) pairs at which these references hold units; read before the locks.
+    """Returns the (variant, location) pairs at which these references hold units or wait for them; read before the locks.
 
     With `shipped`, also those that the reservations of these references have left.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LOCATIONS_OF_REFERENCES, [merchant_id, sorted(references), sorted(shipped)])
+        holding = sorted(references)
+        parameters: list[Any] = [merchant_id, holding, sorted(shipped), merchant_id, holding]
+        cursor.execute(_LOCATIONS_OF_REFERENCES, parameters)
         return set(cursor.fetchall())
 
 
@@ -180,9 +191,10 @@ def fill(posting: Posting, owed: Iterable[OwedUnits]) -> None:
 
 
 def fill_owed(posting: Posting) -> None:
-    """Fills open shortages from levels that have more available than before the operation."""
+    """Fills open shortages, then backorders, from levels that have more available than before the operation."""
     risen = {
         level.variant_id for level in posting.levels.values() if level.available > level.available_before
     }
     if risen:
         fill(posting, load_owed(posting, risen))
+        promises_of(posting).fill()

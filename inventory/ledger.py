@@ -27,7 +27,7 @@ from inventory.errors import (
     StockBusy,
     StockError,
 )
-from inventory.posting import Held, Posting, Short
+from inventory.posting import Held, Posting, Promised, Short
 from inventory.statements import append_statement
 from inventory.validation import check_text
 
@@ -53,6 +53,7 @@ class Outcome:
     operation_id: int
     held: tuple[Held, ...] = ()
     short: tuple[Short, ...] = ()
+    promised: tuple[Promised, ...] = ()
     is_repeat: bool = False
 
 
@@ -110,9 +111,11 @@ def perform(
             posting = Posting(context.merchant_id, operation_id=operation_id)
             work(posting)
             _name_reservations(cursor, posting, reservation_ids)
+            if posting.inbound is not None:
+                posting.inbound.write(operation_id)
             _append(cursor, context, operation_id, posting)
         announcements.announce(context.merchant_id, posting.level_changes())
-    return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()))
+    return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()), tuple(posting.promised))
 
 
 def _check(context: Context) -> None:
@@ -169,7 +172,8 @@ def _first_outcome(cursor: Any, context: Context, digest: str) -> Outcome:
     outcome = json.loads(stored) if isinstance(stored, str) else stored
     held = tuple(Held(*row) for row in outcome["held"])
     short = tuple(Short(*row) for row in outcome["short"])
-    return Outcome(operation_id, held, short, is_repeat=True)
+    promised = tuple(Promised(*row) for row in outcome.get("promised", ()))
+    return Outcome(operation_id, held, short, promised, is_repeat=True)
 
 
 def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) -> None:
@@ -177,6 +181,7 @@ def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) 
     outcome = {
         "held": [h.as_row() for h in posting.held()],
         "short": [s.as_row() for s in posting.short()],
+        "promised": [p.as_row() for p in posting.promised],
     }
     sql, parameters = append_statement(
         posting,

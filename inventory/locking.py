@@ -5,7 +5,8 @@
 2. The locked rows' own columns are current. Anything else a decision needs (reservations, conflicts) is read in a later
    statement: in the locking statement itself it would be as old as the wait.
 3. Locks are taken inside a transaction at READ COMMITTED and held to its end. Nothing but the database is talked to.
-4. The order across tables: order of a channel, operation, document, levels, conflicts, listing levels.
+4. The order across tables: order of a channel, operation, document, levels, conflicts, purchase orders, their lines, listing
+   levels.
 5. Nobody waits longer than the connection's `lock_timeout`.
 """
 

@@ -3,12 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from inventory.announcements import LevelChange
 from inventory.errors import UnknownStock
 from inventory.locking import LockedLevel, create_missing_levels, lock_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
+
+if TYPE_CHECKING:
+    from inventory.inbound import Inbound
 
 
 @dataclass(slots=True)
@@ -96,6 +100,30 @@ class Short:
         return [self.reference, self.variant_id, self.quantity]
 
 
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Units of a line of a purchase order that an operation newly promised."""
+
+    backorder_id: int
+    reference: str
+    variant_id: int
+    line_id: int
+    quantity: int
+    #: The day for which the goods are confirmed, as ISO 8601.
+    promised_on: str
+
+    def as_row(self) -> list[int | str]:
+        """The fields in order, for the stored outcome."""
+        return [
+            self.backorder_id,
+            self.reference,
+            self.variant_id,
+            self.line_id,
+            self.quantity,
+            self.promised_on,
+        ]
+
+
 @dataclass(slots=True)
 class Posting:
     """The operation in progress. Every change of a level goes through `post`."""
@@ -112,6 +140,12 @@ class Posting:
     concerned: set[tuple[int, int]] = field(default_factory=set)
     #: For documents that name the operations they went through.
     operation_id: int = 0
+    #: Whose demands the operation looks up.
+    references: set[str] = field(default_factory=set)
+    #: Goods still to come, once the operation has asked for them.
+    inbound: "Inbound | None" = None
+    #: Backorders that the operation made; known once they are written.
+    promised: list[Promised] = field(default_factory=list)
 
     def lock(
         self,
@@ -256,20 +290,23 @@ class Posting:
         yield from self.not_held
 
     def level_changes(self) -> list[LevelChange]:
-        """What to announce: levels whose available changed, and the places the operation was about."""
+        """What to announce: levels whose available or inbound changed, and the places the operation was about."""
+        inbound = {} if self.inbound is None else self.inbound.spare_changes()
+        concerned = self.concerned | inbound.keys()
         changes = [
             LevelChange(
                 level.variant_id,
                 level.location_id,
                 level.available - level.available_before,
                 level.available,
+                inbound.get(pair, 0),
             )
             for pair, level in self.levels.items()
-            if level.available != level.available_before or pair in self.concerned
+            if level.available != level.available_before or pair in concerned
         ]
         changes += [
-            LevelChange(variant, place, 0, 0)
-            for variant, place in sorted(self.concerned)
+            LevelChange(variant, place, 0, 0, inbound.get((variant, place), 0))
+            for variant, place in sorted(concerned)
             if (variant, place) not in self.levels
         ]
         return changes

@@ -12,24 +12,11 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from inventory import transit
+from inventory.divergences import Divergence
+from inventory.inbound_proof import inbound_divergences
 
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """The first place where one level's story does not add up."""
-
-    level_id: int
-    sku: str
-    location: str
-    #: None where the level itself, not a movement, is what differs.
-    movement_id: int | None
-    version: int | None
-    problem: str
-    expected: dict[str, Any]
-    found: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -127,6 +114,7 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
             _prove_range(proof, start, start + BATCH - 1, at_most)
             yield proof
         _prove_transit(proof, at_most)
+        proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
     yield proof
 
 

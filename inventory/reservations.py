@@ -24,6 +24,7 @@ from inventory.holds import (
     places_of_reservations,
     release_expired,
 )
+from inventory.inbound import promises_of
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import check_known
 from inventory.models.stock import Reason
@@ -151,7 +152,8 @@ def _ship_uncovered(posting: Posting, uncovered: Sequence[tuple[HeldUnits, int]]
     owed = load_owed(posting, {held.level.variant_id for held, _ in uncovered})
     for held, quantity in uncovered:
         debts = taking.owed_to(owed, held.reference, held.level.variant_id)
-        taking.close_owed(posting, debts, quantity)
+        if unowed := taking.close_owed(posting, debts, quantity):
+            promises_of(posting).withdraw(held.reference, held.level.variant_id, unowed)
         rest = taking.ship_available(posting, held.level, quantity)
         if rest:
             taking.ship_beyond_record(posting, held.level, rest, reference=held.reference)

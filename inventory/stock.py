@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from inventory import taking
 from inventory.errors import InvalidStockRequest, UnknownStock
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.inbound import promises_of
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
 from inventory.models.stock import MovementKind, Reason, StockMovement
@@ -163,7 +164,10 @@ def _ship_one(
     """Ships one line. Units that its reservation here does not cover meet what its demand is owed or holds elsewhere."""
     level = _level(posting, line)
     rest = taking.ship_held(posting, own, line.quantity, level=level)
-    taking.release_elsewhere(posting, own, taking.close_owed(posting, debts, rest))
+    unowed = taking.close_owed(posting, debts, rest)
+    if unowed and line.reference:
+        unowed = promises_of(posting).withdraw(line.reference, line.variant_id, unowed)
+    taking.release_elsewhere(posting, own, unowed)
     uncovered = taking.ship_available(posting, level, rest)
     if uncovered:
         taking.ship_beyond_record(posting, level, uncovered, reference=reference)

@@ -24,7 +24,9 @@ from channels.models import (
     ShelfObservation,
     WebhookDelivery,
 )
+from inventory.backorders import promise
 from inventory.demands import DemandChange, settle
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
 from inventory.models import (
     CountSheet,
@@ -33,12 +35,17 @@ from inventory.models import (
     ImportedRow,
     Location,
     Merchant,
+    PurchaseOrder,
+    PurchaseOrderLine,
     ReturnLine,
     StockMovement,
+    Supplier,
     Transfer,
     TransferLine,
     Variant,
 )
+from inventory.purchasing import LineConfirmation, confirm_lines, place
+from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -92,6 +99,7 @@ class Business:
         self.move(variant, location, line)
         self.list_on(channel, variant, location)
         self.add_documents(variant, location)
+        self.buy(variant, location, line)
 
     def add_documents(self, variant: Variant, location: Location) -> None:
         """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
@@ -115,6 +123,21 @@ class Business:
             level_id=movement.level_id,
             occurred_at=now,
         )
+
+    def buy(self, variant: Variant, location: Location, line: ChannelOrderLine) -> PurchaseOrder:
+        """Orders twenty units of a variant at a supplier of its own; they are confirmed, and one is promised."""
+        number = next(_serial)
+        supplier = Supplier.objects.create(merchant=self.merchant, code=f"supplier-{number}", name="Supplier")
+        order = PurchaseOrder.objects.create(
+            merchant=self.merchant, supplier=supplier, number=f"PO-{number}", location=location
+        )
+        bought = PurchaseOrderLine.objects.create(order=order, variant=variant, quantity=20)
+        place(self.merchant.pk, order.pk)
+        on = timezone.localdate() + timedelta(days=3)
+        confirm_lines(self.context(), [LineConfirmation(bought.pk, 20, on)])
+        demand = Demand(line.reference, variant.pk, 1, (location.pk,))
+        promise(self.context(), [demand], PromiseTerms(on, "the tests"))
+        return order
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

@@ -1,5 +1,27 @@
 """The back office of the inventory, by topic."""
 
-from inventory.admin import catalogue, counts, demands, imports, ledger, returns, transfers
+from inventory.admin import (
+    backorders,
+    catalogue,
+    counts,
+    demands,
+    imports,
+    inbound,
+    ledger,
+    purchasing,
+    returns,
+    transfers,
+)
 
-__all__ = ["catalogue", "counts", "demands", "imports", "ledger", "returns", "transfers"]
+__all__ = [
+    "backorders",
+    "catalogue",
+    "counts",
+    "demands",
+    "imports",
+    "inbound",
+    "ledger",
+    "purchasing",
+    "returns",
+    "transfers",
+]

@@ -13,6 +13,7 @@ from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
 from inventory.admin.on_the_way import on_the_way_panel
+from inventory.admin.promising import promise_panels
 from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.models.catalogue import LocationKind
@@ -129,7 +130,7 @@ class VariantAdmin(HistoryAdmin):
         return links
 
     def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
-        """Shows how much is where."""
+        """Shows how much is where, and what may be promised."""
         levels = instance.levels.select_related("location").order_by("location__code")
         rows = [
             (
@@ -144,7 +145,7 @@ class VariantAdmin(HistoryAdmin):
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
         stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
-        return [stock, on_the_way_panel(instance)]
+        return [stock, on_the_way_panel(instance), *promise_panels(instance)]
 
 
 @admin.register(Location)

@@ -1,28 +1,35 @@
 """The tables of the inventory app, by topic."""
 
+from inventory.models.backorders import Backorder
 from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.conflicts import Conflict
 from inventory.models.counts import CountSheet, CountSheetLine
 from inventory.models.imports import ImportedRow
+from inventory.models.purchasing import InboundEvent, PurchaseOrder, PurchaseOrderLine, Supplier
 from inventory.models.reservations import Reservation
 from inventory.models.returns import CustomerReturn, ReturnLine
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
 from inventory.models.transfers import Transfer, TransferLine
 
 __all__ = [
+    "Backorder",
     "Conflict",
     "CountSheet",
     "CountSheetLine",
     "CustomerReturn",
     "ImportedRow",
+    "InboundEvent",
     "Location",
     "Merchant",
     "Product",
+    "PurchaseOrder",
+    "PurchaseOrderLine",
     "Reservation",
     "ReturnLine",
     "StockLevel",
     "StockMovement",
     "StockOperation",
+    "Supplier",
     "Transfer",
     "TransferLine",
     "Variant",

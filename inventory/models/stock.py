@@ -146,6 +146,8 @@ class Reason(models.TextChoices):
     SURPLUS = "surplus", "Surplus on arrival"
     QUARANTINE = "quarantine", "Quarantine"
     INSPECTION = "inspection", "Inspection"
+    #: Stock that arrived and went to whom it was promised.
+    BACKORDER_FILLED = "backorder_filled", "Backorder filled"
     OTHER = "other", "Other"
 
 

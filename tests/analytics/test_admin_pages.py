@@ -121,14 +121,16 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
 
 CATALOGUE = {"inventory.Product", "inventory.Variant"}
 DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountSheet"}
+PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, *DOCUMENTS, "inventory.Location"},
+    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, "inventory.Location"},
     "commerce": set(),
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
         *DOCUMENTS,
+        *PURCHASING,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

@@ -1,6 +1,7 @@
 """The number of statements of an operation does not depend on its lines.
 
-Insert the operation, lock the levels, read what decides, append; creating levels where goods may be new comes on top.
+Insert the operation, lock the levels, read what decides, append; creating levels where goods may be new comes on top, and so
+does looking for those who wait for inbound where units may have become free.
 """
 
 from collections.abc import Callable, Sequence
@@ -66,12 +67,12 @@ def _takes(statements: int, name: str) -> Callable[[Scene], Scene]:
     return register
 
 
-@_takes(5, "receive")
+@_takes(6, "receive")
 def _receive(case: Case) -> Callable[[], Any]:
     return lambda: receive(case.cast.context(), case.each(StockLine, 2))
 
 
-@_takes(6, "receive to who waits")
+@_takes(7, "receive to who waits")
 def _receive_to_who_waits(case: Case) -> Callable[[], Any]:
     settle(case.cast.context(), case.changes(wanted=2))
     return lambda: receive(case.cast.context(), case.each(StockLine, 5))
@@ -91,7 +92,7 @@ def _ship_for_demands(case: Case) -> Callable[[], Any]:
     return lambda: ship(case.cast.context(), lines)
 
 
-@_takes(9, "ship beyond record")
+@_takes(10, "ship beyond record")
 def _ship_beyond_record(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold()
@@ -99,7 +100,7 @@ def _ship_beyond_record(case: Case) -> Callable[[], Any]:
     return lambda: ship(case.cast.context(), lines)
 
 
-@_takes(7, "adjust up")
+@_takes(8, "adjust up")
 def _adjust_up(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=12))
@@ -126,7 +127,7 @@ def _reserve(case: Case) -> Callable[[], Any]:
     return lambda: reserve(case.cast.context(), case.demands(3))
 
 
-@_takes(5, "reserve, releasing expired")
+@_takes(6, "reserve, releasing expired")
 def _reserve_releasing_expired(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold(expires_at=LONG_AGO)
@@ -147,14 +148,14 @@ def _fulfil(case: Case) -> Callable[[], Any]:
     return lambda: fulfil(case.cast.context(), _units(ids))
 
 
-@_takes(7, "fulfil beyond the hold")
+@_takes(8, "fulfil beyond the hold")
 def _fulfil_beyond_the_hold(case: Case) -> Callable[[], Any]:
     case.stock()
     ids = case.hold()
     return lambda: fulfil(case.cast.context(), _units(ids, 9))
 
 
-@_takes(7, "release")
+@_takes(8, "release")
 def _release(case: Case) -> Callable[[], Any]:
     case.stock()
     ids = case.hold()
@@ -162,7 +163,7 @@ def _release(case: Case) -> Callable[[], Any]:
     return lambda: release(case.cast.context(), _units(ids))
 
 
-@_takes(9, "expire")
+@_takes(10, "expire")
 def _expire(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold(expires_at=in_an_hour())
@@ -188,7 +189,7 @@ def _settle_a_sale_that_is_short(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(wanted=13))
 
 
-@_takes(8, "settle a cancellation")
+@_takes(9, "settle a cancellation")
 def _settle_a_cancellation(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=13))

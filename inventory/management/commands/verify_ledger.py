@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
+from inventory.divergences import Divergence
 from inventory.proof import Proof, prove
 
 
@@ -61,12 +62,15 @@ class Command(BaseCommand):
             return
         self.stdout.write(self.style.ERROR(f"The ledger does NOT hold ({counted})."))
         for d in proof.divergences:
-            where = (
-                f"movement {d.movement_id} (version {d.version})" if d.movement_id else f"level {d.level_id}"
-            )
-            self.stdout.write(f"  {d.sku} at {d.location}, {where}: {d.problem}")
+            self.stdout.write(f"  {d.sku} at {d.location}, {_place_of(d)}: {d.problem}")
             self.stdout.write(f"    expected {d.expected}, found {d.found}")
         self.stdout.write("Nothing was changed. Keep this output: it is the evidence for a bug report.")
+
+
+def _place_of(divergence: Divergence) -> str:
+    if divergence.movement_id:
+        return f"movement {divergence.movement_id} (version {divergence.version})"
+    return f"level {divergence.level_id}" if divergence.level_id else "inbound"
 
 
 def summary(proof: Proof, seconds: float) -> dict[str, Any]:
