@@ -32,7 +32,9 @@ FROM youngest
 
 _IS_DONE: Final = "old.state IN ('processed', 'unknown')"
 _IS_JUDGED: Final = "old.verdict <> 'open'"
-_IS_NOT_THE_LAST: Final = "EXISTS (SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id)"
+_IS_NOT_THE_LAST: Final = """EXISTS (
+    SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id
+)"""
 
 
 def forget_old() -> dict[str, int]:
