@@ -88,6 +88,9 @@ class ListingLevel(models.Model):
     seen_quantity = models.BigIntegerField(null=True, blank=True)
     seen_expected = models.BigIntegerField(null=True, blank=True)
     seen_at = models.DateTimeField(null=True, blank=True)
+    #: The day (UTC) of the last push that raised the number, and how many did so that day.
+    raised_on = models.DateField(null=True, blank=True)
+    raises = models.PositiveIntegerField(default=0)
     #: The shop has to be read before the next push: an earlier call may have arrived unseen, or its number is in doubt.
     is_outcome_unknown = models.BooleanField(default=False)
     #: Failures of this listing in a row.

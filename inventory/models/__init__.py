@@ -4,6 +4,7 @@ from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.conflicts import Conflict
 from inventory.models.reservations import Reservation
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
+from inventory.models.tags import Tag, VariantTag
 
 __all__ = [
     "Conflict",
@@ -14,5 +15,7 @@ __all__ = [
     "StockLevel",
     "StockMovement",
     "StockOperation",
+    "Tag",
     "Variant",
+    "VariantTag",
 ]
