@@ -12,21 +12,34 @@ from django.utils import timezone
 from channels.models import (
     AccessToken,
     Channel,
+    ChannelGroup,
     ChannelHealth,
+    ChannelLag,
     ChannelLocation,
     ChannelOrder,
     ChannelOrderLine,
+    LagDemand,
     Listing,
     ListingLevel,
+    ListingRank,
+    ListingStanding,
+    Mutation,
+    MutationFuse,
+    Pin,
     PollFeed,
+    PoolUse,
     Push,
     RateBucket,
+    Rule,
+    RuleSet,
+    RuleSetActivation,
+    RuleSetVersion,
     ShelfObservation,
     WebhookDelivery,
 )
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
-from inventory.models import Location, Merchant, Variant
+from inventory.models import Location, Merchant, Tag, Variant, VariantTag
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -68,7 +81,7 @@ class Business:
         return self
 
     def _grow_once(self) -> None:
-        MerchantFactory()
+        MutationFuse.objects.create(merchant=MerchantFactory())
         variant = VariantFactory(merchant=self.merchant)
         location = LocationFactory(merchant=self.merchant)
         self.variants.append(variant)
@@ -76,7 +89,46 @@ class Business:
         channel = self.add_channel()
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
-        self.list_on(channel, variant, location)
+        self.rule_on(self.list_on(channel, variant, location), variant)
+
+    def rule_on(self, level: ListingLevel, variant: Variant) -> RuleSetVersion:
+        """Adds a rule set in force with a rule, and everything that rules go by."""
+        number, now = next(_serial), timezone.now()
+        tag = Tag.objects.create(merchant=self.merchant, name=f"tag {number}")
+        VariantTag.objects.create(tag=tag, variant=variant)
+        group = ChannelGroup.objects.create(merchant=self.merchant, name=f"group {number}")
+        group.channels.add(level.channel)
+        PoolUse.objects.create(group=group, variant=variant, units=1)
+        rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
+        version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="active")
+        Rule.objects.create(version=version, tag=tag, group=group, maximum=7)
+        Rule.objects.create(version=version, variant=variant, pool=group, pool_units=3)
+        RuleSetActivation.objects.create(rule_set=rule_set, version=version, began_at=now, began_by="test")
+        ListingRank.objects.create(listing=level.listing, rank=1)
+        ListingStanding.objects.create(listing_level=level, position=1, listings=1, shelf=1, shelves=1)
+        ChannelLag.objects.create(channel=level.channel, seconds=1.5, samples=30, measured_at=now)
+        LagDemand.objects.create(channel=level.channel, variant=variant, q90=0, q95=1, q99=2)
+        Pin.objects.create(
+            listing_level=level,
+            quantity=4,
+            reason="a test",
+            owner="test",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+        Mutation.objects.create(
+            merchant=self.merchant,
+            kind="rules",
+            state="applied",
+            version=version,
+            summary=f"{version} comes into force",
+            listing_ids=[level.listing_id],
+            listings=1,
+            changed_before=0,
+            allowed=50,
+            at=now,
+        )
+        return version
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

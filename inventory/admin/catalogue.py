@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -12,6 +13,7 @@ from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin.movements import movements_page
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
+from inventory.tagging import note_category
 
 
 @admin.register(Merchant)
@@ -36,6 +38,13 @@ class ProductAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("title", "category")
     autocomplete_fields = ("merchant",)
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """Saves the product, and says so where its category changed."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "category" in form.changed_data:
+                note_category(obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """Counts the variants of each product by a subquery, for the rows of one page only."""
@@ -139,7 +148,14 @@ class VariantAdmin(HistoryAdmin):
         ]
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
-        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+        tags = instance.taggings.select_related("tag").order_by("tag__name")
+        tagged = [
+            (page_of(each.tag), "by what it sells" if each.is_automatic else "by hand") for each in tags
+        ]
+        return [
+            Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")]),
+            Panel("Tags", ("Tag", "Put on"), tagged, empty="None."),
+        ]
 
 
 @admin.register(Location)

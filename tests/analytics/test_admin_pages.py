@@ -120,13 +120,17 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
 
 
 CATALOGUE = {"inventory.Product", "inventory.Variant"}
+RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
+RANKS = {"channels.ListingRank"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, "inventory.Location"},
-    "commerce": set(),
+    "operations": {*CATALOGUE, *RULES, *RANKS, "inventory.Location"},
+    "commerce": RANKS,
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
+        *RULES,
+        *RANKS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",
