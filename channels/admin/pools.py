@@ -37,25 +37,30 @@ from inventory.models import Merchant
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A group's name and its channels."""
+    """A group's name and its channels, which are read without their credentials."""
+
+    members = forms.ModelMultipleChoiceField(
+        Channel.objects.defer("credentials").order_by("name"), label="Channels", required=False
+    )
 
     class Meta:
         model = ChannelGroup
-        fields = ("merchant", "name", "channels")
+        fields = ("merchant", "name")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk and "channels" in self.fields:
-            own = Channel.objects.filter(merchant=self.instance.merchant_id)
-            self.fields["channels"].queryset = own.defer("credentials")  # type: ignore[attr-defined]
+        field: Any = self.fields.get("members")
+        if field is not None and self.instance.pk:
+            field.queryset = field.queryset.filter(merchant=self.instance.merchant_id)
+            field.initial = list(self.instance.channels.values_list("pk", flat=True))
 
     def clean(self) -> dict[str, Any]:
         """Refuses channels of another merchant."""
         cleaned: dict[str, Any] = super().clean() or {}
         merchant_id = self.instance.merchant_id or getattr(cleaned.get("merchant"), "pk", None)
-        strangers = [each for each in cleaned.get("channels") or () if each.merchant_id != merchant_id]
+        strangers = [each for each in cleaned.get("members") or () if each.merchant_id != merchant_id]
         if strangers:
-            self.add_error("channels", f"{strangers[0]} belongs to another merchant. Leave it out.")
+            self.add_error("members", f"{strangers[0]} belongs to another merchant. Leave it out.")
         return cleaned
 
 
@@ -68,7 +73,7 @@ class ChannelGroupAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("name",)
     form = GroupForm
-    fields = ("merchant", "name", "channels")
+    fields = ("merchant", "name", "members")
     actions = ("fill_pool",)
     detail_actions = ("fill_pool",)
 
@@ -86,8 +91,8 @@ class ChannelGroupAdmin(HistoryAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Sets the group's channels and marks what that changes."""
-        if "channels" in form.cleaned_data:
-            chosen = list(form.cleaned_data["channels"])
+        if "members" in form.cleaned_data:
+            chosen = list(form.cleaned_data["members"])
             pools.set_channels(form.instance, chosen, actor=request.user.get_username())
 
     @admin.action(description="Fill the pool again", permissions=["approve"])

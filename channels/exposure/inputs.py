@@ -41,9 +41,12 @@ class Pinned:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inputs:
-    """Everything that the number of one listing level depends on."""
+    """Everything that the number of one listing level depends on.
+
+    Not frozen, because that takes four times as long to make, and one is made for every number; nothing changes it.
+    """
 
     listing_level_id: int
     locations: tuple[LocationStock, ...] = ()

@@ -18,10 +18,11 @@ from channels.exposure.computing import compute, quantity_of
 from channels.exposure.inputs import Exposure, Inputs, LocationStock, Pinned, Standing
 from channels.rules.book import RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
+from inventory.statements import array
 
 # Rows of five kinds, told apart by their first column.
 # Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either.
-_STATE: Final = """
+STATE: Final = """
 WITH wanted AS MATERIALIZED (
     SELECT level.id, level.channel_id, level.channel_location_id, listing.variant_id, listing.external_id,
         level.expected,
@@ -88,7 +89,7 @@ _NO_USES: Final[Mapping[int, int]] = {}
 
 @dataclass(slots=True)
 class _State:
-    """What `_STATE` read, sorted by kind."""
+    """What `STATE` read, sorted by kind."""
 
     levels: list[tuple[Any, ...]] = field(default_factory=list)
     #: (variant, location) → on hand, reserved, unavailable, safety stock.
@@ -130,13 +131,14 @@ class _Build:
     """Puts together what was read, sharing what several listing levels have in common."""
 
     state: _State
-    #: Place → our locations behind it, with their codes.
-    places: Mapping[int, list[tuple[int, str]]]
+    #: Place → our locations behind it, with their codes; places with the same ones share the tuple.
+    places: Mapping[int, tuple[tuple[int, str], ...]]
     rules: Mapping[int, ResolvedRules]
     standings: Mapping[int, Standing]
     lag_demands: Mapping[tuple[int, int], tuple[int, ...]]
     pins: Mapping[int, Pinned]
     capabilities: Mapping[int, tuple[Convention, int | None]]
+    #: (variant, the tuple of its place) → what is there.
     _locations: dict[tuple[int | None, int], tuple[LocationStock, ...]] = field(default_factory=dict)
 
     def inputs(self, row: tuple[Any, ...]) -> Inputs:
@@ -162,14 +164,15 @@ class _Build:
         )
 
     def _stock(self, variant_id: int | None, place_id: int) -> tuple[LocationStock, ...]:
-        key = variant_id, place_id
+        sources = self.places.get(place_id, ())
+        key = variant_id, id(sources)
         found = self._locations.get(key)
         if found is None:
             stock = self.state.stock
             found = self._locations[key] = tuple(
                 [
                     LocationStock(code, *stock.get((variant_id or 0, location_id), (0, 0, 0, 0)))
-                    for location_id, code in self.places.get(place_id, ())
+                    for location_id, code in sources
                 ]
             )
         return found
@@ -179,11 +182,15 @@ class _Build:
         return measured[_QUANTILES[rules.velocity_quantile]] if measured else 0
 
 
+def state_parameters(listing_level_ids: Collection[int]) -> dict[str, Any]:
+    """Returns what `STATE` is run with."""
+    return {"ids": array(sorted(listing_level_ids)), "kinds": _kinds_told_of_open_orders()}
+
+
 def _read_state(listing_level_ids: Collection[int]) -> _State:
     state = _State()
-    parameters: dict[str, Any] = {"ids": sorted(listing_level_ids), "kinds": _kinds_told_of_open_orders()}
     with connection.cursor() as cursor:
-        cursor.execute(_STATE, parameters)
+        cursor.execute(STATE, state_parameters(listing_level_ids))
         for row in cursor.fetchall():
             kind = row[0]
             if kind == 0:
@@ -199,17 +206,18 @@ def _read_state(listing_level_ids: Collection[int]) -> _State:
     return state
 
 
-def _read_places(place_ids: Collection[int]) -> dict[int, list[tuple[int, str]]]:
+def _read_places(place_ids: Collection[int]) -> dict[int, tuple[tuple[int, str], ...]]:
     places: dict[int, list[tuple[int, str]]] = {}
-    for place_id, location_id, code in _rows(_PLACES, list(place_ids)):
+    for place_id, location_id, code in _rows(_PLACES, array(place_ids)):
         places.setdefault(place_id, []).append((location_id, code))
-    return places
+    shared: dict[tuple[tuple[int, str], ...], tuple[tuple[int, str], ...]] = {}
+    return {place_id: shared.setdefault(tuple(each), tuple(each)) for place_id, each in places.items()}
 
 
 def _read_standings(rules: Mapping[int, ResolvedRules]) -> dict[int, Standing]:
     """Reads where shelves stand, of those whose rules ask for it."""
     ids = [level_id for level_id, each in rules.items() if each.scarce_below or each.channel_cap is not None]
-    return {row[0]: Standing(*row[1:]) for row in _rows(_STANDINGS, ids)} if ids else {}
+    return {row[0]: Standing(*row[1:]) for row in _rows(_STANDINGS, array(ids))} if ids else {}
 
 
 def _read_lag_demands(
@@ -220,7 +228,7 @@ def _read_lag_demands(
     if not asking:
         return {}
     channel_ids, variant_ids = {channel for channel, _ in asking}, {variant for _, variant in asking}
-    rows = _rows(_LAG_DEMANDS, list(channel_ids), list(variant_ids))
+    rows = _rows(_LAG_DEMANDS, array(channel_ids), array(variant_ids))
     return {(row[0], row[1]): row[2:] for row in rows}
 
 
@@ -229,7 +237,7 @@ def _read_pins(pins: Mapping[int, tuple[int, int]]) -> dict[int, Pinned]:
         return {}
     words = {
         pin_id: f"{reason} ({owner}, until {expires_at:%Y-%m-%d %H:%M} UTC)"
-        for pin_id, reason, owner, expires_at in _rows(_PINS, [pin_id for pin_id, _ in pins.values()])
+        for pin_id, reason, owner, expires_at in _rows(_PINS, array(pin_id for pin_id, _ in pins.values()))
     }
     return {
         level_id: Pinned(quantity, words.get(pin_id, "")) for level_id, (pin_id, quantity) in pins.items()

@@ -34,7 +34,7 @@ class Stage:
 
 def reservable(inputs: Inputs) -> int:
     """Returns the units that could be reserved for an order of this place now."""
-    return sum(stock.available for stock in inputs.locations)
+    return sum([each.on_hand - each.reserved - each.unavailable for each in inputs.locations])
 
 
 # -- stock
@@ -52,7 +52,12 @@ def _why_available(before: int, after: int, inputs: Inputs) -> Reason:
 
 def less_safety_stock(number: int, inputs: Inputs) -> int:
     """Leaves the safety stock of each location out, never less than nothing of it."""
-    return sum([max(stock.available - stock.safety_stock, 0) for stock in inputs.locations])
+    units = 0
+    for stock in inputs.locations:
+        free = stock.on_hand - stock.reserved - stock.unavailable - stock.safety_stock
+        if free > 0:
+            units += free
+    return units
 
 
 def _why_safety_stock(before: int, after: int, inputs: Inputs) -> Reason:
@@ -69,6 +74,8 @@ def less_pools(number: int, inputs: Inputs) -> int:
     Pools of units are filled one after the other from what there is, so that together they never hold more;
     shares are of what is left after them.
     """
+    if not inputs.rules.pools:
+        return number
     left, fenced, percent = number, 0, 0
     for pool in inputs.rules.pools:
         if pool.units is None:
@@ -205,7 +212,7 @@ def _why_limits(before: int, after: int, inputs: Inputs) -> Reason:
 
 def within_channel_cap(number: int, inputs: Inputs) -> int:
     """Shows its share of what the channel shows of the variant at most, over all its listings and places."""
-    return min(number, _cap_share(inputs))
+    return number if inputs.rules.channel_cap is None else min(number, _cap_share(inputs))
 
 
 def _cap_share(inputs: Inputs) -> int:

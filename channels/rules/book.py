@@ -15,6 +15,7 @@ from django.db import connection
 
 from channels.models.rules import SETTINGS
 from channels.rules.resolved import Pool, ResolvedRules
+from inventory.statements import array
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,6 @@ class Goods:
     tag_ids: frozenset[int] = frozenset()
 
 
-_ALL_ALIKE: Final = Goods()
-
-
 @dataclass(slots=True)
 class RuleBook:
     """The rules of some merchants, ready to be resolved."""
@@ -96,7 +94,10 @@ class RuleBook:
     goods: Mapping[int, Goods] = field(default_factory=dict)
     _general: dict[int, list[RuleLine]] = field(init=False, default_factory=dict)
     _by_variant: dict[int, list[RuleLine]] = field(init=False, default_factory=dict)
-    _resolved: dict[tuple[int, Goods], ResolvedRules] = field(init=False, default_factory=dict)
+    #: Variants that no rule tells apart have the same kind; 0 is that of variants of which no rule speaks.
+    _kinds: dict[int, int] = field(init=False, default_factory=dict)
+    _goods_of_kind: list[Goods] = field(init=False, default_factory=lambda: [Goods()])
+    _resolved: dict[tuple[int, int], ResolvedRules] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for line in sorted(self.lines, key=lambda line: line.precedence):
@@ -104,14 +105,19 @@ class RuleBook:
                 self._general.setdefault(line.merchant_id, []).append(line)
             else:
                 self._by_variant.setdefault(line.variant_id, []).append(line)
+        known: dict[Goods, int] = {}
+        for variant_id, goods in self.goods.items():
+            kind = known.setdefault(goods, len(self._goods_of_kind))
+            if kind == len(self._goods_of_kind):
+                self._goods_of_kind.append(goods)
+            self._kinds[variant_id] = kind
 
     def rules_for(self, channel: ChannelFacts, variant_id: int | None) -> ResolvedRules:
         """Returns what the rules come to for a variant's listings on a channel."""
-        goods = self.goods.get(variant_id or 0, _ALL_ALIKE)
-        key = channel.id, goods
+        key = channel.id, self._kinds.get(variant_id or 0, 0)
         found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[key] = self._resolve(channel, goods)
+            found = self._resolved[key] = self._resolve(channel, self._goods_of_kind[key[1]])
         return found
 
     def _resolve(self, channel: ChannelFacts, goods: Goods) -> ResolvedRules:
@@ -253,7 +259,7 @@ def load_book_of(version_ids: Collection[int], variant_ids: Collection[int]) -> 
 
 
 def _load(condition: str, ids: list[int], variant_ids: Collection[int]) -> RuleBook:
-    variants = list(variant_ids)
+    variants = array(variant_ids)
     with connection.cursor() as cursor:
         cursor.execute(_LINES.format(condition=condition, settings=_STATED), [ids, variants])
         lines = [_line(row) for row in cursor.fetchall()]
@@ -266,11 +272,11 @@ def _line(row: tuple[Any, ...]) -> RuleLine:
     return RuleLine(*facts)
 
 
-def _goods(cursor: Any, lines: Iterable[RuleLine], variant_ids: list[int]) -> dict[int, Goods]:
+def _goods(cursor: Any, lines: Iterable[RuleLine], variants: str) -> dict[int, Goods]:
     """Reads what tells variants apart; those of which no rule speaks are left out."""
     named = {line.variant_id for line in lines if line.variant_id}
     parameters = {
-        "variants": variant_ids,
+        "variants": variants,
         "categories": sorted({line.category for line in lines if line.category}),
         "tags": sorted({line.tag_id for line in lines if line.tag_id}),
     }

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels.connectors.base import Convention
@@ -29,6 +29,8 @@ from tests.channels.shop import Shop, line, open_shop, order
 from tests.channels.telling import INCLUDING, use_platform
 
 INCLUDES = Convention.INCLUDES_OPEN_ORDERS
+#: Inputs have many parts: on a busy machine, drawing them takes longer than computing with them.
+MANY_PARTS = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def stock(available: int, *, safety: int = 0, code: str = "main") -> LocationStock:
@@ -163,6 +165,7 @@ def available(inputs: Inputs) -> int:
     return sum(each.available for each in inputs.locations)
 
 
+@MANY_PARTS
 @given(any_inputs())
 def test_the_number_is_never_negative_and_never_more_than_could_be_reserved(inputs: Inputs) -> None:
     most = available(inputs) + min(inputs.preorder_units, inputs.rules.preorder_limit)
@@ -170,6 +173,7 @@ def test_the_number_is_never_negative_and_never_more_than_could_be_reserved(inpu
     assert 0 <= compute(inputs).quantity <= most + own
 
 
+@MANY_PARTS
 @given(any_inputs(), st.integers(0, 3), st.integers(1, 500))
 def test_more_stock_never_shows_less(inputs: Inputs, index: int, more: int) -> None:
     locations = list(inputs.locations) or [stock(0)]
@@ -180,11 +184,13 @@ def test_more_stock_never_shows_less(inputs: Inputs, index: int, more: int) -> N
     assert compute(replace(inputs, locations=tuple(fuller))).quantity >= before
 
 
+@MANY_PARTS
 @given(any_inputs())
 def test_the_number_alone_is_the_number_with_its_steps(inputs: Inputs) -> None:
     assert quantity_of(inputs) == compute(inputs).quantity
 
 
+@MANY_PARTS
 @given(any_inputs())
 def test_each_step_goes_on_where_the_one_before_it_ended(inputs: Inputs) -> None:
     exposure = compute(inputs)

@@ -108,7 +108,7 @@ def test_a_movement_of_stock_is_told_whatever_the_fuse_says() -> None:
 
 
 def test_an_empty_answer_of_a_platform_retires_nothing() -> None:
-    shop, listings = big_shop(floor=1000)
+    shop, _listings = big_shop(floor=1000)
     report = import_channel(shop.channel, Catalogue())
     assert (report.gone, report.held, states()) == (0, 6, ["waiting"])
     assert Listing.objects.filter(is_active=True).count() == 6
@@ -203,7 +203,7 @@ def test_two_activations_at_the_same_time_do_not_pass_the_fuse_together() -> Non
 @pytest.mark.django_db(transaction=True)
 def test_the_race_above_passes_both_when_the_fuse_is_counted_without_its_lock() -> None:
     """The control: both count before either writes."""
-    shop, listings = big_shop()
+    _shop, listings = big_shop()
     row = MutationFuse.objects.get()
     counts = [fuse.count(row, [each.pk for each in half]) for half in (listings[:3], listings[3:])]
     assert [each.is_beyond for each in counts] == [False, False]

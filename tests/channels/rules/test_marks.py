@@ -71,7 +71,7 @@ def test_an_activation_takes_as_many_statements_for_one_listing_as_for_many(coun
     settle_marks()
     with CaptureQueriesContext(connection) as captured:
         lifecycle.activate(version.pk, actor="anna", because="a test")
-    assert len([query for query in captured if "SAVEPOINT" not in query["sql"]]) == 29
+    assert len([query for query in captured if "SAVEPOINT" not in query["sql"]]) == 26
 
 
 def test_the_marks_are_gone_with_an_activation_that_fails() -> None:
@@ -138,7 +138,7 @@ def test_a_tag_by_what_sells_comes_and_goes_by_itself_and_leaves_what_people_tag
     fast = Tag.objects.create(merchant=shop.merchant, name="fast", weekly_units=7)
     tag(fast, [shop.variants["CUP"]])
     main = shop.locations["main"].pk
-    reserve(Context(shop.merchant.pk, "sale"), [Demand("a", shop.variants["MUG"].pk, (main,), 7)])
+    reserve(Context(shop.merchant.pk, "sale"), [Demand("a", shop.variants["MUG"].pk, 7, (main,))])
     assert refresh_automatic_tags(shop.merchant.pk) == 1
     assert {each.variant.sku: each.is_automatic for each in fast.taggings.all()} == {
         "MUG": True,

@@ -67,7 +67,7 @@ def sell_every(shop: Shop, minutes: float, times: int, units: int = 1) -> None:
     for number in range(times):
         at = now - timedelta(minutes=minutes * number)
         context = Context(shop.merchant.pk, f"sale:{number}", occurred_at=at)
-        reserve(context, [Demand(f"sale-{number}", shop.variants["MUG"].pk, (place,), units)])
+        reserve(context, [Demand(f"sale-{number}", shop.variants["MUG"].pk, units, (place,))])
     assert StockMovement.objects.filter(reason="sale").count() == times
 
 
@@ -134,7 +134,7 @@ def test_the_budget_holds_increases_alone_and_lets_them_go_on_the_next_day(
     level = shop.shelf(listing)
     in_force(shop.merchant, {"daily_increases": 1})
     tell(shop)
-    shown = []
+    shown: list[int | None] = []
     for change in (restock, restock, lose, restock):
         change(shop, 2, f"{change.__name__}-{len(shown)}")
         tell_all(shop)

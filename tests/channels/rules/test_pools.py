@@ -1,5 +1,6 @@
 """Ring-fenced pools, scarce stock by rank and caps: no unit is promised to two who must not share it."""
 
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -67,7 +68,7 @@ def test_channels_whose_shares_are_everything_never_show_more_than_there_is(
     cuts: list[int], units: int
 ) -> None:
     edges = [0, *sorted(set(cuts)), 100]
-    shares: list[tuple[int | None, int]] = [(None, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    shares: list[tuple[int | None, int]] = [(None, b - a) for a, b in itertools.pairwise(edges)]
     shown = [quantity_of(Inputs(1, stock(units), rules_of(shares, own))) for own in range(len(shares))]
     assert sum(shown) <= units
 
@@ -218,7 +219,7 @@ def standings(shop: Shop) -> dict[str, tuple[int, int]]:
 def test_listings_stand_by_their_rank_and_then_by_what_they_sell() -> None:
     shop = open_shop({"MUG": 50})
     own = shop.list_variant("MUG")
-    first, (a,) = sell_on(shop, "a", "MUG")
+    _first, (a,) = sell_on(shop, "a", "MUG")
     second, (b,) = sell_on(shop, "b", "MUG")
     apply_state(second, order(line("MUG", 5), id="b1"), arrived_at=timezone.now())
     in_force(shop.merchant, {"scarce_below": 100, "scarce_listings": 2})

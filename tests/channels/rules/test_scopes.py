@@ -131,7 +131,7 @@ def test_the_starter_set_is_a_draft_that_keeps_fast_sellers_back_and_shows_marke
 ):
     shop = open_shop({"MUG": 50, "CUP": 50}, kind="bol")
     mug, cup = shop.list_variant("MUG"), shop.list_variant("CUP")
-    other, (at_other,) = sell_on(shop, "other", "MUG")
+    _other, (at_other,) = sell_on(shop, "other", "MUG")
     version = add_starter_set(shop.merchant, actor="anna")
     assert (version.is_draft, version.created_by) == (True, "anna")
     assert add_starter_set(shop.merchant, actor="bert") == version
