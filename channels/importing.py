@@ -97,6 +97,9 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         for found in batch
     }
     back = _returning(channel, rows)
+    if back:
+        # Before any listing level is locked.
+        fuse.lock(channel.merchant_id)
     Listing.objects.bulk_create(
         rows.values(),
         update_conflicts=True,

@@ -76,15 +76,19 @@ _CHANNELS: Final = _models(
     ("Places", "pin_drop", "channellocation"),
 )
 
-_RULES: Final = _models(
-    "channels",
-    ("Rule sets", "rule", "ruleset"),
-    ("Rule versions", "history", "rulesetversion"),
-    ("Groups and pools", "join_inner", "channelgroup"),
-    ("Pins", "keep", "pin"),
-    ("Ranks", "format_list_numbered", "listingrank"),
-    ("Mass changes", "electric_bolt", "mutation"),
-)
+_RULES: Final = [
+    *_models(
+        "channels",
+        ("Rule sets", "rule", "ruleset"),
+        ("Rule versions", "history", "rulesetversion"),
+        ("Groups and pools", "join_inner", "channelgroup"),
+        ("Pins", "keep", "pin"),
+        ("Ranks", "format_list_numbered", "listingrank"),
+        ("Mass changes", "electric_bolt", "mutation"),
+    ),
+    _link("Starter set", "auto_awesome", "channels_starter_set", "channels.add_ruleset"),
+    _link("Import ranks", "upload_file", "channels_import_ranks", "channels.add_listingrank"),
+]
 
 _TO_DO: Final = [
     _link(

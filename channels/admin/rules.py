@@ -118,10 +118,6 @@ class RuleSetAdmin(HistoryAdmin):
                 done += 1
         self.report(request, done, f"rule set{{s}} {what}")
 
-    def object_links(self, request: HttpRequest, instance: RuleSet) -> list[tuple[str, str]]:
-        """Leads to the starter set where the set is still empty."""
-        return []
-
     def panels(self, request: HttpRequest, instance: RuleSet) -> list[Panel]:
         """Shows the versions, and the spans in which they were in force."""
         versions = instance.versions.order_by("-number")[:50]

@@ -11,17 +11,20 @@ from channels.models import ListingLevel, Pin
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels
 
+# The shelf is locked before its pin, as by everybody who pins.
 _EXPIRE: Final = """
 WITH over AS (
-    SELECT id FROM channels_pin
-    WHERE ended_at IS NULL AND expires_at <= clock_timestamp()
-    ORDER BY id
-    FOR UPDATE SKIP LOCKED
+    SELECT pin.id
+    FROM channels_pin pin
+    JOIN channels_listinglevel level ON level.id = pin.listing_level_id
+    WHERE pin.ended_at IS NULL AND pin.expires_at <= clock_timestamp()
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
 )
 UPDATE channels_pin pin
 SET ended_at = clock_timestamp(), ended_by = 'its expiry'
 FROM over
-WHERE pin.id = over.id
+WHERE pin.id = over.id AND pin.ended_at IS NULL
 RETURNING pin.listing_level_id
 """
 
@@ -39,7 +42,7 @@ def pin(level: ListingLevel, quantity: int, *, reason: str, owner: str, expires_
     if expires_at <= now:
         raise RuleRefused("expires_at", "A pin ends in the future. Choose a later instant.")
     # Two people who pin the same shelf come one after the other.
-    ListingLevel.objects.select_for_update(no_key=True).get(pk=level.pk)
+    _lock_shelf(level.pk)
     for earlier in Pin.objects.filter(listing_level=level, ended_at__isnull=True):
         _end(earlier, by=owner)
     new = Pin.objects.create(
@@ -57,12 +60,17 @@ def pin(level: ListingLevel, quantity: int, *, reason: str, owner: str, expires_
 @transaction.atomic
 def unpin(pin_id: int, *, by: str) -> bool:
     """Ends a pin before its time, and has the number told that the rules lead to; False where it had ended."""
-    found = Pin.objects.select_for_update().filter(pk=pin_id, ended_at__isnull=True).first()
+    _lock_shelf(Pin.objects.values_list("listing_level_id", flat=True).get(pk=pin_id))
+    found = Pin.objects.filter(pk=pin_id, ended_at__isnull=True).first()
     if found is None:
         return False
     _end(found, by=by)
     mark_listing_levels([found.listing_level_id], lane=Lane.DECREASE)
     return True
+
+
+def _lock_shelf(level_id: int) -> None:
+    ListingLevel.objects.select_for_update(no_key=True).get(pk=level_id)
 
 
 def _end(earlier: Pin, *, by: str) -> None:
