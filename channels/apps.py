@@ -13,6 +13,8 @@ class ChannelsConfig(AppConfig):
         # The apps must be loaded before modules with models are.
         from channels.connectors import checks  # noqa: F401  # registers itself
         from channels.pushes import mark_due
-        from inventory.announcements import subscribe
+        from channels.rules.catalogue import follow_catalogue
+        from inventory.announcements import subscribe, subscribe_to_catalogue
 
         subscribe(mark_due)
+        subscribe_to_catalogue(follow_catalogue)

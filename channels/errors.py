@@ -3,6 +3,7 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
     │   ├── Throttled        too many calls
@@ -28,6 +29,15 @@ class BadSignature(ChannelError):
 
 class BadMessage(ChannelError):
     """The message is signed, but its body cannot be read."""
+
+
+class RuleRefused(ChannelError):
+    """The rule contradicts itself or another one."""
+
+    def __init__(self, field: str, message: str) -> None:
+        #: The field that has to be changed; empty where it is none.
+        self.field = field
+        super().__init__(message)
 
 
 class ConnectorError(ChannelError):

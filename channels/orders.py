@@ -8,7 +8,7 @@ state alone, so that any messages of an order, in any sequence and repeated any 
 same ledger. Everything that is no full snapshot is a hint, and marks the order for one fetch
 (`channels.fetching`).
 
-Locks are taken in this order: the order, the ledger's own, listing levels by id.
+Locks are taken in this order: the order, the pools it uses up, the ledger's own, listing levels by id.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ from channels.order_lines import LineChange
 from channels.order_states import contradicts, is_newer, state_key
 from channels.places import Places, places_of
 from channels.pushes import WAKE_UP, mark_listing_levels
+from channels.rules.pools import count_sales
 from channels.screening import check_order
 from channels.shelves import lower_expected, marks_elsewhere
 from config.database import PLAN_ONCE
@@ -161,6 +162,7 @@ def _bring_up(channel: Channel, order: ChannelOrder, changes: Sequence[LineChang
     order_lines.link(channel, changes)
     moved = order_lines.set_targets(order, changes, places)
     order_lines.save(changes)
+    count_sales(channel, moved)
     key = _settlement_key(order, moved)
     take_backs = order_lines.take_backs(moved, places)
     if take_backs:

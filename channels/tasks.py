@@ -9,6 +9,7 @@ from channels import breaker, deliveries, fetching, mapping, observations, polli
 from channels.accounts import open_connector
 from channels.errors import ConnectorError
 from channels.models import Channel
+from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
 from inventory.backorders import break_missed
@@ -113,6 +114,17 @@ def expire_reservations() -> int:
 def break_missed_promises() -> int:
     """Turns promises whose day is over into conflicts; returns on how many lines of purchase orders."""
     return break_missed()
+
+
+def follow_rules() -> int:
+    """Ends pins and versions whose time is over, begins versions whose day has come; returns how many."""
+    budgets.release_yesterday()
+    return pins.expire_pins() + lifecycle.follow_dates()
+
+
+def measure_rules(merchant_id: int = 0) -> int:
+    """Measures what rules go by, of one merchant or (0) of all; returns how many shelves that changed."""
+    return velocity.measure_all(merchant_id)
 
 
 def sweep() -> None:

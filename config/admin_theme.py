@@ -54,6 +54,7 @@ _STOCK: Final = _models(
     "inventory",
     ("Variants", "barcode", "variant"),
     ("Products", "category", "product"),
+    ("Tags", "label", "tag"),
     ("Stock levels", "inventory_2", "stocklevel"),
     ("Reservations", "lock_clock", "reservation"),
     ("Conflicts", "priority_high", "conflict"),
@@ -87,7 +88,28 @@ _CHANNELS: Final = _models(
     ("Places", "pin_drop", "channellocation"),
 )
 
+_RULES: Final = [
+    *_models(
+        "channels",
+        ("Rule sets", "rule", "ruleset"),
+        ("Rule versions", "history", "rulesetversion"),
+        ("Groups and pools", "join_inner", "channelgroup"),
+        ("Pins", "keep", "pin"),
+        ("Ranks", "format_list_numbered", "listingrank"),
+        ("Mass changes", "electric_bolt", "mutation"),
+    ),
+    _link("Starter set", "auto_awesome", "channels_starter_set", "channels.add_ruleset"),
+    _link("Import ranks", "upload_file", "channels_import_ranks", "channels.add_listingrank"),
+]
+
 _TO_DO: Final = [
+    _link(
+        "Held mass changes",
+        "electric_bolt",
+        "channels_mutation_changelist",
+        "channels.view_mutation",
+        "state=waiting",
+    ),
     _link(
         "Open conflicts",
         "priority_high",
@@ -135,8 +157,15 @@ _ENGINE_ROOM: Final = [
         ("Rate buckets", "speed", "ratebucket"),
         ("Access tokens", "key", "accesstoken"),
         ("Place sources", "account_tree", "channellocationsource"),
+        ("Rules", "list", "rule"),
+        ("Rules in force", "event", "rulesetactivation"),
+        ("Pool uses", "water", "pooluse"),
+        ("Standings", "leaderboard", "listingstanding"),
+        ("Channel lags", "timer", "channellag"),
+        ("Sold within the lag", "speed_2x", "lagdemand"),
+        ("Mutation fuses", "power", "mutationfuse"),
     ),
-    *_models("inventory", ("Merchants", "store", "merchant")),
+    *_models("inventory", ("Merchants", "store", "merchant"), ("Tags on variants", "label", "varianttag")),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]
 
@@ -174,6 +203,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"title": "Stock", "separator": True, "items": _STOCK},
             {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
+            {"title": "Rules", "separator": True, "items": _RULES},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],
     },

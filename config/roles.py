@@ -23,6 +23,12 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
     "channels.push_listinglevel": ("listinglevel", "Can push now and replay dead pushes"),
+    "channels.pin_listinglevel": ("listinglevel", "Can pin the number of a listing level"),
+    "channels.approve_rulesetversion": (
+        "rulesetversion",
+        "Can approve rules, put them in force, roll them back, and fill pools",
+    ),
+    "channels.decide_mutation": ("mutation", "Can confirm or roll back mass changes that the fuse holds"),
     "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
 }
@@ -51,6 +57,34 @@ _PURCHASING: Final = (
     "inventory.promise_inbound",
 )
 
+#: Drawing rules up and putting them in force.
+_RULES: Final = (
+    "channels.add_ruleset",
+    "channels.change_ruleset",
+    "channels.change_rulesetversion",
+    "channels.add_rule",
+    "channels.change_rule",
+    "channels.delete_rule",
+    "channels.approve_rulesetversion",
+    "channels.add_channelgroup",
+    "channels.change_channelgroup",
+    "channels.change_mutationfuse",
+    "channels.decide_mutation",
+    "inventory.add_tag",
+    "inventory.change_tag",
+    "inventory.add_varianttag",
+    "inventory.change_varianttag",
+    "inventory.delete_varianttag",
+)
+
+#: Which channel is served first.
+_PRIORITY: Final = (
+    "channels.pin_listinglevel",
+    "channels.add_listingrank",
+    "channels.change_listingrank",
+    "channels.delete_listingrank",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -65,6 +99,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PURCHASING,
         "channels.map_listing",
         "channels.change_listing",
+        *_RULES,
+        *_PRIORITY,
         *_PLACES,
         *_EVERYDAY,
     ),
@@ -73,6 +109,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.change_channel",
         "channels.map_listing",
         "channels.change_listing",
+        *_PRIORITY,
         *_EVERYDAY,
     ),
     "engineering": (

@@ -4,7 +4,7 @@ Inventory does not know that channels exist: whoever listens runs after the leve
 "the ledger changed" and what follows from it are durable together or not at all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -22,8 +22,10 @@ class LevelChange:
 
 
 Listener = Callable[[int, Sequence[LevelChange]], None]
+CatalogueListener = Callable[[int, Collection[int]], None]
 
 _listeners: list[Listener] = []
+_catalogue_listeners: list[CatalogueListener] = []
 
 
 def subscribe(listener: Listener) -> None:
@@ -37,3 +39,16 @@ def announce(merchant_id: int, changes: Sequence[LevelChange]) -> None:
     if changes:
         for listener in _listeners:
             listener(merchant_id, changes)
+
+
+def subscribe_to_catalogue(listener: CatalogueListener) -> None:
+    """Adds a listener, called with the merchant's id and the variants whose tags or category change."""
+    if listener not in _catalogue_listeners:
+        _catalogue_listeners.append(listener)
+
+
+def announce_catalogue(merchant_id: int, variant_ids: Collection[int]) -> None:
+    """Tells every listener whose tags or category changed; inside the transaction that changes them."""
+    if variant_ids:
+        for listener in _catalogue_listeners:
+            listener(merchant_id, variant_ids)

@@ -12,15 +12,28 @@ from django.utils import timezone
 from channels.models import (
     AccessToken,
     Channel,
+    ChannelGroup,
     ChannelHealth,
+    ChannelLag,
     ChannelLocation,
     ChannelOrder,
     ChannelOrderLine,
+    LagDemand,
     Listing,
     ListingLevel,
+    ListingRank,
+    ListingStanding,
+    Mutation,
+    MutationFuse,
+    Pin,
     PollFeed,
+    PoolUse,
     Push,
     RateBucket,
+    Rule,
+    RuleSet,
+    RuleSetActivation,
+    RuleSetVersion,
     ShelfObservation,
     WebhookDelivery,
 )
@@ -40,9 +53,11 @@ from inventory.models import (
     ReturnLine,
     StockMovement,
     Supplier,
+    Tag,
     Transfer,
     TransferLine,
     Variant,
+    VariantTag,
 )
 from inventory.purchasing import LineConfirmation, confirm_lines, place
 from inventory.reservations import Demand
@@ -89,7 +104,7 @@ class Business:
         return self
 
     def _grow_once(self) -> None:
-        MerchantFactory()
+        MutationFuse.objects.create(merchant=MerchantFactory())
         variant = VariantFactory(merchant=self.merchant)
         location = LocationFactory(merchant=self.merchant)
         self.variants.append(variant)
@@ -97,9 +112,10 @@ class Business:
         channel = self.add_channel()
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
-        self.list_on(channel, variant, location)
+        level = self.list_on(channel, variant, location)
         self.add_documents(variant, location)
         self.buy(variant, location, line)
+        self.rule_on(level, variant)
 
     def add_documents(self, variant: Variant, location: Location) -> None:
         """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
@@ -138,6 +154,45 @@ class Business:
         demand = Demand(line.reference, variant.pk, 1, (location.pk,))
         promise(self.context(), [demand], PromiseTerms(on, "the tests"))
         return order
+
+    def rule_on(self, level: ListingLevel, variant: Variant) -> RuleSetVersion:
+        """Adds a rule set in force with a rule, and everything that rules go by."""
+        number, now = next(_serial), timezone.now()
+        tag = Tag.objects.create(merchant=self.merchant, name=f"tag {number}")
+        VariantTag.objects.create(tag=tag, variant=variant)
+        group = ChannelGroup.objects.create(merchant=self.merchant, name=f"group {number}")
+        group.channels.add(level.channel)
+        PoolUse.objects.create(group=group, variant=variant, units=1)
+        rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
+        version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="active")
+        Rule.objects.create(version=version, tag=tag, group=group, maximum=7)
+        Rule.objects.create(version=version, variant=variant, pool=group, pool_units=3)
+        RuleSetActivation.objects.create(rule_set=rule_set, version=version, began_at=now, began_by="test")
+        ListingRank.objects.create(listing=level.listing, rank=1)
+        ListingStanding.objects.create(listing_level=level, position=1, listings=1, shelf=1, shelves=1)
+        ChannelLag.objects.create(channel=level.channel, seconds=1.5, samples=30, measured_at=now)
+        LagDemand.objects.create(channel=level.channel, variant=variant, q90=0, q95=1, q99=2)
+        Pin.objects.create(
+            listing_level=level,
+            quantity=4,
+            reason="a test",
+            owner="test",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+        Mutation.objects.create(
+            merchant=self.merchant,
+            kind="rules",
+            state="applied",
+            version=version,
+            summary=f"{version} comes into force",
+            listing_ids=[level.listing_id],
+            listings=1,
+            changed_before=0,
+            allowed=50,
+            at=now,
+        )
+        return version
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

@@ -1,5 +1,5 @@
 """The back office of the channels, by topic."""
 
-from channels.admin import channels, inbound, listings, orders, outbound, places
+from channels.admin import channels, inbound, listings, mutations, orders, outbound, places, pools, rules
 
-__all__ = ["channels", "inbound", "listings", "orders", "outbound", "places"]
+__all__ = ["channels", "inbound", "listings", "mutations", "orders", "outbound", "places", "pools", "rules"]

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 
 from channels.admin.grid import stock_grid
 from channels.admin.mapping import map_line_page, map_listing_page, unmapped_page
+from channels.admin.pools import pin_page
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import why_panel
 from channels.models import Listing, ListingLevel
@@ -236,18 +237,23 @@ class ListingLevelAdmin(FactsAdmin):
         return level_badge(level)
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the stock grid."""
-        grid = path("grid/", self.admin_site.admin_view(stock_grid), name="channels_stock_grid")
-        return [grid, *super().get_urls()]
+        """Adds the stock grid, and the page on which a number is pinned."""
+        view = self.admin_site.admin_view
+        return [
+            path("grid/", view(stock_grid), name="channels_stock_grid"),
+            path("<int:level_id>/pin/", view(pin_page), name="channels_pin_level"),
+            *super().get_urls(),
+        ]
 
     def object_links(self, request: HttpRequest, instance: ListingLevel) -> list[tuple[str, str]]:
-        """Leads to the variant's movements."""
+        """Leads to the variant's movements and, for whoever may, to the page that pins its number."""
         variant_id = instance.listing.variant_id
-        return (
-            [(reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements")]
-            if variant_id
-            else []
-        )
+        links = []
+        if request.user.has_perm("channels.pin_listinglevel"):
+            links.append((reverse("admin:channels_pin_level", args=[instance.pk]), "Pin"))
+        if variant_id:
+            links.append((reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements"))
+        return links
 
     def offers(self, action: str, instance: ListingLevel) -> bool:
         """Offers a push to what is alive, and a replay to what is dead."""

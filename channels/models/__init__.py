@@ -10,22 +10,40 @@ from channels.models.channels import (
 )
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
+from channels.models.measures import ChannelLag, LagDemand, ListingRank, ListingStanding
+from channels.models.mutations import Mutation, MutationFuse
 from channels.models.orders import ChannelOrder, ChannelOrderLine
 from channels.models.outbound import Push
+from channels.models.pins import Pin
+from channels.models.pools import ChannelGroup, PoolUse
+from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
 
 __all__ = [
     "AccessToken",
     "Channel",
+    "ChannelGroup",
     "ChannelHealth",
+    "ChannelLag",
     "ChannelLocation",
     "ChannelLocationSource",
     "ChannelOrder",
     "ChannelOrderLine",
+    "LagDemand",
     "Listing",
     "ListingLevel",
+    "ListingRank",
+    "ListingStanding",
+    "Mutation",
+    "MutationFuse",
+    "Pin",
     "PollFeed",
+    "PoolUse",
     "Push",
     "RateBucket",
+    "Rule",
+    "RuleSet",
+    "RuleSetActivation",
+    "RuleSetVersion",
     "ShelfObservation",
     "WebhookDelivery",
 ]

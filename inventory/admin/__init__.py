@@ -10,6 +10,7 @@ from inventory.admin import (
     ledger,
     purchasing,
     returns,
+    tags,
     transfers,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "ledger",
     "purchasing",
     "returns",
+    "tags",
     "transfers",
 ]

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from inventory.admin.promising import promise_panels
 from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.models.catalogue import LocationKind
+from inventory.tagging import note_category
 
 
 @admin.register(Merchant)
@@ -41,6 +43,13 @@ class ProductAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("title", "category")
     autocomplete_fields = ("merchant",)
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """Saves the product, and says so where its category changed."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "category" in form.changed_data:
+                note_category(obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """Counts the variants of each product by a subquery, for the rows of one page only."""
@@ -145,7 +154,12 @@ class VariantAdmin(HistoryAdmin):
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
         stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
-        return [stock, on_the_way_panel(instance), *promise_panels(instance)]
+        tags = instance.taggings.select_related("tag").order_by("tag__name")
+        tagged = [
+            (page_of(each.tag), "by what it sells" if each.is_automatic else "by hand") for each in tags
+        ]
+        tag_panel = Panel("Tags", ("Tag", "Put on"), tagged, empty="None.")
+        return [stock, on_the_way_panel(instance), *promise_panels(instance), tag_panel]
 
 
 @admin.register(Location)

@@ -9,6 +9,7 @@ from inventory.models.purchasing import InboundEvent, PurchaseOrder, PurchaseOrd
 from inventory.models.reservations import Reservation
 from inventory.models.returns import CustomerReturn, ReturnLine
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
+from inventory.models.tags import Tag, VariantTag
 from inventory.models.transfers import Transfer, TransferLine
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "StockMovement",
     "StockOperation",
     "Supplier",
+    "Tag",
     "Transfer",
     "TransferLine",
     "Variant",
+    "VariantTag",
 ]

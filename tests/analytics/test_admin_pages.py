@@ -122,15 +122,19 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
 CATALOGUE = {"inventory.Product", "inventory.Variant"}
 DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountSheet"}
 PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
+RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
+RANKS = {"channels.ListingRank"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, "inventory.Location"},
-    "commerce": set(),
+    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, *RULES, *RANKS, "inventory.Location"},
+    "commerce": RANKS,
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
         *DOCUMENTS,
         *PURCHASING,
+        *RULES,
+        *RANKS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

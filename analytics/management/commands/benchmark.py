@@ -18,22 +18,32 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", choices=["reserve"], help="reserve: orders reserved, beside pgbench")
+        parser.add_argument(
+            "name",
+            choices=["reserve", "exposure"],
+            help="reserve: orders reserved, beside pgbench; exposure: 100,000 numbers computed, beside bare SQL",
+        )
         parser.add_argument(
             "--runs", type=at_least_one, default=5, help="paired runs of each case (default 5)"
         )
-        parser.add_argument("--seconds", type=above_zero, default=3.0, help="seconds of each run (default 3)")
+        parser.add_argument(
+            "--seconds", type=above_zero, default=3.0, help="seconds of each run (default 3; reserve)"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from tests.benchmarks import pgbench, reserve
+            from tests.benchmarks import exposure, pgbench, reserve
         except ImportError as error:
             raise CommandError(
                 f"The benchmarks live in a checkout of the source, under tests/ ({error}). Run this from one."
             ) from error
         try:
-            measured = reserve.run(runs=options["runs"], seconds=options["seconds"])
+            measured = (
+                exposure.run(runs=options["runs"])
+                if options["name"] == "exposure"
+                else reserve.run(runs=options["runs"], seconds=options["seconds"])
+            )
         except pgbench.PgbenchFailed as error:
             raise CommandError(str(error)) from error
         if options["json"]:
