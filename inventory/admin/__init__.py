@@ -1,5 +1,5 @@
 """The back office of the inventory, by topic."""
 
-from inventory.admin import catalogue, demands, ledger, tags
+from inventory.admin import catalogue, checkpoints, demands, ledger, tags
 
-__all__ = ["catalogue", "demands", "ledger", "tags"]
+__all__ = ["catalogue", "checkpoints", "demands", "ledger", "tags"]
