@@ -13,6 +13,7 @@ _SCHEDULES: Final[dict[str, tuple[str, str, int | None]]] = {
     "Dates of rules and pins": ("channels.tasks.follow_rules", Schedule.MINUTES, 1),
     "Measures for rules": ("channels.tasks.measure_rules", Schedule.MINUTES, 30),
     "Audit of webhook subscriptions": ("channels.tasks.audit_subscriptions", Schedule.HOURLY, None),
+    "Checkpoints of the ledger": ("channels.tasks.write_checkpoints", Schedule.HOURLY, None),
     "Recheck of open orders": ("channels.tasks.recheck_open_orders", Schedule.DAILY, None),
 }
 
