@@ -3,6 +3,8 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+├── InvalidPeriod        a period that cannot be rehearsed
+├── RehearsalTooLong     a rehearsal that takes longer than a job may
 ├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
@@ -29,6 +31,19 @@ class BadSignature(ChannelError):
 
 class BadMessage(ChannelError):
     """The message is signed, but its body cannot be read."""
+
+
+class InvalidPeriod(ChannelError):
+    """The period cannot be rehearsed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        self.message = message
+        super().__init__(f"{field}: {message}")
+
+
+class RehearsalTooLong(ChannelError):
+    """The rehearsal takes longer than a job may; choose a shorter period."""
 
 
 class RuleRefused(ChannelError):

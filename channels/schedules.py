@@ -15,6 +15,7 @@ _SCHEDULES: Final[dict[str, tuple[str, str, int | None]]] = {
     "Measures for rules": ("channels.tasks.measure_rules", Schedule.MINUTES, 30),
     "Audit of webhook subscriptions": ("channels.tasks.audit_subscriptions", Schedule.HOURLY, None),
     "Forgetting of what is old": ("channels.tasks.forget_old", Schedule.DAILY, None),
+    "Checkpoints of the ledger": ("channels.tasks.write_checkpoints", Schedule.HOURLY, None),
     "Recheck of open orders": ("channels.tasks.recheck_open_orders", Schedule.DAILY, None),
 }
 

@@ -83,6 +83,7 @@ _CHANNELS: Final = _models(
     ("Listings", "sell", "listing"),
     ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),
+    ("Rehearsals", "theater_comedy", "rehearsal"),
     ("Webhook deliveries", "webhook", "webhookdelivery"),
     ("Shelf observations", "visibility", "shelfobservation"),
     ("Places", "pin_drop", "channellocation"),
@@ -157,6 +158,7 @@ _ENGINE_ROOM: Final = [
         ("Rate buckets", "speed", "ratebucket"),
         ("Access tokens", "key", "accesstoken"),
         ("Place sources", "account_tree", "channellocationsource"),
+        ("Sources over time", "history", "sourcespan"),
         ("Rules", "list", "rule"),
         ("Rules in force", "event", "rulesetactivation"),
         ("Pool uses", "water", "pooluse"),
@@ -165,7 +167,13 @@ _ENGINE_ROOM: Final = [
         ("Sold within the lag", "speed_2x", "lagdemand"),
         ("Mutation fuses", "power", "mutationfuse"),
     ),
-    *_models("inventory", ("Merchants", "store", "merchant"), ("Tags on variants", "label", "varianttag")),
+    *_models(
+        "inventory",
+        ("Merchants", "store", "merchant"),
+        ("Tags on variants", "label", "varianttag"),
+        ("Checkpoints", "flag", "stockcheckpoint"),
+        ("Safety stock changes", "shield", "safetystockchange"),
+    ),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]
 

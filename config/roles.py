@@ -31,6 +31,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "channels.decide_mutation": ("mutation", "Can confirm or roll back mass changes that the fuse holds"),
     "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
+    "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -99,6 +100,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PURCHASING,
         "channels.map_listing",
         "channels.change_listing",
+        "channels.rehearse_rules",
         *_RULES,
         *_PRIORITY,
         *_PLACES,
@@ -109,6 +111,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.change_channel",
         "channels.map_listing",
         "channels.change_listing",
+        "channels.rehearse_rules",
         *_PRIORITY,
         *_EVERYDAY,
     ),

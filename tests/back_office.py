@@ -30,6 +30,7 @@ from channels.models import (
     PoolUse,
     Push,
     RateBucket,
+    Rehearsal,
     Rule,
     RuleSet,
     RuleSetActivation,
@@ -37,7 +38,9 @@ from channels.models import (
     ShelfObservation,
     WebhookDelivery,
 )
+from channels.rehearsals.tally import Tally
 from inventory.backorders import promise
+from inventory.checkpoints import write
 from inventory.demands import DemandChange, settle
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
@@ -51,6 +54,8 @@ from inventory.models import (
     PurchaseOrder,
     PurchaseOrderLine,
     ReturnLine,
+    SafetyStockChange,
+    StockLevel,
     StockMovement,
     Supplier,
     Tag,
@@ -165,6 +170,14 @@ class Business:
         PoolUse.objects.create(group=group, variant=variant, units=1)
         rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
         version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="active")
+        Rehearsal.objects.create(
+            merchant=self.merchant,
+            version=version,
+            since=now - timedelta(days=7),
+            until=now,
+            state="done",
+            result=Tally().result(seconds_replayed=1),
+        )
         Rule.objects.create(version=version, tag=tag, group=group, maximum=7)
         Rule.objects.create(version=version, variant=variant, pool=group, pool_units=3)
         RuleSetActivation.objects.create(rule_set=rule_set, version=version, began_at=now, began_by="test")
@@ -199,9 +212,15 @@ class Business:
         return Context(self.merchant.pk, f"test:{uuid4()}", actor="test", source="tests")
 
     def move(self, variant: Variant, location: Location, line: ChannelOrderLine) -> None:
-        """Receives ten units and sells twelve: ten are reserved, two are owed."""
+        """Receives ten units and sells twelve: ten are reserved, two are owed. Takes a checkpoint."""
         receive(self.context(), [StockLine(variant.pk, location.pk, 10)])
         settle(self.context(), [DemandChange(line.reference, variant.pk, (location.pk,), wanted=12)])
+        now = timezone.now()
+        level = StockLevel.objects.get(variant=variant, location=location)
+        SafetyStockChange.objects.create(
+            merchant=self.merchant, level=level, before=0, after=0, changed_at=now
+        )
+        write(self.merchant.pk, now)
 
     def add_channel(self) -> Channel:
         """Adds a channel with credentials, health, token, bucket, feed and a dead delivery."""

@@ -1,5 +1,29 @@
 """The back office of the channels, by topic."""
 
-from channels.admin import channels, inbound, listings, mutations, orders, outbound, places, pools, rules
+from channels.admin import (
+    channels,
+    inbound,
+    listings,
+    mutations,
+    orders,
+    outbound,
+    places,
+    pools,
+    rehearsals,
+    rules,
+    spans,
+)
 
-__all__ = ["channels", "inbound", "listings", "mutations", "orders", "outbound", "places", "pools", "rules"]
+__all__ = [
+    "channels",
+    "inbound",
+    "listings",
+    "mutations",
+    "orders",
+    "outbound",
+    "places",
+    "pools",
+    "rehearsals",
+    "rules",
+    "spans",
+]

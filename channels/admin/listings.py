@@ -14,6 +14,7 @@ from channels.admin.mapping import map_line_page, map_listing_page, unmapped_pag
 from channels.admin.pools import pin_page
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import why_panel
+from channels.admin.why import listing_why_page
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels, replay
@@ -81,9 +82,10 @@ class ListingAdmin(HistoryAdmin):
         return listing.sku or "(none)"
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the pages on which SKUs are mapped."""
+        """Adds the pages on which SKUs are mapped, and that of how its number came about."""
         view = self.admin_site.admin_view
         return [
+            path("<int:listing_id>/why/", view(listing_why_page), name="channels_listing_why"),
             path("unmapped/", view(unmapped_page), name="channels_unmapped"),
             path("<int:listing_id>/map/", view(map_listing_page), name="channels_map_listing"),
             path("lines/<int:line_id>/map/", view(map_line_page), name="channels_map_line"),
@@ -91,8 +93,8 @@ class ListingAdmin(HistoryAdmin):
         ]
 
     def object_links(self, request: HttpRequest, instance: Listing) -> list[tuple[str, str]]:
-        """Leads to the mapping, for whoever may, and to the variant's movements."""
-        links = []
+        """Leads to how its number came about, to the mapping for whoever may, and to the variant's movements."""
+        links = [(reverse("admin:channels_listing_why", args=[instance.pk]), "Why this number, then?")]
         if request.user.has_perm("channels.map_listing"):
             links.append((reverse("admin:channels_map_listing", args=[instance.pk]), "Map to a variant"))
         if instance.variant_id:
@@ -246,9 +248,11 @@ class ListingLevelAdmin(FactsAdmin):
         ]
 
     def object_links(self, request: HttpRequest, instance: ListingLevel) -> list[tuple[str, str]]:
-        """Leads to the variant's movements and, for whoever may, to the page that pins its number."""
+        """Leads to how its number came about, the variant's movements and, for whoever may, to the page that pins it."""
         variant_id = instance.listing.variant_id
-        links = []
+        links = [
+            (reverse("admin:channels_listing_why", args=[instance.listing_id]), "Why this number, then?")
+        ]
         if request.user.has_perm("channels.pin_listinglevel"):
             links.append((reverse("admin:channels_pin_level", args=[instance.pk]), "Pin"))
         if variant_id:

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.admin import StackedInline
 
 from channels.admin.decisions import BecauseForm, ask
+from channels.admin.rehearsals import rehearsals_panel
 from channels.errors import RuleRefused
 from channels.models import Channel, ChannelGroup, Rule, RuleSet, RuleSetActivation, RuleSetVersion
 from channels.models.rules import SETTINGS, VersionState
@@ -360,6 +361,8 @@ class RuleSetVersionAdmin(HistoryAdmin):
             VersionState.RETIRED.value: (("activate", "Put in force again"),),
         }
         links = [(reverse("admin:channels_version_differences", args=[instance.pk]), "Differences")]
+        if request.user.has_perm("channels.rehearse_rules"):
+            links.append((f"{reverse('admin:channels_rehearse')}?version={instance.pk}", "Rehearse"))
         if request.user.has_perm(_APPROVE):
             links += [
                 (reverse(f"admin:channels_version_{verb}", args=[instance.pk]), text)
@@ -375,7 +378,8 @@ class RuleSetVersionAdmin(HistoryAdmin):
             (s.began_at, s.began_by, s.began_because, s.ended_at, s.ended_by, s.ended_because) for s in spans
         ]
         headers = ("Began", "By", "Because", "Ended", "By", "Because")
-        return [difference_panel(before, instance), Panel("In force", headers, rows, empty="Never.")]
+        in_force = Panel("In force", headers, rows, empty="Never.")
+        return [difference_panel(before, instance), rehearsals_panel(instance), in_force]
 
 
 def difference_panel(before: RuleSetVersion | None, after: RuleSetVersion) -> Panel:

@@ -8,6 +8,7 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
 from channels.models.measures import ChannelLag, LagDemand, ListingRank, ListingStanding
@@ -16,6 +17,7 @@ from channels.models.orders import ChannelOrder, ChannelOrderLine
 from channels.models.outbound import Push
 from channels.models.pins import Pin
 from channels.models.pools import ChannelGroup, PoolUse
+from channels.models.rehearsals import Rehearsal
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
 
 __all__ = [
@@ -40,10 +42,12 @@ __all__ = [
     "PoolUse",
     "Push",
     "RateBucket",
+    "Rehearsal",
     "Rule",
     "RuleSet",
     "RuleSetActivation",
     "RuleSetVersion",
     "ShelfObservation",
+    "SourceSpan",
     "WebhookDelivery",
 ]

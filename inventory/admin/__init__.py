@@ -3,6 +3,7 @@
 from inventory.admin import (
     backorders,
     catalogue,
+    checkpoints,
     counts,
     demands,
     imports,
@@ -17,6 +18,7 @@ from inventory.admin import (
 __all__ = [
     "backorders",
     "catalogue",
+    "checkpoints",
     "counts",
     "demands",
     "imports",

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
+from inventory.admin import time_travel
 from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
 from inventory.admin.on_the_way import on_the_way_panel
@@ -121,16 +122,24 @@ class VariantAdmin(HistoryAdmin):
         return int(variant.on_hand - variant.reserved - variant.unavailable)
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the page of all movements of a variant."""
+        """Adds the pages of all movements of a variant, and of how it was."""
         view = self.admin_site.admin_view(movements_page)
         return [
             path("<int:variant_id>/movements/", view, name="inventory_variant_movements"),
+            path(
+                "<int:variant_id>/as-of/",
+                self.admin_site.admin_view(time_travel.variant_page),
+                name="inventory_variant_time_travel",
+            ),
             *super().get_urls(),
         ]
 
     def object_links(self, request: HttpRequest, instance: Variant) -> list[tuple[str, str]]:
         """Leads to the movements and, for whoever may, to the forms that move stock."""
-        links = [(reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements")]
+        links = [
+            (reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements"),
+            (reverse("admin:inventory_variant_time_travel", args=[instance.pk]), "As it was"),
+        ]
         if request.user.has_perm("inventory.move_stock"):
             links += [
                 (f"{reverse(f'admin:inventory_{page.verb}')}?variant={instance.pk}", page.text)
@@ -190,6 +199,16 @@ class LocationAdmin(HistoryAdmin):
     def panels(self, request: HttpRequest, instance: Location) -> list[Panel]:
         """Shows how well the record fits what was counted."""
         return [accuracy_panel(instance)]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the page of how a location was."""
+        view = self.admin_site.admin_view(time_travel.location_page)
+        page = path("<int:location_id>/as-of/", view, name="inventory_location_time_travel")
+        return [page, *super().get_urls()]
+
+    def object_links(self, request: HttpRequest, instance: Location) -> list[tuple[str, str]]:
+        """Leads to how it was."""
+        return [(reverse("admin:inventory_location_time_travel", args=[instance.pk]), "As it was")]
 
     @admin.display(description="stock")
     def stock(self, location: Location) -> str:

@@ -2,6 +2,12 @@
 
 from inventory.models.backorders import Backorder
 from inventory.models.catalogue import Location, Merchant, Product, Variant
+from inventory.models.checkpoints import (
+    CheckpointLevel,
+    CheckpointReservation,
+    SafetyStockChange,
+    StockCheckpoint,
+)
 from inventory.models.conflicts import Conflict
 from inventory.models.counts import CountSheet, CountSheetLine
 from inventory.models.imports import ImportedRow
@@ -14,6 +20,8 @@ from inventory.models.transfers import Transfer, TransferLine
 
 __all__ = [
     "Backorder",
+    "CheckpointLevel",
+    "CheckpointReservation",
     "Conflict",
     "CountSheet",
     "CountSheetLine",
@@ -27,6 +35,8 @@ __all__ = [
     "PurchaseOrderLine",
     "Reservation",
     "ReturnLine",
+    "SafetyStockChange",
+    "StockCheckpoint",
     "StockLevel",
     "StockMovement",
     "StockOperation",

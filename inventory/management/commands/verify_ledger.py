@@ -15,10 +15,10 @@ from inventory.proof import Proof, prove
 
 
 class Command(BaseCommand):
-    """Replays every movement, compares with the live levels and reservations, and exits with 1 on the first difference."""
+    """Replays every movement, compares levels, reservations and checkpoints, and exits with 1 when one differs."""
 
     help = (
-        "Replay every movement of the ledger and compare with the live levels and reservations. "
+        "Replay every movement of the ledger and compare with the live levels, reservations and checkpoints. "
         "Changes nothing. Exits with 1 and names the first divergent movement when they differ."
     )
 
@@ -56,7 +56,10 @@ class Command(BaseCommand):
         return proof
 
     def _print(self, proof: Proof, seconds: float) -> None:
-        counted = f"{proof.movements} movements, {proof.levels} levels, {proof.reservations} reservations"
+        counted = (
+            f"{proof.movements} movements, {proof.levels} levels, {proof.reservations} reservations, "
+            f"{proof.checkpoints} checkpoints"
+        )
         if proof.is_ok:
             self.stdout.write(self.style.SUCCESS(f"The ledger holds: {counted} in {seconds} s."))
             return
@@ -81,6 +84,7 @@ def summary(proof: Proof, seconds: float) -> dict[str, Any]:
         "levels": proof.levels,
         "movements": proof.movements,
         "reservations": proof.reservations,
+        "checkpoints": proof.checkpoints,
         "seconds": seconds,
         "first_divergence": divergences[0] if divergences else None,
         "divergences": divergences,
