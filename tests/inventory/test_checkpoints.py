@@ -17,7 +17,8 @@ from inventory.models import (
     StockMovement,
     StockOperation,
 )
-from inventory.proof import Divergence, prove
+from inventory.divergences import Divergence
+from inventory.proof import prove
 from tests.inventory.cast import Cast, assert_ledger_holds
 from tests.inventory.racing import meanwhile, race
 
