@@ -49,6 +49,15 @@ class Inputs:
     largest: int | None = None
     #: What the shop should show now; read with the stock, so that both are of one instant.
     expected: int | None = None
+    #: Whether an order of this channel may leave from several locations.
+    may_split: bool = True
+
+    @property
+    def serving(self) -> tuple[LocationStock, ...]:
+        """The locations whose units are offered together: all, or the one that can serve most where orders stay whole."""
+        if self.may_split or not self.locations:
+            return self.locations
+        return (max(self.locations, key=lambda stock: max(stock.available - stock.safety_stock, 0)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +86,18 @@ StepFunction = Callable[[int, Inputs], Change]
 
 
 def available(number: int, inputs: Inputs) -> Change:
-    """Adds up what our locations behind the place can promise."""
-    units = sum(stock.available for stock in inputs.locations)
-    named = ", ".join(f"{stock.code} {stock.available}" for stock in inputs.locations)
+    """Adds up what our locations behind the place can promise; of orders that are not split, what one of them can."""
+    units = sum(stock.available for stock in inputs.serving)
+    named = ", ".join(f"{stock.code} {stock.available}" for stock in inputs.serving)
+    if len(inputs.serving) < len(inputs.locations):
+        named = f"{named}: orders are not split, so the one location that can serve most counts"
     return units, named or "no location of ours stands behind this place"
 
 
 def less_safety_stock(number: int, inputs: Inputs) -> Change:
     """Leaves the safety stock of each location out, never less than nothing of it."""
-    units = sum(max(stock.available - stock.safety_stock, 0) for stock in inputs.locations)
-    kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.locations if s.safety_stock)
+    units = sum(max(stock.available - stock.safety_stock, 0) for stock in inputs.serving)
+    kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.serving if s.safety_stock)
     return units, kept or "no safety stock"
 
 
@@ -159,7 +170,7 @@ def compute(inputs: Inputs) -> Exposure:
 # Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either.
 _INPUTS: Final = """
 SELECT level.id, channel.kind, channel.buffer_units, channel.buffer_percent, channel.minimum_exposure,
-       channel.maximum_exposure, level.expected, coalesce(stock.rows, '[]'::jsonb), coalesce(own.units, 0)
+       channel.maximum_exposure, level.expected, channel.may_split, coalesce(stock.rows, '[]'::jsonb), coalesce(own.units, 0)
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id
 JOIN channels_channel channel ON channel.id = level.channel_id
@@ -169,7 +180,8 @@ LEFT JOIN LATERAL (
                coalesce(held.unavailable, 0), coalesce(held.safety_stock, 0)
            ) ORDER BY source.priority, source.id) AS rows
     FROM channels_channellocationsource source
-    JOIN inventory_location location ON location.id = source.location_id AND location.is_active
+    JOIN inventory_location location
+        ON location.id = source.location_id AND location.is_active AND source.is_active
     LEFT JOIN inventory_stocklevel held
         ON held.merchant_id = channel.merchant_id AND held.variant_id = listing.variant_id
         AND held.location_id = location.id
@@ -198,7 +210,7 @@ def load_inputs(listing_level_ids: Collection[int]) -> dict[int, Inputs]:
 
 
 def _inputs(row: tuple[Any, ...]) -> Inputs:
-    level_id, kind, units, percent, minimum, maximum, expected, stock, own_open = row
+    level_id, kind, units, percent, minimum, maximum, expected, may_split, stock, own_open = row
     places = json.loads(stock) if isinstance(stock, str) else stock
     return Inputs(
         level_id,
@@ -211,6 +223,7 @@ def _inputs(row: tuple[Any, ...]) -> Inputs:
         own_open,
         _largest(kind),
         expected,
+        may_split,
     )
 
 

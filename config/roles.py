@@ -22,6 +22,14 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
     "channels.push_listinglevel": ("listinglevel", "Can push now and replay dead pushes"),
     "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
+    "channels.resource_channelorderline": (
+        "channelorderline",
+        "Can have another location serve an order line",
+    ),
+    "channels.answer_fulfilmentrequest": (
+        "fulfilmentrequest",
+        "Can accept, pick, ship and refuse for a location",
+    ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
 }
 
@@ -48,6 +56,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.release_reservation",
         "channels.map_listing",
         "channels.change_listing",
+        "channels.resource_channelorderline",
+        "channels.answer_fulfilmentrequest",
         *_PLACES,
         *_EVERYDAY,
     ),

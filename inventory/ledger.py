@@ -111,6 +111,7 @@ def perform(
             work(posting)
             _name_reservations(cursor, posting, reservation_ids)
             _append(cursor, context, operation_id, posting)
+        announcements.announce_holds(context.merchant_id, posting.hold_changes())
         announcements.announce(context.merchant_id, posting.level_changes())
     return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()))
 

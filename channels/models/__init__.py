@@ -8,6 +8,7 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.fulfilment import FulfilmentLine, FulfilmentRequest
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
 from channels.models.orders import ChannelOrder, ChannelOrderLine
@@ -21,6 +22,8 @@ __all__ = [
     "ChannelLocationSource",
     "ChannelOrder",
     "ChannelOrderLine",
+    "FulfilmentLine",
+    "FulfilmentRequest",
     "Listing",
     "ListingLevel",
     "PollFeed",
