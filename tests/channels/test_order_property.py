@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels.events import OrderLineState, OrderState
+from channels.models import Channel
 from channels.order_states import state_key
 from channels.orders import apply_deleted, apply_state, hint
+from inventory.routing import STRATEGIES
 from tests.channels.shop import NOON, Shop, ledger_of, line, open_shop, order
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +157,66 @@ def test_a_history_in_any_sequence_leaves_the_same_ledger_with_short_stock(
 def test_lines_for_the_same_goods_are_told_apart_in_any_sequence(plenty: Shop, data: st.DataObject) -> None:
     messages: list[Message] = list(data.draw(histories(named=TWINS, places=("gid-1",))))
     assert deliver(plenty, messages) == deliver(plenty, any_sequence(data, messages))
+
+
+@RULES
+@given(data=st.data())
+def test_lines_for_the_same_goods_are_told_apart_also_where_stock_is_short(
+    short: Shop, data: st.DataObject
+) -> None:
+    """What one of them ships is taken from what the other holds, before anything is said to be beyond record."""
+    messages: list[Message] = list(data.draw(histories(named=TWINS, places=("gid-1",))))
+    assert deliver(short, messages) == deliver(short, any_sequence(data, messages))
+
+
+#: Stock that tempts strategies to choose otherwise for fewer units: (main, north, south) of each SKU.
+UNEVEN = {"MUG": (2, 6, 3), "CUP": (0, 2, 9)}
+
+
+@pytest.fixture(params=[(name, split) for name in STRATEGIES for split in (True, False)])
+def routed(request: pytest.FixtureRequest, db: None) -> Shop:
+    """A shop with one place and three locations behind it, whose orders are routed in some way."""
+    shop = open_shop()
+    name, may_split = request.param
+    Channel.objects.filter(pk=shop.channel.pk).update(routing=name, may_split=may_split)
+    shop.channel.refresh_from_db()
+    for code, country in (("north", "DE"), ("south", "NL")):
+        location = shop.add_location(code, place="")
+        location.country = country
+        location.save()
+    for sku, units in UNEVEN.items():
+        shop.add_variant(sku, dict(zip(("main", "north", "south"), units, strict=True)))
+    return shop
+
+
+@settings(RULES, max_examples=25)
+@given(data=st.data())
+def test_a_history_in_any_sequence_leaves_the_same_ledger_however_it_is_routed(
+    routed: Shop, data: st.DataObject
+) -> None:
+    """Also when the first message that comes tells of cancelled or shipped units already."""
+    messages: list[Message] = list(data.draw(histories(places=("",))))
+    messages += data.draw(st.sampled_from([[], [Hint()], [Deleted()]]))
+    assert deliver(routed, messages) == deliver(routed, any_sequence(data, messages))
+
+
+@settings(RULES, max_examples=25)
+@given(data=st.data())
+def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_routed(
+    routed: Shop, data: st.DataObject
+) -> None:
+    """What is ordered may grow, shrink, vanish and come back: until a location was told, the plan is made anew."""
+    drawn = data.draw(st.lists(states(), min_size=1, max_size=5))
+    messages: list[Message] = [
+        replace(
+            state,
+            lines=tuple(
+                replace(each, fulfilled=0, returned=0, location_external_id="") for each in state.lines
+            ),
+        )
+        for state in drawn
+    ]
+    assert deliver(routed, messages) == deliver(routed, any_sequence(data, messages))
 
 
 @RULES
