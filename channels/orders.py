@@ -187,7 +187,7 @@ def _bring_up(
     occasion: Occasion = _A_MESSAGE,
 ) -> None:
     """Moves the ledger from what was applied of the lines to their targets, and saves lines and order."""
-    standing = standing_of(order) if any(change.is_applied for change in changes) else NOTHING_ASKED
+    standing = NOTHING_ASKED if order.applied_at is None else standing_of(order)
     order_lines.link(channel, changes)
     moved = order_lines.set_targets(order, changes, places, standing)
     order_lines.save(changes)

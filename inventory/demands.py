@@ -154,7 +154,7 @@ class _Settlement:
     has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
-        looked_up = {c.reference for c in self.changes if c.cancelled or c.fulfilled or c.is_replanned}
+        looked_up = self._looked_up()
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
@@ -175,6 +175,15 @@ class _Settlement:
         wish = _wish(posting, change, held)
         wish.location_ids = self.routing.beside(wish.location_ids, told)
         return wish
+
+    def _looked_up(self) -> set[str]:
+        """Returns the demands whose holds and debts matter: their own change does, or a twin ships."""
+        shipping = {c.pool for c in self.changes if c.fulfilled and c.pool}
+        return {
+            c.reference
+            for c in self.changes
+            if c.cancelled or c.fulfilled or c.is_replanned or c.pool in shipping
+        }
 
     def _variant_ids(self) -> set[int]:
         return {change.variant_id for change in self.changes}

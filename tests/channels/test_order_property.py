@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels.events import OrderLineState, OrderState
-from channels.models import Channel
 from channels.order_states import state_key
 from channels.orders import apply_deleted, apply_state, hint
 from inventory.routing import STRATEGIES
@@ -173,13 +172,13 @@ def test_lines_for_the_same_goods_are_told_apart_also_where_stock_is_short(
 UNEVEN = {"MUG": (2, 6, 3), "CUP": (0, 2, 9)}
 
 
-@pytest.fixture(params=[(name, split) for name in STRATEGIES for split in (True, False)])
-def routed(request: pytest.FixtureRequest, db: None) -> Shop:
-    """A shop with one place and three locations behind it, whose orders are routed in some way."""
+WAYS = [(name, may_split) for name in STRATEGIES for may_split in (True, False)]
+
+
+@pytest.fixture
+def uneven(db: None) -> Shop:
+    """A shop with one place and three locations behind it, in three countries."""
     shop = open_shop()
-    name, may_split = request.param
-    Channel.objects.filter(pk=shop.channel.pk).update(routing=name, may_split=may_split)
-    shop.channel.refresh_from_db()
     for code, country in (("north", "DE"), ("south", "NL")):
         location = shop.add_location(code, place="")
         location.country = country
@@ -189,23 +188,31 @@ def routed(request: pytest.FixtureRequest, db: None) -> Shop:
     return shop
 
 
-@settings(RULES, max_examples=25)
+def routed(shop: Shop, data: st.DataObject) -> Shop:
+    """Draws a way in which the shop's orders are routed."""
+    shop.channel.routing, shop.channel.may_split = data.draw(st.sampled_from(WAYS))
+    return shop
+
+
+@RULES
 @given(data=st.data())
 def test_a_history_in_any_sequence_leaves_the_same_ledger_however_it_is_routed(
-    routed: Shop, data: st.DataObject
+    uneven: Shop, data: st.DataObject
 ) -> None:
     """Also when the first message that comes tells of cancelled or shipped units already."""
+    shop = routed(uneven, data)
     messages: list[Message] = list(data.draw(histories(places=("",))))
     messages += data.draw(st.sampled_from([[], [Hint()], [Deleted()]]))
-    assert deliver(routed, messages) == deliver(routed, any_sequence(data, messages))
+    assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
 
 
-@settings(RULES, max_examples=25)
+@RULES
 @given(data=st.data())
 def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_routed(
-    routed: Shop, data: st.DataObject
+    uneven: Shop, data: st.DataObject
 ) -> None:
     """What is ordered may grow, shrink, vanish and come back: until a location was told, the plan is made anew."""
+    shop = routed(uneven, data)
     drawn = data.draw(st.lists(states(), min_size=1, max_size=5))
     messages: list[Message] = [
         replace(
@@ -216,7 +223,7 @@ def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_rou
         )
         for state in drawn
     ]
-    assert deliver(routed, messages) == deliver(routed, any_sequence(data, messages))
+    assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
 
 
 @RULES

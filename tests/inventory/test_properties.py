@@ -216,7 +216,7 @@ def _merged(lines: list[list[dict[str, int]]], order: list[int]) -> list[tuple[i
     return sequence + [(n, change) for n, changes in enumerate(waiting) for change in changes]
 
 
-def _change(cast: Cast, line: int, counts: dict[str, int]) -> DemandChange:
+def _change(cast: Cast, line: int, counts: dict[str, Any]) -> DemandChange:
     return DemandChange(f"line {line}", cast.mug.pk, cast.places, **counts)
 
 

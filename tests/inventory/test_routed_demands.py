@@ -168,7 +168,7 @@ def test_a_line_ships_what_its_twin_holds_before_anything_is_beyond_record(cast:
     cast.receive(2)
     first, second = (partial(cast.change, f"line {n}", pool="line 1") for n in (1, 2))
     route(cast, Routing(), first(wanted=2), second(wanted=2))
-    route(cast, Routing(), first(is_replanned=True), second(fulfilled=2))
+    route(cast, Routing(), first(), second(fulfilled=2))
     assert (held(), owed()) == ({}, {("line 1", "shortage"): 2})
     assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
 
