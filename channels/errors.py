@@ -3,6 +3,7 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+├── ImpossibleMove       a step that no fulfilment request takes
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
     │   ├── Throttled        too many calls
@@ -28,6 +29,14 @@ class BadSignature(ChannelError):
 
 class BadMessage(ChannelError):
     """The message is signed, but its body cannot be read."""
+
+
+class ImpossibleMove(ChannelError):
+    """The fulfilment request cannot go to this state from where it is."""
+
+    def __init__(self, was: str, to: str) -> None:
+        self.was, self.to = was, to
+        super().__init__(f"A request that is {was} cannot become {to}.")
 
 
 class ConnectorError(ChannelError):

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from channels.errors import ImpossibleMove
 from channels.models import ChannelOrder, ChannelOrderLine, FulfilmentLine, FulfilmentRequest
 from channels.models.fulfilment import RequestState
 from channels.orders import Occasion, bring_up
@@ -30,7 +31,6 @@ from channels.request_states import (
     REFUSED,
     SENT,
     SHIPPED,
-    ImpossibleMove,
     check_move,
 )
 from channels.sourcing import locked_order, serving_ids
@@ -229,7 +229,7 @@ def answer(
         elif to is SHIPPED:
             _ship(order, request, shipped)
         elif to in (NEW, SENT, CANCELLED):
-            raise ImpossibleMove(was, to)
+            raise ImpossibleMove(was.label.lower(), to.label.lower())
         else:
             _go(request, to)
     request.refresh_from_db()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from channels.errors import ChannelError
+from channels.errors import ImpossibleMove
 from channels.models.fulfilment import RequestState
 
 NEW, SENT, ACCEPTED, PICKED = RequestState.NEW, RequestState.SENT, RequestState.ACCEPTED, RequestState.PICKED
@@ -22,14 +22,6 @@ MOVES: Final[Mapping[RequestState, frozenset[RequestState]]] = {
 }
 
 
-class ImpossibleMove(ChannelError):
-    """The fulfilment request cannot go to this state from where it is."""
-
-    def __init__(self, was: RequestState, to: RequestState) -> None:
-        self.was, self.to = was, to
-        super().__init__(f"A request that is {was.label.lower()} cannot become {to.label.lower()}.")
-
-
 def may_move(was: RequestState, to: RequestState) -> bool:
     """Tells whether a request may go from one state to another."""
     return to in MOVES[was]
@@ -38,4 +30,4 @@ def may_move(was: RequestState, to: RequestState) -> bool:
 def check_move(was: RequestState, to: RequestState) -> None:
     """Raises `ImpossibleMove` for a step that no request takes."""
     if not may_move(was, to):
-        raise ImpossibleMove(was, to)
+        raise ImpossibleMove(was.label.lower(), to.label.lower())

@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from channels import fulfilment_requests as outbox
+from channels.errors import ImpossibleMove
 from channels.models import FulfilmentRequest
 from channels.models.fulfilment import RequestState
-from channels.request_states import MOVES, ImpossibleMove
+from channels.request_states import MOVES
 from inventory.errors import InvalidStockRequest
 from inventory.models import Conflict
 from tests.channels.shop import NOON, Shop, line
