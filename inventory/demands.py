@@ -166,15 +166,17 @@ class _Settlement:
         if has_expired or looked_up:
             fill_owed(posting)
         if any(c.wanted or c.is_replanned for c in changes):
-            planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered]
-            allocate(posting, [self._wish(posting, c, held) for c in planned], self.routing)
+            allocate(posting, self._wishes(posting, changes, held), self.routing)
         _Shipments(posting, changes, held, self.routing).ship()
 
-    def _wish(self, posting: Posting, change: DemandChange, held: Held) -> Wish:
-        told = {place for each in self.changes for place in each.kept_at}
-        wish = _wish(posting, change, held)
-        wish.location_ids = self.routing.beside(wish.location_ids, told)
-        return wish
+    def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
+        """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
+        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered]
+        wishes = [_wish(posting, change, held) for change in planned]
+        told = {place for change in changes for place in change.kept_at}
+        for wish in wishes:
+            wish.location_ids = self.routing.beside(wish.location_ids, told)
+        return wishes
 
     def _looked_up(self) -> set[str]:
         """Returns the demands whose holds and debts matter: their own change does, or a twin ships."""
