@@ -106,7 +106,7 @@ class LedgerMachine(RuleBasedStateMachine):
             st.sampled_from(["wanted", "cancelled", "fulfilled", "unfulfilled"]), _UNITS, min_size=1
         ),
     )
-    def settle(self, reference: str, variant: str, places: tuple[str, ...], counts: dict[str, int]) -> None:
+    def settle(self, reference: str, variant: str, places: tuple[str, ...], counts: dict[str, Any]) -> None:
         change = DemandChange(reference, self.variant(variant).pk, self.ids(places), **counts)
         settle(self.cast.context(), [change])
         self.model.settle(reference, variant, places, counts)
