@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0002_due_indexes'),
+        ('channels', '0003_doubt'),
         ('inventory', '0006_sourcing'),
     ]
 
