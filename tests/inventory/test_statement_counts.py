@@ -217,7 +217,7 @@ def _settle_a_take_back(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(unfulfilled=12))
 
 
-@_takes(7, "settle an order planned anew")
+@_takes(8, "settle an order planned anew")
 def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=6))
