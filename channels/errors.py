@@ -3,6 +3,7 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+├── ImpossibleMove       a step that no fulfilment request takes
 ├── InvalidPeriod        a period that cannot be rehearsed
 ├── RehearsalTooLong     a rehearsal that takes longer than a job may
 ├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
@@ -53,6 +54,14 @@ class RuleRefused(ChannelError):
         #: The field that has to be changed; empty where it is none.
         self.field = field
         super().__init__(message)
+
+
+class ImpossibleMove(ChannelError):
+    """The fulfilment request cannot go to this state from where it is."""
+
+    def __init__(self, was: str, to: str) -> None:
+        self.was, self.to = was, to
+        super().__init__(f"A request that is {was} cannot become {to}.")
 
 
 class ConnectorError(ChannelError):

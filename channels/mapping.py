@@ -174,7 +174,7 @@ def _applicable_lines(merchant_id: int) -> QuerySet[ChannelOrderLine]:
         external_id=OuterRef("listing_external_id"),
         variant__isnull=False,
     )
-    sources = ChannelLocationSource.objects.filter(location__is_active=True)
+    sources = ChannelLocationSource.objects.filter(is_active=True, location__is_active=True)
     any_place = sources.filter(
         channel_location__channel=OuterRef("order__channel"), channel_location__is_active=True
     )

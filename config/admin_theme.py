@@ -80,6 +80,7 @@ _CHANNELS: Final = _models(
     ("Channels", "storefront", "channel"),
     ("Orders", "shopping_cart", "channelorder"),
     ("Order lines", "list_alt", "channelorderline"),
+    ("Fulfilment requests", "local_shipping", "fulfilmentrequest"),
     ("Listings", "sell", "listing"),
     ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),

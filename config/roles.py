@@ -30,6 +30,14 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "channels.decide_mutation": ("mutation", "Can confirm or roll back mass changes that the fuse holds"),
     "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
+    "channels.resource_channelorderline": (
+        "channelorderline",
+        "Can have another location serve an order line",
+    ),
+    "channels.answer_fulfilmentrequest": (
+        "fulfilmentrequest",
+        "Can accept, pick, ship and refuse for a location",
+    ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
 }
@@ -103,6 +111,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.rehearse_rules",
         *_RULES,
         *_PRIORITY,
+        "channels.resource_channelorderline",
+        "channels.answer_fulfilmentrequest",
         *_PLACES,
         *_EVERYDAY,
     ),

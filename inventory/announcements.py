@@ -21,11 +21,27 @@ class LevelChange:
     inbound_delta: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HoldChange:
+    """How one operation changed what a demand holds of a variant at a location; in base units, not both 0."""
+
+    #: Whose demand it is, in the words of whoever asked.
+    reference: str
+    variant_id: int
+    location_id: int
+    #: Units held more (or less).
+    held_delta: int
+    #: Units that left for the demand; negative where a shipment was taken back.
+    shipped_delta: int
+
+
 Listener = Callable[[int, Sequence[LevelChange]], None]
 CatalogueListener = Callable[[int, Collection[int]], None]
+HoldListener = Callable[[int, Sequence[HoldChange]], None]
 
 _listeners: list[Listener] = []
 _catalogue_listeners: list[CatalogueListener] = []
+_hold_listeners: list[HoldListener] = []
 
 
 def subscribe(listener: Listener) -> None:
@@ -52,3 +68,16 @@ def announce_catalogue(merchant_id: int, variant_ids: Collection[int]) -> None:
     if variant_ids:
         for listener in _catalogue_listeners:
             listener(merchant_id, variant_ids)
+
+
+def subscribe_to_holds(listener: HoldListener) -> None:
+    """Adds a listener, called with the merchant's id and what changed for the demands of each operation."""
+    if listener not in _hold_listeners:
+        _hold_listeners.append(listener)
+
+
+def announce_holds(merchant_id: int, changes: Sequence[HoldChange]) -> None:
+    """Tells every listener what demands hold more or less; before `announce`, whose listeners lock last."""
+    if changes:
+        for listener in _hold_listeners:
+            listener(merchant_id, changes)

@@ -1,8 +1,11 @@
 """Demands from outside (order lines), moved to their new state in one operation, whatever the stock says.
 
 A sale that a channel accepted is a fact: it holds what there is, and the rest is an open conflict. A cancellation takes
-what is owed off first, then what is held. A shipment takes what the demand holds, then what is available, and the rest is
-shipped beyond record.
+what is owed off first, then what is held. A shipment takes what the demand holds, then what its twins hold, then what is
+available, and the rest is shipped beyond record.
+
+Which locations serve it is decided for all changes together, by the routing that the caller names
+(`inventory.allocation`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,16 +17,17 @@ from typing import Final
 from django.db import transaction
 
 from inventory import taking
+from inventory.allocation import Wish, allocate
 from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
-from inventory.inbound import lock_inbound, promises_of
+from inventory.inbound import promises_of
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
-from inventory.reservations import Demand, hold_available
+from inventory.routing import Routing
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
 
@@ -47,12 +51,38 @@ class DemandChange:
     fulfilled: int = 0
     #: Units said to have left that did not: held again where they lay, or owed again.
     unfulfilled: int = 0
+    #: Units to plan for: those not shipped before, cancelled ones included, so that it does not matter when they were.
+    ordered: int = 0
+    #: Whether what it holds and is owed already is placed anew.
+    is_replanned: bool = False
+    #: Locations at which what it holds stays all the same: they have been told.
+    kept_at: tuple[int, ...] = ()
+    #: Locations, of `location_ids`, that refused and serve it no more.
+    refused_by: tuple[int, ...] = ()
+    #: The location that the units left from, where somebody said so.
+    left_from: int | None = None
+    #: The name that it shares with other demands of one order for the same goods; empty: it has no twins.
+    pool: str = ""
+
+    @property
+    def allowed_ids(self) -> tuple[int, ...]:
+        """Where it may still be taken from."""
+        return tuple(each for each in self.location_ids if each not in self.refused_by)
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether anything about its units changes."""
+        return bool(self.wanted or self.cancelled or self.fulfilled or self.unfulfilled)
+
+
+_AS_BEFORE: Final = Routing()
 
 
 def settle(
     context: Context,
     changes: Sequence[DemandChange],
     *,
+    routing: Routing = _AS_BEFORE,
     pre_orders: Mapping[str, PromiseTerms] = NO_PRE_ORDERS,
 ) -> Outcome:
     """Applies all changes in one operation. Never refused for want of stock.
@@ -61,9 +91,10 @@ def settle(
     promised from inbound; what that does not cover is a conflict as ever.
     """
     _check(changes)
-    settlement = _Settlement(_merged(changes), pre_orders)
+    ordered = [replace(c, location_ids=routing.ordered(c.location_ids)) for c in changes]
+    settlement = _Settlement(_merged(ordered), routing, pre_orders)
     # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
-    request = [asdict(change) for change in changes]
+    request = [[asdict(change) for change in changes], routing.strategy, routing.country, routing.may_split]
     try:
         return perform(context, "settle", request, settlement, reservations=len(changes))
     except _LevelsMissing as missing:
@@ -87,6 +118,7 @@ def _check(changes: Sequence[DemandChange]) -> None:
     counts = [n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)]
     check_quantities("changes", counts, smallest=0)
     check_references(change.reference for change in changes)
+    check_quantities("ordered", [change.ordered for change in changes], smallest=0)
     check_places(change.location_ids for change in changes)
 
 
@@ -107,6 +139,8 @@ def _sum(one: DemandChange, other: DemandChange) -> DemandChange:
         cancelled=one.cancelled + other.cancelled,
         fulfilled=one.fulfilled + other.fulfilled,
         unfulfilled=one.unfulfilled + other.unfulfilled,
+        ordered=max(one.ordered, other.ordered),
+        is_replanned=one.is_replanned or other.is_replanned,
     )
 
 
@@ -123,30 +157,53 @@ def _netted(change: DemandChange) -> DemandChange:
     )
 
 
+#: What demands held before, by reference.
+Held = Mapping[str, Sequence[HeldUnits]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     """The work of one settlement: take back, cancel, hold, ship, in this order."""
 
     changes: Sequence[DemandChange]
+    routing: Routing
     pre_orders: Mapping[str, PromiseTerms]
     has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
-        looked_up = {c.reference for c in self.changes if c.cancelled or c.fulfilled}
+        looked_up = self._looked_up()
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
         owed = load_owed(posting, self._variant_ids()) if looked_up or self.pre_orders else []
         changes = self._taken_back(posting)
         for change in changes:
-            debts = taking.owed_to(owed, change.reference, change.variant_id)
-            _cancel(posting, change, _of(held.get(change.reference, ()), change), debts)
+            if change.cancelled:
+                _cancel(posting, change, _held_of(posting, held, change), _debts(owed, change))
         if has_expired or looked_up:
             fill_owed(posting)
-        for change in changes:
-            _want(posting, change, self.pre_orders.get(change.reference))
-        for change in changes:
-            _ship(posting, change, [*_of(held.get(change.reference, ()), change), *_new_of(posting, change)])
+        if any(c.wanted or c.is_replanned for c in changes):
+            allocate(posting, self._wishes(posting, changes, held), self.routing)
+        _Shipments(posting, changes, held, self.routing).ship()
+
+    def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
+        """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
+        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered]
+        wishes = [_wish(posting, change, held) for change in planned]
+        told = {place for change in changes for place in change.kept_at}
+        for wish in wishes:
+            wish.location_ids = self.routing.beside(wish.location_ids, told)
+            wish.terms = self.pre_orders.get(wish.reference)
+        return wishes
+
+    def _looked_up(self) -> set[str]:
+        """Returns the demands whose holds and debts matter: their own change does, or a twin ships."""
+        shipping = {c.pool for c in self.changes if c.fulfilled and c.pool}
+        return {
+            c.reference
+            for c in self.changes
+            if c.cancelled or c.fulfilled or c.is_replanned or c.pool in shipping
+        }
 
     def _variant_ids(self) -> set[int]:
         return {change.variant_id for change in self.changes}
@@ -166,18 +223,30 @@ class _Settlement:
         a shortage is being opened.
         """
         candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
+        left_from = {(c.variant_id, c.left_from) for c in self.changes if c.left_from is not None}
         elsewhere: set[tuple[int, int]] = set()
         if looked_up or self._returning():
             elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
-        every = candidates | elsewhere
+        needed = candidates | left_from
+        every = needed | elsewhere
         posting.lock({variant for variant, _ in every}, {place for _, place in every})
-        if missing := candidates - posting.levels.keys():
+        if missing := needed - posting.levels.keys():
             raise UnknownStock if self.has_created_levels else _LevelsMissing(missing)
-        posting.concerned |= candidates
+        posting.concerned |= {(c.variant_id, p) for c in self.changes if c.has_counts for p in c.location_ids}
 
 
-def _of(held: Iterable[HeldUnits], change: DemandChange) -> list[HeldUnits]:
-    return [h for h in held if h.level.variant_id == change.variant_id]
+def _held_of(posting: Posting, held: Held, change: DemandChange) -> list[HeldUnits]:
+    """Returns what the demand holds, from the place that is drawn on first to the one drawn on last."""
+    order = {place: number for number, place in enumerate(change.location_ids)}
+    found = [h for h in held.get(change.reference, ()) if h.level.variant_id == change.variant_id]
+    found += _new_of(posting, change)
+    return sorted(found, key=lambda h: order.get(h.level.location_id, len(order)))
+
+
+def _debts(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
+    """Returns what the demand is owed and may yet be served."""
+    mine = taking.owed_to(owed, change.reference, change.variant_id)
+    return [each for each in mine if each.cause in OWED_CAUSES]
 
 
 def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
@@ -193,7 +262,9 @@ def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) ->
     if not change.unfulfilled:
         return change
     home = posting.levels[change.variant_id, change.location_ids[0]]
-    owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=home)
+    owed_again = take_backs.take_back(
+        change.reference, change.unfulfilled, home=home, pool=change.pool or change.reference
+    )
     return _netted(replace(change, wanted=change.wanted + owed_again))
 
 
@@ -201,42 +272,90 @@ def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed:
     rest = taking.close_owed(posting, owed, change.cancelled)
     if rest:
         rest = promises_of(posting).withdraw(change.reference, change.variant_id, rest)
-    for reservation in reversed([*held, *_new_of(posting, change)]):
+    for reservation in reversed(held):
         units = min(reservation.open, rest)
         if units > 0:
             posting.release(reservation, units, Reason.CANCELLATION)
             rest -= units
 
 
-def _want(posting: Posting, change: DemandChange, terms: PromiseTerms | None) -> None:
-    if not change.wanted:
-        return
-    demand = Demand(change.reference, change.variant_id, change.wanted, change.location_ids)
-    short = hold_available(posting, demand)
-    missing = short.requested - short.available if short else 0
-    if missing and terms is not None:
-        missing = lock_inbound(posting).take(
-            change.reference, change.variant_id, missing, change.location_ids, terms
-        )
-    if missing:
-        posting.owe(
-            reference=change.reference,
-            variant_id=change.variant_id,
-            quantity=missing,
+def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:
+    """Says what the demand is to hold beyond what stays where it is."""
+    if not change.is_replanned:
+        ordered = max(change.ordered, change.wanted)
+        return Wish(change.reference, change.variant_id, change.allowed_ids, change.wanted, ordered)
+    every = _held_of(posting, held, change)
+    kept = sum(h.open for h in every if h.level.location_id in change.kept_at)
+    return Wish(
+        change.reference,
+        change.variant_id,
+        change.allowed_ids,
+        change.wanted,
+        max(change.ordered - kept, 0),
+        [h for h in every if h.level.location_id not in change.kept_at],
+        _debts(posting.conflicts.values(), change),
+    )
+
+
+class _Shipments:
+    """What left, demand by demand: its own units first, then those of its twins, then whatever there is."""
+
+    def __init__(
+        self, posting: Posting, changes: Sequence[DemandChange], held: Held, routing: Routing
+    ) -> None:
+        self._posting = posting
+        self._changes = changes
+        self._held = held
+        self._routing = routing
+
+    def ship(self) -> None:
+        """Ships. Every demand takes its own units before any takes a twin's."""
+        uncovered = [(change, self._ship_own(change)) for change in self._changes if change.fulfilled]
+        for change, rest in uncovered:
+            if rest:
+                self._ship_rest(change, rest)
+
+    def _ship_own(self, change: DemandChange) -> int:
+        held = _held_of(self._posting, self._held, change)
+        if change.left_from is None:
+            return taking.ship_held(self._posting, held, change.fulfilled)
+        level = self._posting.levels[change.variant_id, change.left_from]
+        return taking.ship_held(self._posting, held, change.fulfilled, level=level)
+
+    def _ship_rest(self, change: DemandChange, rest: int) -> None:
+        """Ships what the demand did not hold there; what it was owed, or holds elsewhere, is thereby met."""
+        posting = self._posting
+        unpaid = taking.close_owed(posting, _debts(posting.conflicts.values(), change), rest)
+        if unpaid:
+            unpaid = promises_of(posting).withdraw(change.reference, change.variant_id, unpaid)
+        if change.left_from is not None:
+            taking.release_elsewhere(posting, _held_of(posting, self._held, change), unpaid)
+        places = change.location_ids if change.left_from is None else (change.left_from,)
+        rest = self._ship_from_twins(change, rest, places)
+        for level in posting.levels_of(change.variant_id, places):
+            rest = taking.ship_available(posting, level, rest)
+        if rest:
+            level = posting.levels[change.variant_id, places[0]]
+            taking.ship_beyond_record(posting, level, rest, reference=change.pool or change.reference)
+
+    def _ship_from_twins(self, change: DemandChange, rest: int, places: Sequence[int]) -> int:
+        """Takes units that other lines of the order hold of the same goods; those lines are owed them from now on."""
+        twins = [c for c in self._changes if c.pool and c.pool == change.pool and c is not change]
+        for twin in reversed(twins):
+            for held in _held_of(self._posting, self._held, twin):
+                units = min(held.open, rest)
+                if units > 0 and held.level.location_id in places:
+                    self._hand_over(held, twin, change, units)
+                    rest -= units
+        return rest
+
+    def _hand_over(self, held: HeldUnits, giver: DemandChange, taker: DemandChange, units: int) -> None:
+        self._posting.release(held, units, Reason.SALE)
+        self._posting.owe(
+            reference=giver.reference,
+            variant_id=giver.variant_id,
+            quantity=units,
             cause=ConflictCause.SHORTAGE,
-            location_ids=change.location_ids,
+            location_ids=giver.allowed_ids if self._routing.may_split else (held.level.location_id,),
         )
-
-
-def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None:
-    """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
-    rest = taking.ship_held(posting, held, change.fulfilled)
-    debts = taking.owed_to(posting.conflicts.values(), change.reference, change.variant_id)
-    unowed = taking.close_owed(posting, [o for o in debts if o.cause in OWED_CAUSES], rest)
-    if unowed:
-        promises_of(posting).withdraw(change.reference, change.variant_id, unowed)
-    for level in posting.levels_of(change.variant_id, change.location_ids):
-        rest = taking.ship_available(posting, level, rest)
-    if rest:
-        level = posting.levels[change.variant_id, change.location_ids[0]]
-        taking.ship_beyond_record(posting, level, rest, reference=change.reference)
+        self._posting.ship_held(self._posting.hold(held.level, taker.reference, units), units)

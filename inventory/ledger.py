@@ -114,6 +114,7 @@ def perform(
             if posting.inbound is not None:
                 posting.inbound.write(operation_id)
             _append(cursor, context, operation_id, posting)
+        announcements.announce_holds(context.merchant_id, posting.hold_changes())
         announcements.announce(context.merchant_id, posting.level_changes())
     return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()), tuple(posting.promised))
 

@@ -5,8 +5,8 @@
 2. The locked rows' own columns are current. Anything else a decision needs (reservations, conflicts) is read in a later
    statement: in the locking statement itself it would be as old as the wait.
 3. Locks are taken inside a transaction at READ COMMITTED and held to its end. Nothing but the database is talked to.
-4. The order across tables: order of a channel, operation, document, levels, conflicts, purchase orders, their lines, listing
-   levels.
+4. The order across tables: order of a channel, operation, document, levels, conflicts, locations with a daily capacity,
+   purchase orders, their lines, fulfilment requests, listing levels.
 5. Nobody waits longer than the connection's `lock_timeout`.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 from django.db import connection, transaction
 
 from inventory.errors import UnknownStock
-from inventory.models import StockLevel
+from inventory.models import Location, StockLevel
 
 
 @dataclass(slots=True)
@@ -100,6 +100,14 @@ def create_missing_levels(merchant_id: int, pairs: Iterable[tuple[int, int]]) ->
                 merchant_id,
             ],
         )
+
+
+def lock_locations(merchant_id: int, location_ids: Collection[int]) -> None:
+    """Has whoever counts on the daily capacity of these locations take turns; after the levels, by id."""
+    rows = Location.objects.select_for_update(no_key=True).filter(
+        merchant_id=merchant_id, id__in=sorted(location_ids)
+    )
+    list(rows.order_by("id").values_list("id"))
 
 
 _KNOWS_ALL: Final = """

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from inventory.announcements import LevelChange
+from inventory.announcements import HoldChange, LevelChange
 from inventory.errors import UnknownStock
 from inventory.locking import LockedLevel, create_missing_levels, lock_levels
 from inventory.models.conflicts import ConflictCause
@@ -44,6 +44,8 @@ class OwedUnits:
     #: Units opened and closed by this operation.
     opened: int = 0
     closed: int = 0
+    #: Whether it is to be served from other locations than before.
+    is_moved: bool = False
 
 
 @dataclass(slots=True)
@@ -277,6 +279,11 @@ class Posting:
         owed.open -= quantity
         owed.closed += quantity
 
+    def move_debt(self, owed: OwedUnits, location_ids: tuple[int, ...]) -> None:
+        """Has what is owed served from these locations from now on."""
+        owed.is_moved = owed.is_moved or owed.location_ids != location_ids
+        owed.location_ids = location_ids
+
     def held(self) -> Iterator[Held]:
         """What was newly reserved."""
         for h in self.new_reservations:
@@ -288,6 +295,19 @@ class Posting:
             if owed.opened:
                 yield Short(owed.reference, owed.variant_id, owed.opened)
         yield from self.not_held
+
+    def hold_changes(self) -> list[HoldChange]:
+        """What to announce: how many units each demand holds more or less at a place, and how many left for it."""
+        sums: dict[tuple[str, int, int], list[int]] = {}
+        for movement in self.movements:
+            held = movement.reservation
+            if held is None:
+                continue
+            key = held.reference, held.level.variant_id, held.level.location_id
+            units = sums.setdefault(key, [0, 0])
+            units[0] += movement.reserved
+            units[1] -= movement.on_hand
+        return [HoldChange(*key, *units) for key, units in sums.items() if any(units)]
 
     def level_changes(self) -> list[LevelChange]:
         """What to announce: levels whose available or inbound changed, and the places the operation was about."""

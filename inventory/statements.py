@@ -65,8 +65,9 @@ settled AS (
     UPDATE inventory_conflict k
     SET quantity = k.quantity + c.opened,
         open_quantity = k.open_quantity + c.opened - c.closed,
+        location_ids = c.location_ids::bigint[],
         resolved_at = CASE WHEN k.open_quantity + c.opened = c.closed THEN clock.now END
-    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS c(id, opened, closed)
+    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS c(id, opened, closed, location_ids)
     WHERE k.id = c.id
 )"""
 
@@ -150,8 +151,9 @@ def _conflict_parts(posting: Posting, operation_id: int) -> list[Part]:
                 [posting.merchant_id, operation_id, *_new_conflict_columns(new)],
             )
         )
-    if changed := [o for o in owed if o.id and (o.opened or o.closed)]:
-        parts.append((_CHANGE_CONFLICTS, _columns((o.id, o.opened, o.closed) for o in changed)))
+    if changed := [o for o in owed if o.id and (o.opened or o.closed or o.is_moved)]:
+        columns = _columns((o.id, o.opened, o.closed) for o in changed)
+        parts.append((_CHANGE_CONFLICTS, [*columns, [array(o.location_ids) for o in changed]]))
     return parts
 
 

@@ -51,9 +51,12 @@ class TakeBacks:
                 if level_id in levels:
                     self._shipped[reference, variant_id].append([levels[level_id], units])
 
-    def take_back(self, reference: str, quantity: int, *, home: LockedLevel) -> int:
-        """Holds units again; returns those that the record never had. `home` is where units of unknown origin go."""
-        beyond = self._forget_beyond_record(reference, quantity, home)
+    def take_back(self, reference: str, quantity: int, *, home: LockedLevel, pool: str) -> int:
+        """Holds units again; returns those that the record never had.
+
+        `home` is where units of unknown origin go, `pool` the name under which units beyond record were noted.
+        """
+        beyond = self._forget_beyond_record(pool, quantity, home)
         rest = quantity - beyond
         for origin in self._shipped[reference, home.variant_id]:
             level, shipped = origin

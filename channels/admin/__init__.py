@@ -2,6 +2,7 @@
 
 from channels.admin import (
     channels,
+    fulfilment,
     inbound,
     listings,
     mutations,
@@ -16,6 +17,7 @@ from channels.admin import (
 
 __all__ = [
     "channels",
+    "fulfilment",
     "inbound",
     "listings",
     "mutations",

@@ -210,7 +210,7 @@ def rehearsals_panel(version: RuleSetVersion) -> Panel:
             _both(each, "pushes"),
             each.asked_by,
         )
-        for each in version.rehearsals.order_by("-id")[:20]
+        for each in Rehearsal.objects.filter(version=version).order_by("-id")[:20]
     ]
     headers = ("Period", "State", "Oversold", "Not offered", "Sent", "By")
     return Panel("Rehearsals: happened → would have", headers, rows, empty="Not rehearsed yet.")

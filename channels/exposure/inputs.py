@@ -68,6 +68,15 @@ class Inputs:
     #: Pushes of today that raised the number.
     raises_today: int = 0
     pin: Pinned | None = None
+    #: Whether an order of this channel may leave from several locations.
+    may_split: bool = True
+
+    @property
+    def serving(self) -> tuple[LocationStock, ...]:
+        """The locations whose units are offered together: all, or the one that can serve most where orders stay whole."""
+        if self.may_split or not self.locations:
+            return self.locations
+        return (max(self.locations, key=lambda stock: max(stock.available - stock.safety_stock, 0)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ WHERE pin.ended_at IS NULL AND pin.expires_at > clock_timestamp()
 _PLACES: Final = """
 SELECT source.channel_location_id, location.id, location.code
 FROM channels_channellocationsource source
-JOIN inventory_location location ON location.id = source.location_id AND location.is_active
+JOIN inventory_location location
+    ON location.id = source.location_id AND location.is_active AND source.is_active
 WHERE source.channel_location_id = ANY(%s::bigint[])
 ORDER BY source.channel_location_id, source.priority, source.id
 """
@@ -122,6 +123,7 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         _read_lag_demands(state.levels, rules),
         _read_pins(state.pins),
         {channel.id: _capabilities(channel.kind) for channel in channels.values()},
+        {channel.id: channel.may_split for channel in channels.values()},
     )
     return {row[1]: build.inputs(row) for row in state.levels}
 
@@ -138,6 +140,8 @@ class _Build:
     lag_demands: Mapping[tuple[int, int], tuple[int, ...]]
     pins: Mapping[int, Pinned]
     capabilities: Mapping[int, tuple[Convention, int | None]]
+    #: Whether each channel's orders may leave from several locations.
+    may_split: Mapping[int, bool]
     #: (variant, the tuple of its place) → what is there.
     _locations: dict[tuple[int | None, int], tuple[LocationStock, ...]] = field(default_factory=dict)
 
@@ -161,6 +165,7 @@ class _Build:
             0,
             raises,
             self.pins.get(level_id),
+            self.may_split[channel_id],
         )
 
     def _stock(self, variant_id: int | None, place_id: int) -> tuple[LocationStock, ...]:

@@ -34,26 +34,28 @@ class Stage:
 
 def reservable(inputs: Inputs) -> int:
     """Returns the units that could be reserved for an order of this place now."""
-    return sum([each.on_hand - each.reserved - each.unavailable for each in inputs.locations])
+    return sum([each.on_hand - each.reserved - each.unavailable for each in inputs.serving])
 
 
 # -- stock
 
 
 def available(number: int, inputs: Inputs) -> int:
-    """Adds up what our locations behind the place can promise."""
+    """Adds up what our locations behind the place can promise; of orders that are not split, what one of them can."""
     return reservable(inputs)
 
 
 def _why_available(before: int, after: int, inputs: Inputs) -> Reason:
-    named = ", ".join(f"{stock.code} {stock.available}" for stock in inputs.locations)
+    named = ", ".join(f"{stock.code} {stock.available}" for stock in inputs.serving)
+    if len(inputs.serving) < len(inputs.locations):
+        named = f"{named}: orders are not split, so the one location that can serve most counts"
     return named or "no location of ours stands behind this place", ""
 
 
 def less_safety_stock(number: int, inputs: Inputs) -> int:
     """Leaves the safety stock of each location out, never less than nothing of it."""
     units = 0
-    for stock in inputs.locations:
+    for stock in inputs.serving:
         free = stock.on_hand - stock.reserved - stock.unavailable - stock.safety_stock
         if free > 0:
             units += free
@@ -61,7 +63,7 @@ def less_safety_stock(number: int, inputs: Inputs) -> int:
 
 
 def _why_safety_stock(before: int, after: int, inputs: Inputs) -> Reason:
-    kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.locations if s.safety_stock)
+    kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.serving if s.safety_stock)
     return kept or "no safety stock", ""
 
 

@@ -8,6 +8,7 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.fulfilment import FulfilmentLine, FulfilmentRequest
 from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
@@ -30,6 +31,8 @@ __all__ = [
     "ChannelLocationSource",
     "ChannelOrder",
     "ChannelOrderLine",
+    "FulfilmentLine",
+    "FulfilmentRequest",
     "LagDemand",
     "Listing",
     "ListingLevel",

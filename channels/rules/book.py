@@ -29,6 +29,8 @@ class ChannelFacts:
     buffer_percent: int = 0
     minimum: int = 0
     maximum: int | None = None
+    #: Whether an order may leave from several locations.
+    may_split: bool = True
     group_ids: frozenset[int] = frozenset()
 
 
@@ -181,7 +183,7 @@ def _pool(group_id: int, line: RuleLine, channel: ChannelFacts, percent: int = 0
 
 _CHANNELS: Final = """
 SELECT channel.id, channel.merchant_id, channel.kind, channel.buffer_units, channel.buffer_percent,
-       channel.minimum_exposure, channel.maximum_exposure,
+       channel.minimum_exposure, channel.maximum_exposure, channel.may_split,
        ARRAY(SELECT member.channelgroup_id FROM channels_channelgroup_channels member
              WHERE member.channel_id = channel.id)
 FROM channels_channel channel

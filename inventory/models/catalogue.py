@@ -83,6 +83,10 @@ class Location(models.Model):
     kind = models.CharField(max_length=16, choices=LocationKind.choices, default=LocationKind.WAREHOUSE)
     #: ISO 3166-1 alpha-2.
     country = models.CharField(max_length=2, blank=True)
+    #: Orders that it can ship a day; empty: as many as come.
+    daily_orders = models.PositiveIntegerField("orders a day", null=True, blank=True)
+    #: Units that it can ship a day; empty: as many as come.
+    daily_units = models.PositiveIntegerField("units a day", null=True, blank=True)
     is_active = models.BooleanField(default=True)
     history = HistoricalRecords()
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from inventory import checkpoints
 from inventory.checkpoints import instants, is_kept, missing_instants, settled_until, thin, write, write_due
+from inventory.divergences import Divergence
 from inventory.models import (
     CheckpointLevel,
     CheckpointReservation,
@@ -17,7 +18,6 @@ from inventory.models import (
     StockMovement,
     StockOperation,
 )
-from inventory.divergences import Divergence
 from inventory.proof import prove
 from tests.inventory.cast import Cast, assert_ledger_holds
 from tests.inventory.racing import meanwhile, race

@@ -52,7 +52,7 @@ class Case:
     def promise(self) -> Any:
         return promise(self.cast.context(), self.demands(), terms())
 
-    def changes(self, **counts: int) -> list[DemandChange]:
+    def changes(self, **counts: Any) -> list[DemandChange]:
         return [DemandChange(d.reference, d.variant_id, d.location_ids, **counts) for d in self.demands()]
 
 

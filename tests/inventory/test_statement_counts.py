@@ -4,7 +4,7 @@ Insert the operation, lock the levels, read what decides, append; creating level
 does looking for those who wait for inbound where units may have become free.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from inventory import announcements
 from inventory.demands import DemandChange, settle
 from inventory.models import Reservation, Variant
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
+from inventory.resourcing import Resourcing, resource
+from inventory.routing import Routing, Site, Usage
 from inventory.stock import AdjustmentLine, CountLine, ShipmentLine, StockLine, adjust, count, receive, ship
 from tests.factories import ProductFactory, VariantFactory
 from tests.inventory.cast import LONG_AGO, Cast, assert_ledger_holds, in_an_hour
@@ -214,6 +216,37 @@ def _settle_a_take_back(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=12, fulfilled=12))
     return lambda: settle(case.cast.context(), case.changes(unfulfilled=12))
+
+
+@_takes(8, "settle an order planned anew")
+def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
+    case.stock()
+    settle(case.cast.context(), case.changes(wanted=6))
+    routing = Routing("fewest_parcels")
+    changes = case.changes(wanted=2, ordered=8, is_replanned=True, refused_by=case.cast.places[:1])
+    return lambda: settle(case.cast.context(), changes, routing=routing)
+
+
+@_takes(6, "settle a sale where a day is limited")
+def _settle_a_sale_where_a_day_is_limited(case: Case) -> Callable[[], Any]:
+    case.stock()
+    _, store = case.cast.places
+
+    def usage(ids: Collection[int]) -> dict[int, Usage]:
+        Reservation.objects.filter(level__location__in=ids).count()
+        return {}
+
+    routing = Routing(sites=(Site(store, daily_orders=1),), usage=usage)
+    return lambda: settle(case.cast.context(), case.changes(wanted=3), routing=routing)
+
+
+@_takes(9, "resource")
+def _resource(case: Case) -> Callable[[], Any]:
+    case.stock()
+    settle(case.cast.context(), case.changes(wanted=3))
+    source, target = case.cast.places
+    moves = [Resourcing(c.reference, c.variant_id, target, source) for c in case.changes()]
+    return lambda: resource(case.cast.context(), moves)
 
 
 def _statements(operation: Callable[[], Any]) -> list[str]:
