@@ -30,6 +30,7 @@ from channels.models.listings import Lane
 from channels.order_lines import LineChange
 from channels.order_states import contradicts, is_newer, state_key
 from channels.places import Places, places_of
+from channels.preorders import terms_of
 from channels.pushes import WAKE_UP, mark_listing_levels
 from channels.rules.pools import count_sales
 from channels.screening import check_order
@@ -202,7 +203,8 @@ def _bring_up(
     sourcing = Sourcing(places, standing, is_replanned)
     demands = demand_changes(changes, moved, sourcing)
     if demands:
-        settle(_context(channel, order, key), demands, routing=routing_of(channel, order, places))
+        routing, pre_orders = routing_of(channel, order, places), terms_of(channel, demands)
+        settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
     _mark_shelves(channel, order, changes, moved, places)
     order.save(force_update=True)
 

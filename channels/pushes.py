@@ -104,7 +104,7 @@ def _leaves_available(change: LevelChange) -> bool:
     That changes no number but those that include the channel's own open orders. (A shop that lowered its
     number by itself has its shelf marked with the order, see `channels.orders`.)
     """
-    return change.available_delta == 0
+    return change.available_delta == 0 and change.inbound_delta == 0
 
 
 def _kinds_told_of_open_orders() -> list[str]:

@@ -16,7 +16,8 @@ from channels.connectors.base import Capabilities, Convention
 from channels.errors import Misconfigured
 from channels.exposure.computing import compute, quantity_of
 from channels.exposure.inputs import Exposure, Inputs, LocationStock, Pinned, Standing
-from channels.rules.book import RuleBook, channels_by_id, load_book
+from channels.preorders import free_inbound
+from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
 from inventory.statements import array
 
@@ -124,6 +125,7 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         _read_pins(state.pins),
         {channel.id: _capabilities(channel.kind) for channel in channels.values()},
         {channel.id: channel.may_split for channel in channels.values()},
+        _read_inbound(state.levels, rules, channels),
     )
     return {row[1]: build.inputs(row) for row in state.levels}
 
@@ -142,6 +144,8 @@ class _Build:
     capabilities: Mapping[int, tuple[Convention, int | None]]
     #: Whether each channel's orders may leave from several locations.
     may_split: Mapping[int, bool]
+    #: Confirmed inbound that nobody was promised, by variant, where a rule offers it.
+    inbound: Mapping[int, int]
     #: (variant, the tuple of its place) → what is there.
     _locations: dict[tuple[int | None, int], tuple[LocationStock, ...]] = field(default_factory=dict)
 
@@ -162,7 +166,7 @@ class _Build:
             state.pool_uses.get(variant_id, _NO_USES),
             self.standings.get(level_id),
             self._lag_demand(channel_id, variant_id, rules) if rules.velocity_quantile else 0,
-            0,
+            self.inbound.get(variant_id, 0) if rules.preorder_limit else 0,
             raises,
             self.pins.get(level_id),
             self.may_split[channel_id],
@@ -235,6 +239,22 @@ def _read_lag_demands(
     channel_ids, variant_ids = {channel for channel, _ in asking}, {variant for _, variant in asking}
     rows = _rows(_LAG_DEMANDS, array(channel_ids), array(variant_ids))
     return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def _read_inbound(
+    levels: Iterable[tuple[Any, ...]],
+    rules: Mapping[int, ResolvedRules],
+    channels: Mapping[int, ChannelFacts],
+) -> dict[int, int]:
+    """Reads what is still to come, of those whose rules offer it."""
+    asking: dict[int, set[int]] = {}
+    for row in levels:
+        if row[4] and rules[row[1]].preorder_limit:
+            asking.setdefault(channels[row[2]].merchant_id, set()).add(row[4])
+    found: dict[int, int] = {}
+    for merchant_id, variant_ids in asking.items():
+        found |= free_inbound(merchant_id, variant_ids)
+    return found
 
 
 def _read_pins(pins: Mapping[int, tuple[int, int]]) -> dict[int, Pinned]:
