@@ -21,7 +21,7 @@ Located = tuple[ImportRow, Place]
 _CLAIM: Final = """
 INSERT INTO inventory_importedrow
     (merchant_id, operation_id, key, digest, kind, level_id, document, occurred_at)
-SELECT %s, %s, r.key, r.digest, r.kind, r.level_id, r.document, coalesce(r.occurred_at, clock_timestamp())
+SELECT %s, %s, r.key, r.digest, r.kind, r.level_id, r.document, r.occurred_at
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::timestamptz[])
     AS r(key, digest, kind, level_id, document, occurred_at)
 ORDER BY r.key
@@ -63,7 +63,14 @@ class ImportBatch:
     def _claim(self, posting: Posting) -> None:
         """Writes the rows' keys. Raises `StockBusy` where another import was quicker: to be sorted out again."""
         rows = [
-            (row.key, row.digest, row.kind.value, posting.levels[place].id, row.document, row.occurred_at)
+            (
+                row.key,
+                row.digest,
+                row.kind.value,
+                posting.levels[place].id,
+                row.document,
+                self._instant(row),
+            )
             for row, place in self._rows
         ]
         with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
 """What the pages of documents share: read-only rows, made and moved on by forms and actions that run operations."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.contrib import messages
@@ -53,16 +53,9 @@ class DocumentAdmin(HistoryAdmin):
         self.report(request, done, what, skipped)
 
 
-def movements_panel(
-    operations: Iterable[Any] | QuerySet[Any], title: str = "What the ledger recorded"
-) -> Panel:
+def movements_panel(operation_ids: Collection[int]) -> Panel:
     """Shows the newest movements of a document's operations."""
-    ids = (
-        list(operations.values_list("pk", flat=True))
-        if isinstance(operations, QuerySet)
-        else list(operations)
-    )
-    movements = StockMovement.objects.filter(operation_id__in=ids).order_by("-id")
+    movements = StockMovement.objects.filter(operation_id__in=operation_ids).order_by("-id")
     found = list(
         movements.select_related("level__variant", "level__location", "operation", "reservation")[:ROWS]
     )
@@ -78,4 +71,4 @@ def movements_panel(
         "Recorded", "Operation", "SKU", "Location", "What", "Why", "On hand", "Reserved", "Unavailable",
     )  # fmt: skip
     note = f"The newest {ROWS}." if len(rows) == ROWS else ""
-    return Panel(title, headers, rows, empty="Nothing has moved yet.", note=note)
+    return Panel("What the ledger recorded", headers, rows, empty="Nothing has moved yet.", note=note)

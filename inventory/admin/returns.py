@@ -122,7 +122,8 @@ class CustomerReturnAdmin(DocumentAdmin):
 
     def panels(self, request: HttpRequest, instance: CustomerReturn) -> list[Panel]:
         """Shows what became of each line, and what the ledger recorded."""
-        return [_lines_panel(instance), movements_panel(instance.operations.all())]
+        operation_ids = list(instance.operations.values_list("pk", flat=True))
+        return [_lines_panel(instance), movements_panel(operation_ids)]
 
 
 def _version(customer_return: CustomerReturn) -> int:

@@ -150,7 +150,8 @@ class TransferAdmin(DocumentAdmin):
 
     def panels(self, request: HttpRequest, instance: Transfer) -> list[Panel]:
         """Shows what became of each line, and what the ledger recorded."""
-        return [_lines_panel(instance), movements_panel(instance.operations.all())]
+        operation_ids = list(instance.operations.values_list("pk", flat=True))
+        return [_lines_panel(instance), movements_panel(operation_ids)]
 
 
 def _chosen(request: HttpRequest) -> dict[str, str]:

@@ -161,6 +161,14 @@ def test_a_level_with_a_history_gets_no_opening_balance_after_it(cast: Cast) -> 
     assert level_of(cast.mug, cast.warehouse) == (8, 0, 0)
 
 
+def test_rows_without_a_time_happen_when_they_are_imported(cast: Cast) -> None:
+    report = imported(
+        cast, "key,kind,sku,quantity\n,opening,{mug},5\n1,receipt,{mug},2\n2,shipment,{mug},1\n"
+    )
+    assert problems(report) == []
+    assert level_of(cast.mug, cast.warehouse) == (6, 0, 0)
+
+
 def test_more_that_leaves_than_is_there_is_refused_by_line(cast: Cast) -> None:
     report = imported(cast, HISTORY + "1,receipt,{mug},{w},3,2026-01-01\n2,shipment,{mug},{w},7,2026-01-02\n")
     [problem] = problems(report)
