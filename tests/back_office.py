@@ -161,7 +161,7 @@ class Business:
         return order
 
     def rule_on(self, level: ListingLevel, variant: Variant) -> RuleSetVersion:
-        """Adds a rule set in force with a rule, and everything that rules go by."""
+        """Adds rules that were in force, a pin that has ended, and everything that rules go by; no number changes."""
         number, now = next(_serial), timezone.now()
         tag = Tag.objects.create(merchant=self.merchant, name=f"tag {number}")
         VariantTag.objects.create(tag=tag, variant=variant)
@@ -169,7 +169,7 @@ class Business:
         group.channels.add(level.channel)
         PoolUse.objects.create(group=group, variant=variant, units=1)
         rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
-        version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="active")
+        version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="retired")
         Rehearsal.objects.create(
             merchant=self.merchant,
             version=version,
@@ -180,7 +180,9 @@ class Business:
         )
         Rule.objects.create(version=version, tag=tag, group=group, maximum=7)
         Rule.objects.create(version=version, variant=variant, pool=group, pool_units=3)
-        RuleSetActivation.objects.create(rule_set=rule_set, version=version, began_at=now, began_by="test")
+        RuleSetActivation.objects.create(
+            rule_set=rule_set, version=version, began_at=now, began_by="test", ended_at=now
+        )
         ListingRank.objects.create(listing=level.listing, rank=1)
         ListingStanding.objects.create(listing_level=level, position=1, listings=1, shelf=1, shelves=1)
         ChannelLag.objects.create(channel=level.channel, seconds=1.5, samples=30, measured_at=now)
@@ -192,6 +194,7 @@ class Business:
             owner="test",
             created_at=now,
             expires_at=now + timedelta(days=1),
+            ended_at=now,
         )
         Mutation.objects.create(
             merchant=self.merchant,
