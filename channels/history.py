@@ -2,7 +2,8 @@
 
 Three things are apart: the number last *sent*, whether or not it had arrived by then; the number the channel had
 *confirmed*; and the last time that nothing needed sending, because by all we knew the shop showed the right number.
-Each is one step into an index of the listing level's pushes, however long ago the instant.
+Each is one step into an index of the listing level's pushes, however long ago the instant. A number that was right when the
+shop was first read (`channels.baseline`) is in no push: it is known until the first one.
 """
 
 from collections.abc import Collection
@@ -51,7 +52,11 @@ class PastShelf:
 _SHELVES: Final = """
 SELECT level.id, listing.id, channel.id, channel.name, coalesce(nullif(place.name, ''), place.external_id), listing.sku,
        listing.variant_id, sent.quantity, sent.computed_at, sent.id, sent.finished_at <= %(at)s, coalesce(sent.outcome, ''),
-       confirmed.quantity, confirmed.finished_at, confirmed.id, fine.compared_with, fine.finished_at, fine.id
+       CASE WHEN confirmed.id IS NULL AND level.confirmed_at <= %(at)s THEN level.published_quantity
+            ELSE confirmed.quantity END,
+       CASE WHEN confirmed.id IS NULL AND level.confirmed_at <= %(at)s THEN level.confirmed_at
+            ELSE confirmed.finished_at END,
+       confirmed.id, fine.compared_with, fine.finished_at, fine.id
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id
 JOIN channels_channel channel ON channel.id = level.channel_id

@@ -86,11 +86,13 @@ def _evidence(past: PastInputs, at: datetime) -> dict[str, str]:
 
 def _told_rows(shelf: PastShelf) -> list[tuple[Any, ...]]:
     """Says what had been sent and confirmed, as the last steps of the way."""
+    rows: list[tuple[Any, ...]] = []
     if shelf.sent is None:
-        return [("Sent", "", None, "nothing had been sent", "", "")]
-    outcome = PushOutcome(shelf.sent_outcome).label if shelf.has_ended else "on its way"
-    rows = [_told_row("Sent", shelf.sent, f"{outcome}, {_when(shelf.sent_at)}", shelf.sent_push_id)]
-    if shelf.confirmed_push_id is None:
+        rows.append(("Sent", "", None, "nothing had been sent", "", ""))
+    else:
+        outcome = PushOutcome(shelf.sent_outcome).label if shelf.has_ended else "on its way"
+        rows.append(_told_row("Sent", shelf.sent, f"{outcome}, {_when(shelf.sent_at)}", shelf.sent_push_id))
+    if shelf.confirmed is None:
         rows.append(("Confirmed", "", None, "nothing had been confirmed", "", ""))
     else:
         why = f"by the channel, {_when(shelf.confirmed_at)}"
@@ -102,7 +104,7 @@ def _told_rows(shelf: PastShelf) -> list[tuple[Any, ...]]:
 
 
 def _told_row(name: str, units: int | None, why: str, push_id: int | None) -> tuple[Any, ...]:
-    push = link(reverse("admin:channels_push_change", args=[push_id]), "Push")
+    push = link(reverse("admin:channels_push_change", args=[push_id]), "Push") if push_id else ""
     return name, "", units, why, "", push
 
 

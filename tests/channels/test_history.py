@@ -96,6 +96,14 @@ def test_a_number_that_needed_no_change_is_told_apart(monkeypatch: pytest.Monkey
     assert (shelf.sent, shelf.confirmed, shelf.found_right, shelf.shown) == (None, None, 5, 5)
 
 
+def test_a_number_that_was_right_at_first_contact_counts_as_confirmed() -> None:
+    shop = open_shop({"MUG": 5})
+    level = shop.shelf(shop.list_variant("MUG"))
+    before = now()
+    ListingLevel.objects.update(published_quantity=5, confirmed_at=now())
+    assert [shelves_as_of([level.pk], at)[0].confirmed for at in (before, now())] == [None, 5]
+
+
 def test_a_variant_and_a_location_have_the_shelves_that_drew_on_them(monkeypatch: pytest.MonkeyPatch) -> None:
     use_platform(monkeypatch)
     shop = open_shop({"MUG": 5, "CUP": 1}, kind="telling")
