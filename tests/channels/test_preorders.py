@@ -9,7 +9,8 @@ from inventory.ledger import Context
 from inventory.models import Backorder, Conflict
 from inventory.purchasing import LineConfirmation, confirm_lines, place
 from tests.channels.rules.drawing import due, in_force, settle_marks
-from tests.channels.shop import Shop, apply, line, open_shop
+from tests.channels.shop import Shop, line, open_shop
+from tests.channels.test_orders import apply
 from tests.inventory.buying import draft, in_days
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def shop_with_inbound(units: int, *, limit: int | None) -> tuple[Shop, ListingLe
 
 
 def test_confirmed_inbound_is_offered_up_to_the_limit_of_the_rule() -> None:
-    shop, level = shop_with_inbound(3, limit=2)
+    _, level = shop_with_inbound(3, limit=2)
     assert targets([level.pk]) == {level.pk: 2}
     step = next(step for step in explain(level.pk).steps if step.name == "Pre-order")
     assert (step.before, step.after) == (0, 2)
