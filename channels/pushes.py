@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Convention
 from channels.models.listings import Lane
+from channels.preorders import allows_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
 
@@ -89,11 +90,15 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
     Listens to `inventory.announcements`: it runs inside the ledger's transaction, so that the change and
     what has to be told commit together.
     """
+    is_inbound_offered = any(change.inbound_delta for change in changes) and allows_preorders(merchant_id)
     columns: list[Any] = [
         [change.variant_id for change in changes],
         [change.location_id for change in changes],
         [int(lane_of(change)) for change in changes],
-        [_leaves_available(change) for change in changes],
+        [
+            _leaves_available(change) and not (is_inbound_offered and change.inbound_delta)
+            for change in changes
+        ],
     ]
     _execute_and_wake(_MARK_CHANGES, [_kinds_told_of_open_orders(), *columns])
 
@@ -104,7 +109,7 @@ def _leaves_available(change: LevelChange) -> bool:
     That changes no number but those that include the channel's own open orders. (A shop that lowered its
     number by itself has its shelf marked with the order, see `channels.orders`.)
     """
-    return change.available_delta == 0 and change.inbound_delta == 0
+    return change.available_delta == 0
 
 
 def _kinds_told_of_open_orders() -> list[str]:

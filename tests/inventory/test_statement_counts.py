@@ -218,7 +218,7 @@ def _settle_a_take_back(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(unfulfilled=12))
 
 
-@_takes(8, "settle an order planned anew")
+@_takes(9, "settle an order planned anew")
 def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=6))
@@ -240,7 +240,7 @@ def _settle_a_sale_where_a_day_is_limited(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(wanted=3), routing=routing)
 
 
-@_takes(9, "resource")
+@_takes(10, "resource")
 def _resource(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=3))
