@@ -12,7 +12,8 @@ class ChannelsConfig(AppConfig):
         """Subscribes to the ledger's announcements."""
         # The apps must be loaded before modules with models are.
         from channels.connectors import checks  # noqa: F401  # registers itself
-        from channels.pushes import mark_due
-        from inventory.announcements import subscribe
+        from channels.pushes import mark_bundles, mark_due
+        from inventory.announcements import subscribe, subscribe_to_bundles
 
         subscribe(mark_due)
+        subscribe_to_bundles(mark_bundles)

@@ -18,6 +18,22 @@ from channels.errors import Misconfigured
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentStock:
+    """A part of a kit at one location, in the part's base unit."""
+
+    sku: str
+    #: Units in one kit.
+    per_kit: int
+    available: int
+    safety_stock: int
+
+    @property
+    def kits(self) -> int:
+        """Returns how many kits it is enough for, its safety stock left out."""
+        return max(self.available - self.safety_stock, 0) // self.per_kit
+
+
+@dataclass(frozen=True, slots=True)
 class LocationStock:
     """One of our locations behind the channel location, in base units."""
 
@@ -26,11 +42,18 @@ class LocationStock:
     reserved: int
     unavailable: int
     safety_stock: int
+    #: Of a kit: its parts there; a kit has no stock of its own.
+    components: tuple[ComponentStock, ...] = ()
 
     @property
     def available(self) -> int:
         """Units that may be promised there now."""
         return self.on_hand - self.reserved - self.unavailable
+
+    @property
+    def kits(self) -> int:
+        """Whole kits that may be promised there now."""
+        return min((component.kits for component in self.components), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,20 @@ def less_safety_stock(number: int, inputs: Inputs) -> Change:
     return units, kept or "no safety stock"
 
 
+def smallest_component(number: int, inputs: Inputs) -> Change:
+    """Counts whole kits: at each location as many as its scarcest part is enough for."""
+    kits = [stock for stock in inputs.locations if stock.components]
+    if not kits:
+        return number, "no kit"
+    return sum(stock.kits for stock in kits), "; ".join(_scarcest(stock) for stock in kits)
+
+
+def _scarcest(stock: LocationStock) -> str:
+    part = min(stock.components, key=lambda component: component.kits)
+    kept = f", {part.safety_stock} kept" if part.safety_stock else ""
+    return f"{stock.code} {stock.kits}: {part.available} {part.sku}{kept}, {part.per_kit} in each"
+
+
 def less_buffer(number: int, inputs: Inputs) -> Change:
     """Withholds the channel's buffer: percent of what there is, rounded up, and units."""
     percent = -(-number * inputs.buffer_percent // 100)
@@ -137,6 +174,7 @@ def within_platform(number: int, inputs: Inputs) -> Change:
 STEPS: Final[tuple[tuple[str, StepFunction], ...]] = (
     ("Available", available),
     ("Safety stock", less_safety_stock),
+    ("Bundle", smallest_component),
     ("Buffer", less_buffer),
     ("Minimum and maximum", within_limits),
     ("Floor", not_negative),
@@ -156,7 +194,8 @@ def compute(inputs: Inputs) -> Exposure:
     return Exposure(inputs.listing_level_id, number, tuple(steps), inputs.expected)
 
 
-# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either.
+# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
+# are held part by part, and counted by the first part.
 _INPUTS: Final = """
 SELECT level.id, channel.kind, channel.buffer_units, channel.buffer_percent, channel.minimum_exposure,
        channel.maximum_exposure, level.expected, coalesce(stock.rows, '[]'::jsonb), coalesce(own.units, 0)
@@ -166,7 +205,17 @@ JOIN channels_channel channel ON channel.id = level.channel_id
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_array(
                location.code, coalesce(held.on_hand, 0), coalesce(held.reserved, 0),
-               coalesce(held.unavailable, 0), coalesce(held.safety_stock, 0)
+               coalesce(held.unavailable, 0), coalesce(held.safety_stock, 0), (
+                   SELECT jsonb_agg(jsonb_build_array(
+                              variant.sku, part.quantity, coalesce(lying.on_hand - lying.reserved - lying.unavailable, 0),
+                              coalesce(lying.safety_stock, 0)
+                          ) ORDER BY variant.sku)
+                   FROM inventory_bundlepart part
+                   JOIN inventory_variant variant ON variant.id = part.variant_id
+                   LEFT JOIN inventory_stocklevel lying
+                       ON lying.merchant_id = channel.merchant_id AND lying.variant_id = part.variant_id
+                       AND lying.location_id = location.id
+                   WHERE part.bundle_variant_id = listing.variant_id AND part.is_drawn_on)
            ) ORDER BY source.priority, source.id) AS rows
     FROM channels_channellocationsource source
     JOIN inventory_location location ON location.id = source.location_id AND location.is_active
@@ -176,7 +225,10 @@ LEFT JOIN LATERAL (
     WHERE source.channel_location_id = level.channel_location_id
 ) stock ON true
 LEFT JOIN LATERAL (
-    SELECT sum(reservation.open_quantity)::bigint AS units
+    SELECT sum(CASE
+               WHEN reservation.bundle_id IS NULL THEN reservation.open_quantity
+               WHEN reservation.lead_id = reservation.id THEN reservation.open_quantity / reservation.per_bundle
+           END)::bigint AS units
     FROM channels_channelorderline line
     JOIN channels_channelorder placed ON placed.id = line.order_id AND placed.channel_id = channel.id
     JOIN inventory_reservation reservation
@@ -202,7 +254,7 @@ def _inputs(row: tuple[Any, ...]) -> Inputs:
     places = json.loads(stock) if isinstance(stock, str) else stock
     return Inputs(
         level_id,
-        tuple(LocationStock(*place) for place in places),
+        tuple(_location(*place) for place in places),
         units,
         percent,
         minimum,
@@ -212,6 +264,13 @@ def _inputs(row: tuple[Any, ...]) -> Inputs:
         _largest(kind),
         expected,
     )
+
+
+def _location(
+    code: str, on_hand: int, reserved: int, unavailable: int, safety_stock: int, parts: list[Any] | None
+) -> LocationStock:
+    components = tuple(ComponentStock(*part) for part in parts or ())
+    return LocationStock(code, on_hand, reserved, unavailable, safety_stock, components)
 
 
 def _convention(kind: str) -> Convention:

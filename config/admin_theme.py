@@ -54,6 +54,7 @@ _STOCK: Final = _models(
     "inventory",
     ("Variants", "barcode", "variant"),
     ("Products", "category", "product"),
+    ("Bundles", "deployed_code", "bundle"),
     ("Stock levels", "inventory_2", "stocklevel"),
     ("Reservations", "lock_clock", "reservation"),
     ("Conflicts", "priority_high", "conflict"),
@@ -108,8 +109,15 @@ _ENGINE_ROOM: Final = [
         ("Rate buckets", "speed", "ratebucket"),
         ("Access tokens", "key", "accesstoken"),
         ("Place sources", "account_tree", "channellocationsource"),
+        ("Bundle changes", "call_split", "bundlechange"),
     ),
-    *_models("inventory", ("Merchants", "store", "merchant")),
+    *_models(
+        "inventory",
+        ("Merchants", "store", "merchant"),
+        ("Units of measure", "straighten", "unitofmeasure"),
+        ("Bundle components", "format_list_bulleted", "bundlecomponent"),
+        ("Bundle parts", "join_inner", "bundlepart"),
+    ),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]
 

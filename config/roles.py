@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "inventory.move_stock": ("stocklevel", "Can receive, adjust and count stock"),
     "inventory.release_reservation": ("reservation", "Can release a reservation"),
+    "inventory.define_bundle": ("bundle", "Can say what bundles are made of"),
     "channels.connect_channel": ("channel", "Can connect a channel: credentials, settings, webhooks, polls"),
     "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
@@ -44,6 +45,9 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.change_variant",
         "inventory.add_location",
         "inventory.change_location",
+        "inventory.add_unitofmeasure",
+        "inventory.change_unitofmeasure",
+        "inventory.define_bundle",
         "inventory.move_stock",
         "inventory.release_reservation",
         "channels.map_listing",

@@ -8,6 +8,7 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.fanout import BundleChange
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
 from channels.models.orders import ChannelOrder, ChannelOrderLine
@@ -15,6 +16,7 @@ from channels.models.outbound import Push
 
 __all__ = [
     "AccessToken",
+    "BundleChange",
     "Channel",
     "ChannelHealth",
     "ChannelLocation",

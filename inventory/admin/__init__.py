@@ -1,5 +1,5 @@
 """The back office of the inventory, by topic."""
 
-from inventory.admin import catalogue, demands, ledger
+from inventory.admin import bundles, catalogue, demands, ledger
 
-__all__ = ["catalogue", "demands", "ledger"]
+__all__ = ["bundles", "catalogue", "demands", "ledger"]

@@ -10,8 +10,10 @@ from django.urls import URLPattern, path, reverse
 
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
+from inventory.admin.bundle_panels import bundle_links, bundle_panels
 from inventory.admin.movements import movements_page
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
+from inventory.units import shown
 
 
 @admin.register(Merchant)
@@ -67,10 +69,10 @@ class VariantAdmin(HistoryAdmin):
 
     list_display = ("sku", "title", "product", "on_hand", "reserved", "available", "is_active")
     list_filter = ("merchant", "is_active")
-    list_select_related = ("product",)
+    list_select_related = ("product", "unit")
     search_fields = ("sku", "gtin__exact", "title", "product__title")
     search_help_text = "SKU, title or product; a GTIN in full"
-    autocomplete_fields = ("merchant", "product")
+    autocomplete_fields = ("merchant", "product", "unit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         """Sums the levels of each variant by subqueries, for the rows of one page only."""
@@ -92,19 +94,19 @@ class VariantAdmin(HistoryAdmin):
         return found
 
     @admin.display(description="on hand")
-    def on_hand(self, variant: Any) -> int:
-        """Returns the units at all locations."""
-        return int(variant.on_hand)
+    def on_hand(self, variant: Any) -> str:
+        """Returns what is at all locations, in the variant's unit of measure."""
+        return shown(int(variant.on_hand), variant.unit)
 
     @admin.display(description="reserved")
-    def reserved(self, variant: Any) -> int:
-        """Returns the units that are promised."""
-        return int(variant.reserved)
+    def reserved(self, variant: Any) -> str:
+        """Returns what is promised."""
+        return shown(int(variant.reserved), variant.unit)
 
     @admin.display(description="available")
-    def available(self, variant: Any) -> int:
-        """Returns the units that may be promised."""
-        return int(variant.on_hand - variant.reserved - variant.unavailable)
+    def available(self, variant: Any) -> str:
+        """Returns what may be promised."""
+        return shown(int(variant.on_hand - variant.reserved - variant.unavailable), variant.unit)
 
     def get_urls(self) -> list[URLPattern]:
         """Adds the page of all movements of a variant."""
@@ -122,24 +124,25 @@ class VariantAdmin(HistoryAdmin):
                 (f"{reverse(f'admin:inventory_{verb}')}?variant={instance.pk}", verb.capitalize())
                 for verb in ("receive", "adjust", "count")
             ]
-        return links
+        return [*links, *bundle_links(request, instance)]
 
     def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
-        """Shows how much is where."""
+        """Shows how much is where, what it is made of and what is made of it."""
         levels = instance.levels.select_related("location").order_by("location__code")
         rows = [
             (
                 page_of(level, level.location),
-                level.on_hand,
-                level.reserved,
-                level.unavailable,
-                level.available,
+                *(
+                    units if instance.unit is None else shown(units, instance.unit)
+                    for units in (level.on_hand, level.reserved, level.unavailable, level.available)
+                ),
             )
             for level in levels
         ]
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
-        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+        stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
+        return [stock, *bundle_panels(instance)]
 
 
 @admin.register(Location)

@@ -1,11 +1,17 @@
 """The tables of the inventory app, by topic."""
 
+from inventory.models.bundles import Bundle, BundleComponent, BundleKind, BundlePart
 from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.conflicts import Conflict
 from inventory.models.reservations import Reservation
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
+from inventory.models.units import UnitOfMeasure
 
 __all__ = [
+    "Bundle",
+    "BundleComponent",
+    "BundleKind",
+    "BundlePart",
     "Conflict",
     "Location",
     "Merchant",
@@ -14,5 +20,6 @@ __all__ = [
     "StockLevel",
     "StockMovement",
     "StockOperation",
+    "UnitOfMeasure",
     "Variant",
 ]

@@ -140,6 +140,8 @@ class Reason(models.TextChoices):
     BROKEN = "broken", "Broken by a count or loss"
     #: Stock that arrived and went straight to what was owed.
     SHORTAGE_FILLED = "shortage_filled", "Shortage filled"
+    #: Components that became a composite, or came out of one.
+    ASSEMBLY = "assembly", "Assembly"
     OTHER = "other", "Other"
 
 

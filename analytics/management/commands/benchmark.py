@@ -1,11 +1,18 @@
 """Measures the program beside its physical references."""
 
 import json
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from channels.demo.arguments import above_zero, at_least_one
+
+#: Module under `tests/benchmarks/` → what it measures.
+_BENCHMARKS: Final = {
+    "reserve": "orders reserved, beside pgbench",
+    "fanout": "listings of bundles marked for one change of a part, beside the plain update of the same rows",
+}
 
 
 class Command(BaseCommand):
@@ -18,7 +25,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", choices=["reserve"], help="reserve: orders reserved, beside pgbench")
+        listed = "; ".join(f"{name}: {text}" for name, text in _BENCHMARKS.items())
+        parser.add_argument("name", choices=list(_BENCHMARKS), help=listed)
         parser.add_argument(
             "--runs", type=at_least_one, default=5, help="paired runs of each case (default 5)"
         )
@@ -27,13 +35,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from tests.benchmarks import pgbench, reserve
+            from tests.benchmarks import pgbench
+
+            benchmark = import_module(f"tests.benchmarks.{options['name']}")
         except ImportError as error:
             raise CommandError(
                 f"The benchmarks live in a checkout of the source, under tests/ ({error}). Run this from one."
             ) from error
         try:
-            measured = reserve.run(runs=options["runs"], seconds=options["seconds"])
+            measured = benchmark.run(runs=options["runs"], seconds=options["seconds"])
         except pgbench.PgbenchFailed as error:
             raise CommandError(str(error)) from error
         if options["json"]:
