@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from inventory.errors import StockBusy
-from inventory.kits import KITS_AS_JSON, Kit, kits_from
+from inventory.kits import KITS_AS_JSON, Kit, current_kits, kits_from
 from inventory.locking import LockedLevel
 from inventory.models import Conflict
 from inventory.models.conflicts import ConflictCause
@@ -292,3 +292,11 @@ def fill_owed(posting: Posting) -> None:
     }
     if risen:
         fill(posting, load_waiting(posting, risen))
+    if posting.broken_kits:
+        fill(posting, _broken_kits(posting))
+
+
+def _broken_kits(posting: Posting) -> list[OwedUnits]:
+    """Returns kits that this operation broke: made of something else by now, they may be whole again at once."""
+    posting.kits |= current_kits(posting.merchant_id, posting.broken_kits)
+    return [debt for debt in posting.conflicts.values() if debt.variant_id in posting.broken_kits]

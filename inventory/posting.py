@@ -229,6 +229,8 @@ class Posting:
     kits: dict[int, Kit] = field(default_factory=dict)
     #: Kits held by this operation.
     new_kits: list[HeldKits] = field(default_factory=list)
+    #: Variants of kits that this operation took the goods from.
+    broken_kits: set[int] = field(default_factory=set)
     #: (variant, location) pairs that an earlier attempt turned out to need.
     also: frozenset[tuple[int, int]] = frozenset()
     _sought: list[tuple[frozenset[int], frozenset[int]]] = field(default_factory=list)

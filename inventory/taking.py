@@ -133,6 +133,8 @@ def make_room(posting: Posting, losses: Iterable[tuple[LockedLevel, int]]) -> No
 def _break(posting: Posting, held: Hold, quantity: int) -> None:
     """Takes the goods from a reservation; its demand is owed them from now on."""
     posting.release(held, quantity, Reason.BROKEN)
+    if isinstance(held, HeldKits):
+        posting.broken_kits.add(held.variant_id)
     posting.owe(
         reference=held.reference,
         variant_id=held.variant_id,

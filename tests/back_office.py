@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from channels.models import (
     AccessToken,
+    BundleChange,
     Channel,
     ChannelHealth,
     ChannelLocation,
@@ -24,9 +25,10 @@ from channels.models import (
     ShelfObservation,
     WebhookDelivery,
 )
+from inventory.bundles import Component, define
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
-from inventory.models import Location, Merchant, Variant
+from inventory.models import BundleKind, Location, Merchant, UnitOfMeasure, Variant
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -77,6 +79,28 @@ class Business:
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
         self.list_on(channel, variant, location)
+        self.bundle(variant)
+        self.note_change(variant, location)
+        UnitOfMeasure.objects.create(
+            merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
+        )
+
+    def bundle(self, part: Variant) -> Variant:
+        """Adds a kit of three of a variant."""
+        kit = VariantFactory(merchant=self.merchant)
+        define(self.context(), kit.pk, BundleKind.KIT, [Component(part.pk, 3)])
+        return kit
+
+    def note_change(self, part: Variant, location: Location) -> None:
+        """Notes a change of a part that no bundle has been marked for yet."""
+        BundleChange.objects.create(
+            merchant_id=self.merchant.pk,
+            variant_id=part.pk,
+            location_id=location.pk,
+            available_delta=-1,
+            available_after=4,
+            created_at=timezone.now(),
+        )
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

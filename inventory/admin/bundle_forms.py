@@ -1,7 +1,7 @@
 """The form that says what a variant is made of, and those by which composites are assembled and taken apart."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -39,7 +39,7 @@ class BundleForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _let_choose(self.fields["variant"])
+        _let_choose(self.fields["variant"], VariantSelect())
 
 
 class ComponentForm(forms.Form):
@@ -52,9 +52,9 @@ class ComponentForm(forms.Form):
         label="Amount in one bundle", max_length=40, required=False, widget=UnfoldAdminTextInputWidget
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, known: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _let_choose(self.fields["variant"])
+        _let_choose(self.fields["variant"], KnownVariantSelect(known or {}))
 
     def clean(self) -> dict[str, Any]:
         """Counts the amount in base units: 0.25 kg is 250."""
@@ -74,8 +74,25 @@ class ComponentForm(forms.Form):
         return cleaned
 
 
-def _let_choose(field: Any) -> None:
-    field.widget = VariantSelect()
+class KnownVariantSelect(VariantSelect):
+    """Draws chosen variants by SKUs that were read for all rows at once."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        super().__init__()
+        self.known = known
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        """Returns the chosen variant, and the choice of none."""
+        chosen = [str(each) for each in value if each]
+        if not all(each in self.known for each in chosen):
+            return super().optgroups(name, value, attr)
+        options = [self.create_option(name, "", "", False, 0)]
+        options += [self.create_option(name, each, self.known[each], True, 1) for each in chosen]
+        return [(None, options, 0)]
+
+
+def _let_choose(field: Any, widget: VariantSelect) -> None:
+    field.widget = widget
     field.widget.choices = field.choices
 
 
@@ -110,7 +127,9 @@ def _opened(chosen: str) -> tuple[BundleForm, Any]:
     if components:
         initial["kind"] = components[0].bundle.kind
     lines = [{"variant": each.variant_id, "amount": _amount(each)} for each in components]
-    return BundleForm(initial=initial), ComponentRows(initial=lines, prefix="components")
+    known = {str(each.variant_id): each.variant.sku for each in components}
+    rows = ComponentRows(initial=lines, prefix="components", form_kwargs={"known": known})
+    return BundleForm(initial=initial), rows
 
 
 def _amount(component: BundleComponent) -> str:

@@ -163,7 +163,8 @@ def _list(place: ChannelLocation, kits: Sequence[Variant]) -> list[int]:
 
 def _measure(seed: Seed, part: Part, runs: int) -> Result:
     """Measures ours and the plain update in turn, changing who goes first; the first pair only warms up."""
-    pairs, notes = [], []
+    pairs: list[tuple[float, float]] = []
+    notes: list[float] = []
     for number in range(runs + 1):
         sides = {"ours": lambda: _ours(seed, part, notes), "theirs": lambda: _theirs(part)}
         order = ("ours", "theirs") if number % 2 == 0 else ("theirs", "ours")

@@ -4,6 +4,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -106,7 +107,8 @@ def test_the_number_of_a_kit_is_read_from_its_parts_and_that_of_a_composite_from
     StockLevel.objects.filter(variant=shop.variants["SPOON"], location=shop.locations["attic"]).update(
         safety_stock=1
     )
-    assert list(targets([kit.levels.get().pk, box.levels.get().pk]).values()) == [4 + 1, 3]
+    levels = {shop.shelf(kit).pk: 4 + 1, shop.shelf(box).pk: 3}
+    assert targets(levels) == levels
 
 
 @pytest.mark.django_db
@@ -141,12 +143,13 @@ def test_every_state_of_an_order_of_kits_moves_whole_kits() -> None:
     shop = tea_shop()
     shop.list_variant("SET")
     now = timezone.now()
-    for at, counts, mugs, spoons in (
+    states: tuple[tuple[int, dict[str, Any], tuple[int, int], tuple[int, int]], ...] = (
         (1, {}, (9, 8), (5, 4)),
         (2, {"cancelled": 1}, (9, 6), (5, 3)),
         (3, {"cancelled": 1, "fulfilled": 2}, (5, 2), (3, 1)),
         (4, {"cancelled": 1, "fulfilled": 1}, (7, 4), (4, 2)),
-    ):
+    )
+    for at, counts, mugs, spoons in states:
         apply_state(shop.channel, order(line("SET", 4, **counts), at=at), arrived_at=now)
         assert (shop.level("MUG"), shop.level("SPOON")) == (mugs, spoons), at
     apply_deleted(shop.channel, "1001", arrived_at=now)

@@ -215,6 +215,20 @@ def test_a_loss_breaks_whole_kits_newest_first(kitchen: Kitchen) -> None:
     assert (held_parts("order 2"), owed()) == (sets(kitchen, 1), {})
 
 
+def test_kits_that_break_are_whole_again_where_they_are_made_of_something_else_by_now(
+    kitchen: Kitchen,
+) -> None:
+    kitchen.stock(4, 9)
+    hold(kitchen, "order", 2)
+    kitchen.make(kitchen.set, {kitchen.spoon: 3})
+    kitchen.count(3)
+    assert held_parts("order") == {
+        (kitchen.mug.sku, kitchen.warehouse.code): 2,
+        (kitchen.spoon.sku, kitchen.warehouse.code): 1 + 3,
+    }
+    assert owed() == {}
+
+
 def test_a_count_of_two_parts_breaks_a_kit_once(kitchen: Kitchen) -> None:
     kitchen.stock(4, 2)
     hold(kitchen, "order", 2)
