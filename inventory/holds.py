@@ -4,7 +4,8 @@ Under a level's lock nobody else changes its reservations, so these are plain re
 locations and are locked themselves.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from django.db import connection
@@ -250,7 +251,9 @@ def load_waiting(posting: Posting, variant_ids: Collection[int]) -> list[OwedUni
 
 
 def fill(posting: Posting, owed: Iterable[OwedUnits]) -> None:
-    """Gives what is available to what is owed, in this order; to kits only what makes them whole."""
+    """Gives what is available to what is owed, in this order; to kits only what makes them whole. Raises `MoreLevels`."""
+    owed = list(owed)
+    posting.need(pair for debt in owed for pair in _missing_parts(posting, debt))
     for debt in owed:
         kit = posting.kits.get(debt.variant_id)
         if kit is not None:
@@ -269,16 +272,19 @@ def fill(posting: Posting, owed: Iterable[OwedUnits]) -> None:
                 posting.close(debt, units)
 
 
+def _missing_parts(posting: Posting, debt: OwedUnits) -> Iterator[tuple[int, int]]:
+    """Returns the levels that decide whether kits can be had, where those that are locked already would do."""
+    kit = posting.kits.get(debt.variant_id)
+    if kit is None or not debt.open:
+        return
+    for place in debt.location_ids:
+        locked = [(part, units) for part, units in kit.parts if posting.has_sought((part, place))]
+        if not locked or posting.kits_available(replace(kit, parts=tuple(locked)), place):
+            yield from ((part, place) for part, _ in kit.parts)
+
+
 def _fill_kits(posting: Posting, debt: OwedUnits, kit: Kit) -> None:
-    """Gives whole kits to a demand. Raises `MoreLevels` where what is locked would do and the rest is not locked."""
-    for place in debt.location_ids if debt.open else ():
-        pairs = [(part, place) for part, _ in kit.parts]
-        locked = Kit(
-            kit.bundle_id, kit.variant_id, tuple(p for p in kit.parts if posting.has_sought((p[0], place)))
-        )
-        if locked.parts and not posting.kits_available(locked, place):
-            continue
-        posting.need(pairs)
+    for place in debt.location_ids:
         kits = min(posting.kits_available(kit, place), debt.open)
         if kits > 0:
             posting.hold_kits(kit, place, debt.reference, kits, reason=Reason.SHORTAGE_FILLED)

@@ -87,6 +87,7 @@ def test_each_step_says_what_was_before_what_is_after_and_why() -> None:
     assert [(step.name, step.before, step.after) for step in steps] == [
         ("Available", 12, 10),
         ("Safety stock", 10, 9),
+        ("Bundle", 9, 9),
         ("Buffer", 9, 7),
         ("Minimum and maximum", 7, 5),
         ("Floor", 5, 5),

@@ -13,7 +13,7 @@ from inventory.ledger import Outcome
 from inventory.models import Conflict, Reservation
 from inventory.posting import Short
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
-from inventory.stock import AdjustmentLine, ShipmentLine, adjust, ship
+from inventory.stock import AdjustmentLine, ShipmentLine, StockLine, adjust, receive, ship
 from tests.inventory.bundling import Kitchen, held_parts
 from tests.inventory.cast import LONG_AGO, assert_ledger_holds, held, in_an_hour, ledger_size, level_of, owed
 from tests.inventory.racing import race
@@ -114,6 +114,18 @@ def test_a_shortage_is_filled_when_goods_make_a_kit_whole_and_not_before(kitchen
     assert (held_parts("order"), owed()) == (sets(kitchen, 1), {("order", "shortage"): 1})
     kitchen.receive(5, kitchen.spoon)
     assert (held_parts("order"), owed()) == (sets(kitchen, 2), {})
+
+
+def test_goods_for_many_kits_at_once_begin_anew_once(kitchen: Kitchen) -> None:
+    """Each kit needs a part that the receipt does not bring; all of them are found in one go."""
+    parts = [(kitchen.new(), kitchen.new(), kitchen.new()) for _ in range(12)]
+    for kit, arriving, there in parts:
+        kitchen.make(kit, {arriving: 1, there: 1})
+        kitchen.receive(1, there)
+        settle(kitchen.context(), [kitchen.change(f"order {kit.pk}", kit, wanted=1)])
+    lines = [StockLine(arriving.pk, place, 1) for _, arriving, _ in parts for place in kitchen.places]
+    receive(kitchen.context(), lines)
+    assert owed() == {}
 
 
 def test_who_waited_first_is_served_first_be_it_for_a_kit_or_a_part(kitchen: Kitchen) -> None:

@@ -263,7 +263,7 @@ def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(cancelled=1))
 
 
-@_takes(10, "settle a take-back of kits")
+@_takes(9, "settle a take-back of kits")
 def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -271,7 +271,7 @@ def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(unfulfilled=3))
 
 
-@_takes(5, "release kits")
+@_takes(6, "release kits")
 def _release_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -279,7 +279,7 @@ def _release_kits(case: Case) -> Callable[[], Any]:
     return lambda: release(case.cast.context(), _units([each.reservation_id for each in held]))
 
 
-@_takes(11, "receive what makes kits whole")
+@_takes(10, "receive what makes kits whole")
 def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     case.cast.receive(1_000)
@@ -287,7 +287,7 @@ def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
     return lambda: receive(case.cast.context(), case.each(StockLine, 4))
 
 
-@_takes(12, "count what breaks kits")
+@_takes(16, "count what breaks kits")
 def _count_what_breaks_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
