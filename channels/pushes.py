@@ -46,7 +46,7 @@ _MARK: Final = f"{_LOCKED}{_RAISE}"
 #: for every other one. The note of what changed commits with it, and no two notes are one row.
 _MARK_CHANGES: Final = f"""{_LOCKED}, marked AS ({_RAISE} RETURNING level.id)
 SELECT (SELECT count(*) FROM marked) + (SELECT count(*) FROM noted)
-""".format(
+""".format(  # noqa: S608  # constants only
     touched="""change AS MATERIALIZED (
     SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[])
         AS change (variant_id, location_id, delta, after, lane)
