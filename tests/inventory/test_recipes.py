@@ -1,7 +1,7 @@
 """What bundles are made of, as a graph: circles, and kits taken apart."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.errors import InvalidStockRequest
@@ -56,6 +56,7 @@ def test_kits_within_kits_have_a_limit_and_many_ways_to_the_same_part_take_no_ti
         parts_of(1, {n: kit(**{f"v{n + 1}": 1}) for n in range(1, 22)})
 
 
+@settings(deadline=None, database=None)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))
 def test_whatever_has_no_circle_ends_in_plain_variants(edges: list[tuple[int, int]]) -> None:
     recipes: dict[int, Recipe] = {}

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.errors import InvalidStockRequest
@@ -73,6 +73,7 @@ def test_base_units_are_shown_in_the_unit_where_that_is_short(
     assert shown(quantity, unit) == text
 
 
+@settings(deadline=None, database=None)
 @given(
     st.integers(0, 10**12),
     st.sampled_from([KILOGRAM, UnitOfMeasure(code="m", base_code="mm", base_units=1_000)]),
