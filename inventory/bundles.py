@@ -162,6 +162,13 @@ SELECT EXISTS (SELECT FROM inventory_bundle bundle
                  AND owed.cause <> 'beyond_record')
 """
 
+#: Goods that will arrive as stock of the variant's own; promises are made from them alone.
+_TO_COME: Final = """
+SELECT EXISTS (SELECT FROM inventory_purchaseorderline line
+               WHERE line.variant_id = %s AND line.location_id IS NOT NULL
+                 AND line.quantity > line.received_quantity + line.cancelled_quantity)
+"""
+
 
 def _check_state(posting: Posting, change: _Change, before: Recipe | None) -> None:
     """Refuses a change between kit and stock of its own while there are units that would be neither."""
@@ -176,8 +183,13 @@ def _check_state(posting: Posting, change: _Change, before: Recipe | None) -> No
     with connection.cursor() as cursor:
         cursor.execute(_KITS_IN_USE, {"merchant": posting.merchant_id, "variant": change.variant_id})
         (is_in_use,) = cursor.fetchone()
+        cursor.execute(_TO_COME, [change.variant_id])
+        (is_to_come,) = cursor.fetchone()
     if is_in_use:
         raise InvalidStockRequest("kind", "units of it are held or owed; ship or cancel them first.")
+    if is_kit and is_to_come:
+        message = "units of it are to come on purchase orders; receive or cancel them first."
+        raise InvalidStockRequest("variant", message)
 
 
 def _write(posting: Posting, rewritten: Mapping[int, Recipe | None], made_of: Mapping[int, Recipe]) -> None:

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from django.db import connection
 
+from inventory.errors import InvalidStockRequest
+from inventory.models.catalogue import Variant
+
 #: Kits as JSON: `[[bundle, variant, [[part, units], …]], …]`, to be embedded with a condition on `bundle`.
 KITS_AS_JSON: Final = """
 SELECT jsonb_agg(jsonb_build_array(bundle.id, bundle.variant_id, (
@@ -49,6 +52,14 @@ def current_kits(merchant_id: int, variant_ids: Collection[int]) -> dict[int, Ki
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT, [merchant_id, sorted(variant_ids)])
         return kits_from(cursor.fetchone()[0])
+
+
+def refuse(kits: Collection[int]) -> None:
+    """Refuses kits, by variant, where only goods make sense: they have no stock. Raises `InvalidStockRequest`."""
+    if kits:
+        skus = Variant.objects.filter(id__in=kits).order_by("sku").values_list("sku", flat=True)
+        message = f"{', '.join(skus)}: a kit has no stock of its own; name its components instead."
+        raise InvalidStockRequest("variant_id", message)
 
 
 def whole_kits(available: Iterable[tuple[int, int]]) -> int:

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from inventory.announcements import HoldChange, LevelChange
-from inventory.errors import InvalidStockRequest, UnknownStock
-from inventory.kits import Kit, whole_kits
+from inventory.errors import UnknownStock
+from inventory.kits import Kit, refuse, whole_kits
 from inventory.locking import LockedLevel, MoreLevels, create_missing_levels, lock_levels
-from inventory.models.catalogue import Variant
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
 
@@ -308,10 +307,7 @@ class Posting:
 
     def refuse_kits(self) -> None:
         """Refuses an operation on the stock of a kit, which has none. Raises `InvalidStockRequest`."""
-        if self.kits:
-            skus = Variant.objects.filter(id__in=self.kits).order_by("sku").values_list("sku", flat=True)
-            message = f"{', '.join(skus)}: a kit has no stock of its own; name its components instead."
-            raise InvalidStockRequest("variant_id", message)
+        refuse(self.kits)
 
     def kits_available(self, kit: Kit, location_id: int) -> int:
         """Returns how many whole kits can be held at a location now."""
