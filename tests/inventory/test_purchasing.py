@@ -290,8 +290,8 @@ def test_goods_that_arrive_complete_owed_kits_before_they_go_to_promises() -> No
     buying.promise("later", 2)
     buying.receive(line_id, 3)
     assert held() == {"kits": 3, "later": 1}
-    assert owed() == {}
-    assert waiting() == {"later": 1}
+    assert owed() == {("later", "inbound"): 1}
+    assert waiting() == {}
 
 
 @pytest.mark.django_db
