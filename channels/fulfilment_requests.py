@@ -9,6 +9,7 @@ tell and answer; without one, people answer in the back office.
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,7 +34,7 @@ from channels.request_states import (
     SHIPPED,
     check_move,
 )
-from channels.sourcing import locked_order, serving_ids
+from channels.sourcing import locked_order, serving_ids, units_per_kit
 from inventory.errors import InvalidStockRequest, StockBusy
 from inventory.ledger import domain_errors
 from inventory.locking import lock_levels
@@ -215,7 +216,8 @@ def answer(
     """Takes a location's word on a request, and returns the request. The same word again changes nothing.
 
     Accepted and picked are noted. Refused has its units served by other locations, or owed where none has them. Shipped
-    takes the goods out of the ledger there: all of them, or `shipped`, which counts units so far by order line. Raises
+    takes the goods out of the ledger there: all of them, or `shipped`, which counts units so far by order line, of kits whole
+    ones. Raises
     `ImpossibleMove`, `InvalidStockRequest`, and `StockBusy`, after which it may be tried again.
     """
     with domain_errors(), transaction.atomic():
@@ -270,7 +272,7 @@ def _ship(order: ChannelOrder, request: FulfilmentRequest, shipped: Mapping[int,
     if request.state != SHIPPED:
         check_move(RequestState(request.state), SHIPPED)
     _lock_levels(order, request)
-    counts = _note_reported(request, shipped)
+    counts = _note_reported(order, request, shipped)
     bring_up(order, Occasion(f"shipped:{request.pk}:{counts}"))
     request.refresh_from_db(fields=["state"])
     if request.state == CANCELLED:
@@ -281,15 +283,25 @@ def _ship(order: ChannelOrder, request: FulfilmentRequest, shipped: Mapping[int,
         _go(request, PICKED)
 
 
-def _note_reported(request: FulfilmentRequest, shipped: Mapping[int, int] | None) -> dict[int, int]:
-    """Writes down the units that left by the warehouse's word; a count never falls. Returns them by order line."""
-    lines = list(request.lines.order_by("id"))
+def _note_reported(
+    order: ChannelOrder, request: FulfilmentRequest, shipped: Mapping[int, int] | None
+) -> dict[int, int]:
+    """Writes down the units that left by the warehouse's word; a count never falls. Returns them by order line.
+
+    `shipped` counts what the order lines sell: of a line of kits, kits.
+    """
+    lines = list(request.lines.select_related("order_line").order_by("id"))
     unknown = set(shipped or {}) - {line.order_line_id for line in lines}
     if unknown or any(units < 0 for units in (shipped or {}).values()):
         raise InvalidStockRequest("shipped", "names units of lines that the request does not have.")
+    of_kits = {line.order_line_id for line in lines if line.variant_id != line.order_line.variant_id}
+    per_kit = units_per_kit(order, of_kits) if shipped and of_kits else {}
+    counts: Counter[int] = Counter()
     for line in lines:
         everything = line.quantity or line.told or 0
-        said = everything if shipped is None else shipped.get(line.order_line_id, 0)
+        per_unit = per_kit.get((line.order_line_id, request.location_id, line.variant_id), 1)
+        said = everything if shipped is None else shipped.get(line.order_line_id, 0) * per_unit
         line.reported = max(line.reported, said)
+        counts[line.order_line_id] += line.reported
     FulfilmentLine.objects.bulk_update(lines, ["reported"])
-    return {line.order_line_id: line.reported for line in lines}
+    return dict(counts)

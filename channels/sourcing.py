@@ -5,6 +5,7 @@ what its orders are taken from (`channels.places`) obey it alike. Strategies are
 the ledger, under its locks.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,7 @@ from channels.models.fulfilment import OPEN_STATES, RequestState
 from channels.places import Places, places_of
 from inventory.errors import InvalidStockRequest
 from inventory.ledger import Context, Outcome, domain_errors
+from inventory.models import Reservation
 from inventory.resourcing import Resourcing, resource
 from inventory.routing import Routing, Usage
 
@@ -68,8 +70,9 @@ def standing_of(order: ChannelOrder) -> Standing:
         "request__state", "request__asked_at",
     )  # fmt: skip
     told: dict[int, set[int]] = {}
-    reported: dict[int, int] = {}
+    reported: Counter[int] = Counter()
     left_from: dict[int, int] = {}
+    parts: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
     refused = set()
     for line_id, sold_id, variant_id, units, shipped, location_id, state, asked_at in rows.order_by("id"):
         if state == RequestState.REFUSED:
@@ -77,10 +80,36 @@ def standing_of(order: ChannelOrder) -> Standing:
         elif state in OPEN_STATES and (asked_at is not None or state != RequestState.NEW):
             told.setdefault(line_id, set()).add(location_id)
         if sold_id == variant_id:
-            reported[line_id] = reported.get(line_id, 0) + units
+            reported[line_id] += units
+        else:
+            parts[line_id, location_id][variant_id] += units
         if units > shipped:
             left_from.setdefault(line_id, location_id)
+    if any(any(units.values()) for units in parts.values()):
+        reported += _reported_kits(order, parts)
     return Standing(told, frozenset(refused), reported, left_from)
+
+
+def _reported_kits(order: ChannelOrder, parts: Mapping[tuple[int, int], Mapping[int, int]]) -> Counter[int]:
+    """Returns how many whole kits the parts are that warehouses say they shipped, by order line."""
+    per_kit = units_per_kit(order, {line_id for line_id, _ in parts})
+    kits: Counter[int] = Counter()
+    for (line_id, place), units in parts.items():
+        counted = [each // per_kit.get((line_id, place, part), 1) for part, each in units.items()]
+        kits[line_id] += min(counted, default=0)
+    return kits
+
+
+def units_per_kit(order: ChannelOrder, line_ids: Collection[int]) -> dict[tuple[int, int, int], int]:
+    """Returns how much of a part one kit takes, by order line, location and part; only of what is or was held as kits."""
+    lines = {ChannelOrderLine(pk=line_id).reference: line_id for line_id in line_ids}
+    held = Reservation.objects.filter(
+        merchant_id=order.channel.merchant_id, reference__in=lines, per_bundle__gt=0
+    ).values_list("reference", "level__location_id", "variant_id", "per_bundle")
+    return {
+        (lines[reference], place, part): per_kit or 1
+        for reference, place, part, per_kit in held.order_by("id")
+    }
 
 
 def serving_ids(channel: Channel) -> tuple[int, ...]:

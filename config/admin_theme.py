@@ -55,6 +55,7 @@ _STOCK: Final = _models(
     ("Variants", "barcode", "variant"),
     ("Products", "category", "product"),
     ("Tags", "label", "tag"),
+    ("Bundles", "deployed_code", "bundle"),
     ("Stock levels", "inventory_2", "stocklevel"),
     ("Reservations", "lock_clock", "reservation"),
     ("Conflicts", "priority_high", "conflict"),
@@ -167,6 +168,7 @@ _ENGINE_ROOM: Final = [
         ("Channel lags", "timer", "channellag"),
         ("Sold within the lag", "speed_2x", "lagdemand"),
         ("Mutation fuses", "power", "mutationfuse"),
+        ("Bundle changes", "call_split", "bundlechange"),
     ),
     *_models(
         "inventory",
@@ -174,6 +176,9 @@ _ENGINE_ROOM: Final = [
         ("Tags on variants", "label", "varianttag"),
         ("Checkpoints", "flag", "stockcheckpoint"),
         ("Safety stock changes", "shield", "safetystockchange"),
+        ("Units of measure", "straighten", "unitofmeasure"),
+        ("Bundle components", "format_list_bulleted", "bundlecomponent"),
+        ("Bundle parts", "join_inner", "bundlepart"),
     ),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]

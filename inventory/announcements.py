@@ -81,3 +81,20 @@ def announce_holds(merchant_id: int, changes: Sequence[HoldChange]) -> None:
     if changes:
         for listener in _hold_listeners:
             listener(merchant_id, changes)
+
+
+BundleListener = Callable[[int, Sequence[int]], None]
+
+_bundle_listeners: list[BundleListener] = []
+
+
+def subscribe_to_bundles(listener: BundleListener) -> None:
+    """Adds a listener, called with the merchant's id and the variants that are made of something else from now on."""
+    if listener not in _bundle_listeners:
+        _bundle_listeners.append(listener)
+
+
+def announce_bundles(merchant_id: int, variant_ids: Sequence[int]) -> None:
+    """Tells every listener which bundles have changed, inside the transaction that changes them."""
+    for listener in _bundle_listeners:
+        listener(merchant_id, variant_ids)

@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from inventory.errors import InsufficientInbound, InvalidStockRequest, Shortage, UnknownStock
-from inventory.holds import OWED_CAUSES, fill_owed, load_owed, release_expired
+from inventory.holds import OWED_CAUSES, fill_owed, load_waiting, release_expired
 from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import PromiseTerms
@@ -48,6 +48,7 @@ def promise(
     terms.check_day()
 
     def work(posting: Posting) -> None:
+        posting.refuse_kits()
         places = {(d.variant_id, place) for d in demands for place in d.location_ids}
         inbound = _lock(posting, places)
         short = [s for demand in demands if (s := _promise(posting, inbound, demand, terms)) is not None]
@@ -56,14 +57,14 @@ def promise(
         posting.not_held += [Short(s.reference, s.variant_id, s.requested - s.available) for s in short]
 
     request = [[asdict(demand) for demand in demands], asdict(terms), allow_partial]
-    return perform(context, "promise", request, work)
+    return perform(context, "promise", request, work, variants={demand.variant_id for demand in demands})
 
 
 def _lock(posting: Posting, places: set[tuple[int, int]]) -> Inbound:
     """Locks the levels, what is owed and the inbound; units that have expired go to who waits for them."""
     posting.lock({v for v, _ in places}, {place for _, place in places}, create=places)
     release_expired(posting)
-    load_owed(posting, {v for v, _ in places})
+    load_waiting(posting, {v for v, _ in places})
     inbound = lock_inbound(posting)
     fill_owed(posting)
     return inbound

@@ -94,6 +94,7 @@ def _check(lines: Sequence[ConditionLine]) -> None:
 
 def _lock(posting: Posting, lines: Sequence[ConditionLine]) -> Totals:
     """Locks the levels and returns each with its units, summed over the lines."""
+    posting.refuse_kits()
     units: Counter[tuple[int, int]] = Counter()
     for line in lines:
         units[line.variant_id, line.location_id] += line.quantity
@@ -108,4 +109,5 @@ def _perform(
     reason: Reason,
     work: Callable[[Posting], None],
 ) -> Outcome:
-    return perform(context, verb, [[asdict(line) for line in lines], reason.value], work)
+    request = [[asdict(line) for line in lines], reason.value]
+    return perform(context, verb, request, work, variants={line.variant_id for line in lines})

@@ -5,12 +5,14 @@ what is owed off first, then what is held. A shipment takes what the demand hold
 available, and the rest is shipped beyond record.
 
 Which locations serve it is decided for all changes together, by the routing that the caller names
-(`inventory.allocation`).
+(`inventory.allocation`). Kits stay out of that plan: they are held, owed and cancelled whole, place by place in the order of
+preference, and leave as their parts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -22,11 +24,13 @@ from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.inbound import promises_of
 from inventory.inbound_rows import PromiseTerms
+from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import HeldUnits, Hold, OwedUnits, Posting
+from inventory.reservations import Demand, hold_available
 from inventory.routing import Routing
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
@@ -95,15 +99,22 @@ def settle(
     settlement = _Settlement(_merged(ordered), routing, pre_orders)
     # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
     request = [[asdict(change) for change in changes], routing.strategy, routing.country, routing.may_split]
+    run = partial(
+        perform,
+        context,
+        "settle",
+        request,
+        reservations=len(changes),
+        variants={change.variant_id for change in changes},
+    )
     try:
-        return perform(context, "settle", request, settlement, reservations=len(changes))
+        return run(settlement)
     except _LevelsMissing as missing:
         # Rolled back, so that levels are created before any is locked, as by every other operation: inserting under
         # a lock could wait in a circle. It happens once for each place.
         with domain_errors(), transaction.atomic():
             create_missing_levels(context.merchant_id, missing.pairs)
-            insisting = replace(settlement, has_created_levels=True)
-            return perform(context, "settle", request, insisting, reservations=len(changes))
+            return run(replace(settlement, has_created_levels=True))
 
 
 class _LevelsMissing(Exception):
@@ -158,7 +169,7 @@ def _netted(change: DemandChange) -> DemandChange:
 
 
 #: What demands held before, by reference.
-Held = Mapping[str, Sequence[HeldUnits]]
+Held = Mapping[str, Sequence[Hold]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +187,16 @@ class _Settlement:
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
         owed = load_owed(posting, self._variant_ids()) if looked_up or self.pre_orders else []
-        changes = self._taken_back(posting)
+        changes = sorted(self._taken_back(posting), key=lambda change: change.variant_id not in posting.kits)
         for change in changes:
             if change.cancelled:
                 _cancel(posting, change, _held_of(posting, held, change), _debts(owed, change))
         if has_expired or looked_up:
             fill_owed(posting)
-        if any(c.wanted or c.is_replanned for c in changes):
-            allocate(posting, self._wishes(posting, changes, held), self.routing)
+        plain = [change for change in changes if change.variant_id not in posting.kits]
+        _want_kits(posting, [change for change in changes if change.variant_id in posting.kits], held)
+        if any(c.wanted or c.is_replanned for c in plain):
+            allocate(posting, self._wishes(posting, plain, held), self.routing)
         _Shipments(posting, changes, held, self.routing).ship()
 
     def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
@@ -213,7 +226,8 @@ class _Settlement:
 
     def _taken_back(self, posting: Posting) -> list[DemandChange]:
         """Takes fulfilments back; returns the changes, with units that the record never had wanted again."""
-        take_backs = TakeBacks(posting, self._returning(), self._variant_ids())
+        variants = {variant for variant, _ in posting.levels}
+        take_backs = TakeBacks(posting, self._returning(), variants)
         return [_take_back(posting, change, take_backs) for change in self.changes]
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
@@ -222,25 +236,29 @@ class _Settlement:
         Every place that may serve a demand has a level from then on: under its lock no goods arrive there unseen while
         a shortage is being opened.
         """
-        candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
+        asked = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
         left_from = {(c.variant_id, c.left_from) for c in self.changes if c.left_from is not None}
+        needed = {
+            (part, place) for variant, place in asked | left_from for part, _ in posting.parts_of(variant)
+        }
         elsewhere: set[tuple[int, int]] = set()
         if looked_up or self._returning():
             elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
-        needed = candidates | left_from
         every = needed | elsewhere
         posting.lock({variant for variant, _ in every}, {place for _, place in every})
         if missing := needed - posting.levels.keys():
             raise UnknownStock if self.has_created_levels else _LevelsMissing(missing)
-        posting.concerned |= {(c.variant_id, p) for c in self.changes if c.has_counts for p in c.location_ids}
+        for change in self.changes:
+            if change.has_counts:
+                variants = {change.variant_id, *(part for part, _ in posting.parts_of(change.variant_id))}
+                posting.concerned |= {(v, place) for v in variants for place in change.location_ids}
 
 
-def _held_of(posting: Posting, held: Held, change: DemandChange) -> list[HeldUnits]:
+def _held_of(posting: Posting, held: Held, change: DemandChange) -> list[Hold]:
     """Returns what the demand holds, from the place that is drawn on first to the one drawn on last."""
     order = {place: number for number, place in enumerate(change.location_ids)}
-    found = [h for h in held.get(change.reference, ()) if h.level.variant_id == change.variant_id]
-    found += _new_of(posting, change)
-    return sorted(found, key=lambda h: order.get(h.level.location_id, len(order)))
+    found = _of(held.get(change.reference, ()), change) + _new_of(posting, change)
+    return sorted(found, key=lambda h: order.get(h.location_id, len(order)))
 
 
 def _debts(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
@@ -249,26 +267,29 @@ def _debts(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
     return [each for each in mine if each.cause in OWED_CAUSES]
 
 
-def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
+def _of(held: Iterable[Hold], change: DemandChange) -> list[Hold]:
+    return [h for h in held if h.variant_id == change.variant_id]
+
+
+def _new_of(posting: Posting, change: DemandChange) -> list[Hold]:
     """What this operation itself has just held for the demand."""
-    return [
-        h
-        for h in posting.new_reservations
-        if h.reference == change.reference and h.level.variant_id == change.variant_id
-    ]
+    return [h for h in _of(posting.new_holds(), change) if h.reference == change.reference]
 
 
 def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) -> DemandChange:
     if not change.unfulfilled:
         return change
-    home = posting.levels[change.variant_id, change.location_ids[0]]
-    owed_again = take_backs.take_back(
-        change.reference, change.unfulfilled, home=home, pool=change.pool or change.reference
-    )
+    home = change.location_ids[0]
+    kit = posting.kits.get(change.variant_id)
+    if kit is None:
+        level, pool = posting.levels[change.variant_id, home], change.pool or change.reference
+        owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=level, pool=pool)
+    else:
+        owed_again = take_backs.take_back_kits(kit, change.reference, change.unfulfilled, home=home)
     return _netted(replace(change, wanted=change.wanted + owed_again))
 
 
-def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]) -> None:
+def _cancel(posting: Posting, change: DemandChange, held: list[Hold], owed: list[OwedUnits]) -> None:
     rest = taking.close_owed(posting, owed, change.cancelled)
     if rest:
         rest = promises_of(posting).withdraw(change.reference, change.variant_id, rest)
@@ -285,16 +306,55 @@ def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:
         ordered = max(change.ordered, change.wanted)
         return Wish(change.reference, change.variant_id, change.allowed_ids, change.wanted, ordered)
     every = _held_of(posting, held, change)
-    kept = sum(h.open for h in every if h.level.location_id in change.kept_at)
+    # What was held as kits before the variant became plain stays as it is, too.
+    movable = [h for h in every if isinstance(h, HeldUnits) and h.location_id not in change.kept_at]
+    kept = sum(h.open for h in every) - sum(h.open for h in movable)
     return Wish(
         change.reference,
         change.variant_id,
         change.allowed_ids,
         change.wanted,
         max(change.ordered - kept, 0),
-        [h for h in every if h.level.location_id not in change.kept_at],
+        movable,
         _debts(posting.conflicts.values(), change),
     )
+
+
+def _want_kits(posting: Posting, changes: Iterable[DemandChange], held: Held) -> None:
+    """Holds whole kits, place by place; those that cannot be whole are owed. What a place refused is held elsewhere."""
+    has_released = False
+    for change in changes:
+        refused = 0
+        for hold in _held_of(posting, held, change) if change.refused_by else ():
+            if hold.open and hold.location_id in change.refused_by:
+                refused += hold.open
+                posting.release(hold, hold.open, Reason.SALE)
+        has_released = has_released or bool(refused)
+        for debt in _debts(posting.conflicts.values(), change) if change.refused_by else ():
+            posting.move_debt(debt, change.allowed_ids)
+        _hold_or_owe(posting, change, change.wanted + refused)
+    if has_released:
+        fill_owed(posting)
+
+
+def _hold_or_owe(posting: Posting, change: DemandChange, kits: int) -> None:
+    if not kits:
+        return
+    short = hold_available(posting, Demand(change.reference, change.variant_id, kits, change.allowed_ids))
+    if short is not None:
+        posting.owe(
+            reference=change.reference,
+            variant_id=change.variant_id,
+            quantity=short.requested - short.available,
+            cause=ConflictCause.SHORTAGE,
+            location_ids=change.allowed_ids,
+        )
+
+
+def _ship_kits(posting: Posting, kit: Kit, rest: int, places: Sequence[int], *, reference: str) -> None:
+    for place in places:
+        rest = taking.ship_available_kits(posting, kit, place, rest)
+    taking.ship_kits_beyond_record(posting, kit, places[0], rest, reference=reference)
 
 
 class _Shipments:
@@ -317,10 +377,7 @@ class _Shipments:
 
     def _ship_own(self, change: DemandChange) -> int:
         held = _held_of(self._posting, self._held, change)
-        if change.left_from is None:
-            return taking.ship_held(self._posting, held, change.fulfilled)
-        level = self._posting.levels[change.variant_id, change.left_from]
-        return taking.ship_held(self._posting, held, change.fulfilled, level=level)
+        return taking.ship_held(self._posting, held, change.fulfilled, location_id=change.left_from)
 
     def _ship_rest(self, change: DemandChange, rest: int) -> None:
         """Ships what the demand did not hold there; what it was owed, or holds elsewhere, is thereby met."""
@@ -331,6 +388,10 @@ class _Shipments:
         if change.left_from is not None:
             taking.release_elsewhere(posting, _held_of(posting, self._held, change), unpaid)
         places = change.location_ids if change.left_from is None else (change.left_from,)
+        kit = posting.kits.get(change.variant_id)
+        if kit is not None:
+            _ship_kits(posting, kit, rest, places, reference=change.reference)
+            return
         rest = self._ship_from_twins(change, rest, places)
         for level in posting.levels_of(change.variant_id, places):
             rest = taking.ship_available(posting, level, rest)
@@ -344,7 +405,7 @@ class _Shipments:
         for twin in reversed(twins):
             for held in _held_of(self._posting, self._held, twin):
                 units = min(held.open, rest)
-                if units > 0 and held.level.location_id in places:
+                if units > 0 and isinstance(held, HeldUnits) and held.location_id in places:
                     self._hand_over(held, twin, change, units)
                     rest -= units
         return rest

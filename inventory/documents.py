@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from django.db import models
 
 from inventory.errors import InvalidStockRequest, UnknownStock
+from inventory.kits import current_kits, refuse
 from inventory.locking import check_known
 from inventory.models import Location
 from inventory.models.catalogue import LocationKind
@@ -27,7 +28,7 @@ def lock_document(model: type[Document], merchant_id: int, document_id: int) -> 
 
 
 def check_places_of_goods(merchant_id: int, variant_ids: Collection[int], **places: Collection[int]) -> None:
-    """Refuses variants and places (by field name) that the merchant has not, and what is no place to put goods."""
+    """Refuses variants and places (by field name) that the merchant has not, kits, and what is no place to put goods."""
     every = {place for ids in places.values() for place in ids}
     check_known(merchant_id, variant_ids, every)
     transit = Location.objects.filter(pk__in=every, kind=LocationKind.IN_TRANSIT)
@@ -37,3 +38,5 @@ def check_places_of_goods(merchant_id: int, variant_ids: Collection[int], **plac
             raise InvalidStockRequest(
                 field, "goods are there only between two places; choose one of the two."
             )
+    if variant_ids:
+        refuse(current_kits(merchant_id, variant_ids))

@@ -79,6 +79,7 @@ class InvalidStockRequest(StockError):
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
+        self.message = message
         super().__init__(f"{field}: {message}")
 
 

@@ -51,6 +51,9 @@ class ImportBatch:
         self._opened_at: dict[int, datetime] = {}
 
     def __call__(self, posting: Posting) -> None:
+        # The ledger calls anew where breaking kits needs more locks.
+        self._earliest.clear()
+        self._check_kits(posting)
         places = {place for _, place in self._rows}
         posting.lock({variant for variant, _ in places}, {place for _, place in places}, create=places)
         release_expired(posting)
@@ -59,6 +62,13 @@ class ImportBatch:
         for row, place in self._rows:
             self._post(posting, row, posting.levels[place])
         fill_owed(posting)
+
+    def _check_kits(self, posting: Posting) -> None:
+        for row, (variant_id, _) in self._rows:
+            if variant_id in posting.kits:
+                raise RowError(
+                    row.line, "sku", f"{row.sku} is a kit and has no stock; name its components instead."
+                )
 
     def _claim(self, posting: Posting) -> None:
         """Writes the rows' keys. Raises `StockBusy` where another import was quicker: to be sorted out again."""

@@ -244,7 +244,8 @@ def _write(given: Import, located: Sequence[Located], report: ImportReport) -> N
             document=given.name,
         )
         batch = ImportBatch(found.new)
-        outcome = perform(context, "import", [row.key for row, _ in found.new], batch)
+        variants = {variant_id for _, (variant_id, _) in found.new}
+        outcome = perform(context, "import", [row.key for row, _ in found.new], batch, variants=variants)
         report.short += sum(short.quantity for short in outcome.short)
     report.imported += len(found.new)
     report.known += found.known

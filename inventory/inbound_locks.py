@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db import connection
 
 from inventory.errors import LineRefused, StockBusy, UnknownStock
-from inventory.holds import load_owed, release_expired
+from inventory.holds import load_waiting, release_expired
 from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_rows import InboundLine
 from inventory.models.purchasing import PurchaseOrderState
@@ -35,7 +35,7 @@ ORDER BY id FOR NO KEY UPDATE
 
 @dataclass(frozen=True, slots=True)
 class LockedLines:
-    """The lines that an operation is about, under lock, with what is owed of their variants."""
+    """The lines that an operation is about, under lock, with what is owed of their variants and of kits that take them."""
 
     inbound: Inbound
     lines: list[InboundLine]
@@ -59,7 +59,7 @@ def lock_lines(posting: Posting, line_ids: Collection[int]) -> LockedLines:
         every = goods | _places_of_waiting(cursor, ids)
         posting.lock({v for v, _ in every}, {place for _, place in every}, create=every)
         release_expired(posting)
-        owed = load_owed(posting, {v for v, _ in goods})
+        owed = load_waiting(posting, {v for v, _ in goods})
         cursor.execute(_LOCK_ORDERS, [ids])
         inbound = lock_inbound(posting, ids)
         if not _places_of_waiting(cursor, ids) <= posting.levels.keys():

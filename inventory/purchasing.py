@@ -17,6 +17,7 @@ from inventory.holds import fill, fill_owed
 from inventory.inbound import Inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import InboundLine
+from inventory.kits import current_kits, refuse
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.models import PurchaseOrder, PurchaseOrderLine
 from inventory.models.purchasing import InboundEventKind, PurchaseOrderState
@@ -71,6 +72,7 @@ def place(merchant_id: int, order_id: int) -> bool:
             return False
         if not order.lines.exists():
             raise InvalidStockRequest("lines", f"{order} has no line yet. Add at least one, then place it.")
+        refuse(current_kits(merchant_id, set(order.lines.values_list("variant_id", flat=True))))
         order.state = PurchaseOrderState.ORDERED
         order.ordered_on = order.ordered_on or timezone.localdate()
         due_on = order.ordered_on + timedelta(days=order.supplier.lead_time_days)

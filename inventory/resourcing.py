@@ -8,8 +8,9 @@ from inventory.errors import InsufficientStock, InvalidStockRequest, Shortage
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
+from inventory.models import Variant
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import Hold, OwedUnits, Posting
 from inventory.validation import check_quantities, check_references
 
 
@@ -36,6 +37,7 @@ def resource(context: Context, moves: Sequence[Resourcing]) -> Outcome:
     references = {move.reference for move in moves}
 
     def work(posting: Posting) -> None:
+        _refuse_kits(posting)
         _lock(posting, moves, references)
         if release_expired(posting):
             fill_owed(posting)
@@ -45,7 +47,8 @@ def resource(context: Context, moves: Sequence[Resourcing]) -> Outcome:
             _move(posting, move, _held_there(held[move.reference], move), _debts(owed, move))
         fill_owed(posting)
 
-    return perform(context, "resource", [asdict(move) for move in moves], work, reservations=len(moves))
+    request, variants = [asdict(move) for move in moves], {move.variant_id for move in moves}
+    return perform(context, "resource", request, work, reservations=len(moves), variants=variants)
 
 
 def _check(moves: Sequence[Resourcing]) -> None:
@@ -57,18 +60,28 @@ def _check(moves: Sequence[Resourcing]) -> None:
         )
 
 
+def _refuse_kits(posting: Posting) -> None:
+    if posting.kits:
+        skus = Variant.objects.filter(id__in=posting.kits).order_by("sku").values_list("sku", flat=True)
+        raise InvalidStockRequest(
+            "variant_id",
+            f"{', '.join(skus)}: units of a kit are not moved by hand. Let the location refuse its fulfilment request, or "
+            "move its components there with a transfer.",
+        )
+
+
 def _lock(posting: Posting, moves: Sequence[Resourcing], references: set[str]) -> None:
     targets = {(move.variant_id, move.to_location_id) for move in moves}
     every = targets | places_of(posting.merchant_id, references)
     posting.lock({variant for variant, _ in every}, {place for _, place in every}, create=targets)
 
 
-def _held_there(held: Sequence[HeldUnits], move: Resourcing) -> list[HeldUnits]:
+def _held_there(held: Sequence[Hold], move: Resourcing) -> list[Hold]:
     """Returns what the demand holds at the place that the units come from, newest first."""
     return [
         each
         for each in reversed(held)
-        if each.level.variant_id == move.variant_id and each.level.location_id == move.from_location_id
+        if each.variant_id == move.variant_id and each.location_id == move.from_location_id
     ]
 
 
@@ -78,7 +91,7 @@ def _debts(owed: Sequence[OwedUnits], move: Resourcing) -> list[OwedUnits]:
     return taking.owed_to(owed, move.reference, move.variant_id)
 
 
-def _move(posting: Posting, move: Resourcing, held: list[HeldUnits], debts: list[OwedUnits]) -> None:
+def _move(posting: Posting, move: Resourcing, held: list[Hold], debts: list[OwedUnits]) -> None:
     level = posting.levels[move.variant_id, move.to_location_id]
     units = _units(move, level, sum(h.open for h in held) + sum(d.open for d in debts))
     rest = units

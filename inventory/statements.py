@@ -25,13 +25,15 @@ _RESERVE: Final = """
 reserved AS (
     INSERT INTO inventory_reservation
         (id, merchant_id, operation_id, level_id, variant_id, reference, quantity,
-         open_quantity, fulfilled_quantity, released_quantity, expires_at, confirmed_at, created_at)
+         open_quantity, fulfilled_quantity, released_quantity, expires_at, confirmed_at, created_at,
+         bundle_id, per_bundle, lead_id)
     SELECT r.id, %s::bigint, %s::bigint, r.level_id, r.variant_id, r.reference, r.quantity,
            r.quantity - r.fulfilled - r.released, r.fulfilled, r.released, r.expires_at,
-           CASE WHEN r.expires_at IS NULL THEN clock.now END, clock.now
+           CASE WHEN r.expires_at IS NULL THEN clock.now END, clock.now, r.bundle_id, r.per_bundle, r.lead_id
     FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
-                       %s::bigint[], %s::timestamptz[])
-         AS r(id, level_id, variant_id, reference, quantity, fulfilled, released, expires_at)
+                       %s::bigint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS r(id, level_id, variant_id, reference, quantity, fulfilled, released, expires_at,
+              bundle_id, per_bundle, lead_id)
 )"""
 
 _CHANGE_RESERVATIONS: Final = """
@@ -138,7 +140,15 @@ def _new_reservation_columns(new: list[HeldUnits]) -> list[Any]:
     )
     references = [h.reference for h in new]
     ends = _instants(h.expires_at for h in new)
-    return [ids, levels, variants, references, quantities, fulfilled, released, ends]
+    kits = _columns(
+        (
+            h.part_of.bundle_id if h.part_of else None,
+            h.part_of.quantity if h.part_of else None,
+            h.lead.id if h.lead else None,
+        )
+        for h in new
+    )
+    return [ids, levels, variants, references, quantities, fulfilled, released, ends, *kits]
 
 
 def _conflict_parts(posting: Posting, operation_id: int) -> list[Part]:

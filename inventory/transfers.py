@@ -58,10 +58,12 @@ def receive_transfer(context: Context, transfer_id: int, arrivals: Sequence[Arri
     _check_arrivals(arrivals)
     transit = place_in_transit(context.merchant_id)
 
+    variants = {arrival.variant_id for arrival in arrivals}
+
     def work(posting: Posting) -> None:
+        posting.refuse_kits()
         transfer, lines = _load(posting, transfer_id)
         require_state(transfer, TransferState.SENT, TransferState.CLOSED)
-        variants = {arrival.variant_id for arrival in arrivals}
         pairs = {(variant, place) for variant in variants for place in (transfer.destination_id, transit)}
         posting.lock(variants, {transfer.destination_id, transit}, create=pairs)
         for arrival in arrivals:
@@ -75,7 +77,7 @@ def receive_transfer(context: Context, transfer_id: int, arrivals: Sequence[Arri
         _save(posting, transfer, list(lines.values()))
 
     request = [transfer_id, [asdict(arrival) for arrival in arrivals]]
-    return perform(_named(context, transfer_id), "transfer_arrive", request, work)
+    return perform(_named(context, transfer_id), "transfer_arrive", request, work, variants=variants)
 
 
 def close_transfer(context: Context, transfer_id: int) -> Outcome:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from channels.models import (
     AccessToken,
+    BundleChange,
     Channel,
     ChannelGroup,
     ChannelHealth,
@@ -40,11 +41,13 @@ from channels.models import (
 )
 from channels.rehearsals.tally import Tally
 from inventory.backorders import promise
+from inventory.bundles import Component, define
 from inventory.checkpoints import write
 from inventory.demands import DemandChange, settle
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
 from inventory.models import (
+    BundleKind,
     CountSheet,
     CountSheetLine,
     CustomerReturn,
@@ -61,6 +64,7 @@ from inventory.models import (
     Tag,
     Transfer,
     TransferLine,
+    UnitOfMeasure,
     Variant,
     VariantTag,
 )
@@ -121,6 +125,11 @@ class Business:
         self.add_documents(variant, location)
         self.buy(variant, location, line)
         self.rule_on(level, variant)
+        self.bundle(variant)
+        self.note_change(variant, location)
+        UnitOfMeasure.objects.create(
+            merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
+        )
 
     def add_documents(self, variant: Variant, location: Location) -> None:
         """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
@@ -209,6 +218,23 @@ class Business:
             at=now,
         )
         return version
+
+    def bundle(self, part: Variant) -> Variant:
+        """Adds a kit of three of a variant."""
+        kit = VariantFactory(merchant=self.merchant)
+        define(self.context(), kit.pk, BundleKind.KIT, [Component(part.pk, 3)])
+        return kit
+
+    def note_change(self, part: Variant, location: Location) -> None:
+        """Notes a change of a part that no bundle has been marked for yet."""
+        BundleChange.objects.create(
+            merchant_id=self.merchant.pk,
+            variant_id=part.pk,
+            location_id=location.pk,
+            available_delta=-1,
+            available_after=4,
+            created_at=timezone.now(),
+        )
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

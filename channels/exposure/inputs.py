@@ -8,6 +8,22 @@ from channels.rules.resolved import NO_RULES, ResolvedRules
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentStock:
+    """A part of a kit at one location, in the part's base unit."""
+
+    sku: str
+    #: Units in one kit.
+    per_kit: int
+    available: int
+    safety_stock: int
+
+    @property
+    def kits(self) -> int:
+        """Returns how many kits it is enough for, its safety stock left out."""
+        return max(self.available - self.safety_stock, 0) // self.per_kit
+
+
+@dataclass(frozen=True, slots=True)
 class LocationStock:
     """One of our locations behind the channel location, in base units."""
 
@@ -16,11 +32,23 @@ class LocationStock:
     reserved: int
     unavailable: int
     safety_stock: int
+    #: Of a kit: its parts there; a kit has no stock of its own.
+    components: tuple[ComponentStock, ...] = ()
 
     @property
     def available(self) -> int:
         """Units that may be promised there now."""
         return self.on_hand - self.reserved - self.unavailable
+
+    @property
+    def kits(self) -> int:
+        """Whole kits that may be offered there now: as many as the scarcest part is enough for."""
+        return min((component.kits for component in self.components), default=0)
+
+    @property
+    def offered(self) -> int:
+        """Units, or whole kits, that may be offered there now."""
+        return self.kits if self.components else max(self.available - self.safety_stock, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +104,12 @@ class Inputs:
         """The locations whose units are offered together: all, or the one that can serve most where orders stay whole."""
         if self.may_split or not self.locations:
             return self.locations
-        return (max(self.locations, key=lambda stock: max(stock.available - stock.safety_stock, 0)),)
+        return (max(self.locations, key=lambda stock: stock.offered),)
+
+    @property
+    def is_kit(self) -> bool:
+        """Whether it is put together from parts when it is sold."""
+        return bool(self.locations and self.locations[0].components)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,15 @@ from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Capabilities, Convention
 from channels.errors import Misconfigured
 from channels.exposure.computing import compute, quantity_of
-from channels.exposure.inputs import Exposure, Inputs, LocationStock, Pinned, Standing
+from channels.exposure.inputs import ComponentStock, Exposure, Inputs, LocationStock, Pinned, Standing
 from channels.preorders import free_inbound
 from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
 from inventory.statements import array
 
-# Rows of five kinds, told apart by their first column.
-# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either.
+# Rows of six kinds, told apart by their first column.
+# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
+# are held part by part, and counted by the first part.
 STATE: Final = """
 WITH wanted AS MATERIALIZED (
     SELECT level.id, level.channel_id, level.channel_location_id, listing.variant_id, listing.external_id,
@@ -34,13 +35,21 @@ WITH wanted AS MATERIALIZED (
     WHERE level.id = ANY(%(ids)s::bigint[])
 ), goods AS MATERIALIZED (
     SELECT DISTINCT variant_id FROM wanted WHERE variant_id IS NOT NULL
+), part AS MATERIALIZED (
+    SELECT each.bundle_variant_id, each.variant_id, each.quantity
+    FROM inventory_bundlepart each JOIN goods ON goods.variant_id = each.bundle_variant_id
+    WHERE each.is_drawn_on
 )
 SELECT 0, id, channel_id, channel_location_id, variant_id, expected, raises FROM wanted
 UNION ALL
 SELECT 1, held.variant_id, held.location_id, held.on_hand, held.reserved, held.unavailable, held.safety_stock
 FROM inventory_stocklevel held JOIN goods ON goods.variant_id = held.variant_id
 UNION ALL
-SELECT 2, wanted.id, sum(reservation.open_quantity)::bigint, NULL, NULL, NULL, NULL
+SELECT 2, wanted.id,
+    sum(CASE
+        WHEN reservation.bundle_id IS NULL THEN reservation.open_quantity
+        WHEN reservation.lead_id = reservation.id THEN reservation.open_quantity / reservation.per_bundle
+    END)::bigint, NULL, NULL, NULL, NULL
 FROM wanted
 JOIN channels_channel channel ON channel.id = wanted.channel_id AND channel.kind = ANY(%(kinds)s::text[])
 JOIN channels_channelorderline line
@@ -59,6 +68,11 @@ UNION ALL
 SELECT 4, pin.listing_level_id, pin.id, pin.quantity, NULL, NULL, NULL
 FROM channels_pin pin JOIN wanted ON wanted.id = pin.listing_level_id
 WHERE pin.ended_at IS NULL AND pin.expires_at > clock_timestamp()
+UNION ALL
+SELECT 1, held.variant_id, held.location_id, held.on_hand, held.reserved, held.unavailable, held.safety_stock
+FROM inventory_stocklevel held WHERE held.variant_id IN (SELECT variant_id FROM part)
+UNION ALL
+SELECT 5, bundle_variant_id, variant_id, quantity, NULL, NULL, NULL FROM part
 """
 
 _PLACES: Final = """
@@ -81,6 +95,8 @@ FROM channels_lagdemand demand
 WHERE demand.channel_id = ANY(%s::bigint[]) AND demand.variant_id = ANY(%s::bigint[])
 """
 
+_SKUS: Final = "SELECT id, sku FROM inventory_variant WHERE id = ANY(%s::bigint[])"
+
 _PINS: Final = "SELECT id, reason, owner, expires_at FROM channels_pin WHERE id = ANY(%s::bigint[])"
 
 #: Quantile → its column in `_LAG_DEMANDS`, after channel and variant.
@@ -100,6 +116,8 @@ class _State:
     pool_uses: dict[int, dict[int, int]] = field(default_factory=dict)
     #: Listing level → pin and its quantity.
     pins: dict[int, tuple[int, int]] = field(default_factory=dict)
+    #: Kit → its parts, by variant, with the units in one kit.
+    parts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     @property
     def variant_ids(self) -> set[int]:
@@ -126,6 +144,7 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         {channel.id: _capabilities(channel.kind) for channel in channels.values()},
         {channel.id: channel.may_split for channel in channels.values()},
         _read_inbound(state.levels, rules, channels),
+        _read_skus(state.parts),
     )
     return {row[1]: build.inputs(row) for row in state.levels}
 
@@ -146,6 +165,8 @@ class _Build:
     may_split: Mapping[int, bool]
     #: Confirmed inbound that nobody was promised, by variant, where a rule offers it.
     inbound: Mapping[int, int]
+    #: What the parts of kits are called.
+    skus: Mapping[int, str]
     #: (variant, the tuple of its place) → what is there.
     _locations: dict[tuple[int | None, int], tuple[LocationStock, ...]] = field(default_factory=dict)
 
@@ -178,13 +199,27 @@ class _Build:
         found = self._locations.get(key)
         if found is None:
             stock = self.state.stock
-            found = self._locations[key] = tuple(
-                [
-                    LocationStock(code, *stock.get((variant_id or 0, location_id), (0, 0, 0, 0)))
-                    for location_id, code in sources
-                ]
-            )
+            if variant_id is not None and variant_id in self.state.parts:
+                found = tuple([self._of_kit(variant_id, location_id, code) for location_id, code in sources])
+            else:
+                found = tuple(
+                    [
+                        LocationStock(code, *stock.get((variant_id or 0, location_id), (0, 0, 0, 0)))
+                        for location_id, code in sources
+                    ]
+                )
+            self._locations[key] = found
         return found
+
+    def _of_kit(self, variant_id: int, location_id: int, code: str) -> LocationStock:
+        components = []
+        for part, per_kit in self.state.parts[variant_id]:
+            on_hand, reserved, unavailable, kept = self.state.stock.get((part, location_id), (0, 0, 0, 0))
+            components.append(
+                ComponentStock(self.skus[part], per_kit, on_hand - reserved - unavailable, kept)
+            )
+        own = self.state.stock.get((variant_id, location_id), (0, 0, 0, 0))
+        return LocationStock(code, *own, tuple(sorted(components, key=lambda each: each.sku)))
 
     def _lag_demand(self, channel_id: int, variant_id: int | None, rules: ResolvedRules) -> int:
         measured = self.lag_demands.get((channel_id, variant_id or 0))
@@ -210,8 +245,10 @@ def _read_state(listing_level_ids: Collection[int]) -> _State:
                 state.own_open[row[1]] = row[2]
             elif kind == 3:
                 state.pool_uses.setdefault(row[1], {})[row[2]] = row[3]
-            else:
+            elif kind == 4:
                 state.pins[row[1]] = row[2], row[3]
+            else:
+                state.parts.setdefault(row[1], []).append((row[2], row[3]))
     return state
 
 
@@ -267,6 +304,11 @@ def _read_pins(pins: Mapping[int, tuple[int, int]]) -> dict[int, Pinned]:
     return {
         level_id: Pinned(quantity, words.get(pin_id, "")) for level_id, (pin_id, quantity) in pins.items()
     }
+
+
+def _read_skus(parts: Mapping[int, list[tuple[int, int]]]) -> dict[int, str]:
+    ids = {part for each in parts.values() for part, _ in each}
+    return {row[0]: row[1] for row in _rows(_SKUS, array(ids))} if ids else {}
 
 
 def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

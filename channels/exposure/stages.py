@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from channels.connectors.base import Convention
-from channels.exposure.inputs import Inputs
+from channels.exposure.inputs import Inputs, LocationStock
 
 #: Why, and the rule that decided it.
 Reason = tuple[str, str]
@@ -34,7 +34,13 @@ class Stage:
 
 def reservable(inputs: Inputs) -> int:
     """Returns the units that could be reserved for an order of this place now."""
+    if inputs.is_kit:
+        return sum([_whole_kits(each) for each in inputs.serving])
     return sum([each.on_hand - each.reserved - each.unavailable for each in inputs.serving])
+
+
+def _whole_kits(stock: LocationStock) -> int:
+    return max(min(part.available // part.per_kit for part in stock.components), 0)
 
 
 # -- stock
@@ -42,7 +48,7 @@ def reservable(inputs: Inputs) -> int:
 
 def available(number: int, inputs: Inputs) -> int:
     """Adds up what our locations behind the place can promise; of orders that are not split, what one of them can."""
-    return reservable(inputs)
+    return sum([each.on_hand - each.reserved - each.unavailable for each in inputs.serving])
 
 
 def _why_available(before: int, after: int, inputs: Inputs) -> Reason:
@@ -65,6 +71,21 @@ def less_safety_stock(number: int, inputs: Inputs) -> int:
 def _why_safety_stock(before: int, after: int, inputs: Inputs) -> Reason:
     kept = ", ".join(f"{s.code} keeps {s.safety_stock}" for s in inputs.serving if s.safety_stock)
     return kept or "no safety stock", ""
+
+
+def smallest_component(number: int, inputs: Inputs) -> int:
+    """Counts whole kits: at each location as many as its scarcest part is enough for."""
+    return sum([stock.kits for stock in inputs.serving]) if inputs.is_kit else number
+
+
+def _why_bundle(before: int, after: int, inputs: Inputs) -> Reason:
+    return "; ".join(_scarcest(stock) for stock in inputs.serving), ""
+
+
+def _scarcest(stock: LocationStock) -> str:
+    part = min(stock.components, key=lambda component: component.kits)
+    kept = f", {part.safety_stock} kept" if part.safety_stock else ""
+    return f"{stock.code} {stock.kits}: {part.available} {part.sku}{kept}, {part.per_kit} in each"
 
 
 # -- pools and ranks
@@ -309,6 +330,7 @@ def _why_budget(before: int, after: int, inputs: Inputs) -> Reason:
 STAGES: tuple[Stage, ...] = (
     Stage("Available", available, _why_available),
     Stage("Safety stock", less_safety_stock, _why_safety_stock),
+    Stage("Bundle", smallest_component, _why_bundle, lambda inputs: inputs.is_kit),
     Stage("Pools", less_pools, _why_pools, lambda inputs: bool(inputs.rules.pools)),
     Stage("Scarce stock", share_of_scarce, _why_scarce, lambda inputs: inputs.rules.scarce_below > 0),
     Stage("Buffer", less_buffer, _why_buffer),

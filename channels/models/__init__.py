@@ -8,6 +8,7 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.fanout import BundleChange
 from channels.models.fulfilment import FulfilmentLine, FulfilmentRequest
 from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
@@ -23,6 +24,7 @@ from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersi
 
 __all__ = [
     "AccessToken",
+    "BundleChange",
     "Channel",
     "ChannelGroup",
     "ChannelHealth",

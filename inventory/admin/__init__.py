@@ -2,6 +2,7 @@
 
 from inventory.admin import (
     backorders,
+    bundles,
     catalogue,
     checkpoints,
     counts,
@@ -17,6 +18,7 @@ from inventory.admin import (
 
 __all__ = [
     "backorders",
+    "bundles",
     "catalogue",
     "checkpoints",
     "counts",

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
 from inventory.admin import time_travel
+from inventory.admin.bundle_panels import bundle_links, bundle_panels
 from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
 from inventory.admin.on_the_way import on_the_way_panel
@@ -20,6 +21,7 @@ from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.models.catalogue import LocationKind
 from inventory.tagging import note_category
+from inventory.units import shown
 
 
 @admin.register(Merchant)
@@ -82,10 +84,10 @@ class VariantAdmin(HistoryAdmin):
 
     list_display = ("sku", "title", "product", "on_hand", "reserved", "available", "is_active")
     list_filter = ("merchant", "is_active")
-    list_select_related = ("product",)
+    list_select_related = ("product", "unit")
     search_fields = ("sku", "gtin__exact", "title", "product__title")
     search_help_text = "SKU, title or product; a GTIN in full"
-    autocomplete_fields = ("merchant", "product")
+    autocomplete_fields = ("merchant", "product", "unit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         """Sums the levels of each variant by subqueries, for the rows of one page only."""
@@ -107,19 +109,19 @@ class VariantAdmin(HistoryAdmin):
         return found
 
     @admin.display(description="on hand")
-    def on_hand(self, variant: Any) -> int:
-        """Returns the units at all locations."""
-        return int(variant.on_hand)
+    def on_hand(self, variant: Any) -> str:
+        """Returns what is at all locations, in the variant's unit of measure."""
+        return shown(int(variant.on_hand), variant.unit)
 
     @admin.display(description="reserved")
-    def reserved(self, variant: Any) -> int:
-        """Returns the units that are promised."""
-        return int(variant.reserved)
+    def reserved(self, variant: Any) -> str:
+        """Returns what is promised."""
+        return shown(int(variant.reserved), variant.unit)
 
     @admin.display(description="available")
-    def available(self, variant: Any) -> int:
-        """Returns the units that may be promised."""
-        return int(variant.on_hand - variant.reserved - variant.unavailable)
+    def available(self, variant: Any) -> str:
+        """Returns what may be promised."""
+        return shown(int(variant.on_hand - variant.reserved - variant.unavailable), variant.unit)
 
     def get_urls(self) -> list[URLPattern]:
         """Adds the pages of all movements of a variant, and of how it was."""
@@ -145,18 +147,18 @@ class VariantAdmin(HistoryAdmin):
                 (f"{reverse(f'admin:inventory_{page.verb}')}?variant={instance.pk}", page.text)
                 for page in STOCK_PAGES
             ]
-        return links
+        return [*links, *bundle_links(request, instance)]
 
     def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
-        """Shows how much is where, and what may be promised."""
+        """Shows how much is where, what may be promised, what it is made of and what is made of it."""
         levels = instance.levels.select_related("location").order_by("location__code")
         rows = [
             (
                 page_of(level, level.location),
-                level.on_hand,
-                level.reserved,
-                level.unavailable,
-                level.available,
+                *(
+                    units if instance.unit is None else shown(units, instance.unit)
+                    for units in (level.on_hand, level.reserved, level.unavailable, level.available)
+                ),
             )
             for level in levels
         ]
@@ -168,7 +170,13 @@ class VariantAdmin(HistoryAdmin):
             (page_of(each.tag), "by what it sells" if each.is_automatic else "by hand") for each in tags
         ]
         tag_panel = Panel("Tags", ("Tag", "Put on"), tagged, empty="None.")
-        return [stock, on_the_way_panel(instance), *promise_panels(instance), tag_panel]
+        return [
+            stock,
+            *bundle_panels(instance),
+            on_the_way_panel(instance),
+            *promise_panels(instance),
+            tag_panel,
+        ]
 
 
 @admin.register(Location)

@@ -80,13 +80,15 @@ class ReservationAdmin(LinkedReferences):
     readonly_fields: ClassVar[tuple[str, ...]] = ("reference_link", "place")
     fields = (
         "place", "reference_link", ("quantity", "open_quantity"), ("fulfilled_quantity", "released_quantity"),
-        "expires_at", "confirmed_at", "created_at", "operation",
+        ("bundle", "per_bundle"), "expires_at", "confirmed_at", "created_at", "operation",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         """Brings along what a reservation is shown with."""
         queryset: QuerySet[Reservation] = super().get_queryset(request)
-        return queryset.select_related("variant", "level__variant", "level__location", "operation")
+        return queryset.select_related(
+            "variant", "level__variant", "level__location", "operation", "bundle__variant"
+        )
 
     @admin.display(description="SKU")
     def sku(self, reservation: Reservation) -> str:

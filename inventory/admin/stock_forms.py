@@ -6,15 +6,17 @@ Each form carries an idempotency key made when it was opened, so that a double c
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminDecimalFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -22,11 +24,12 @@ from unfold.widgets import (
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
 from inventory.conditions import ConditionLine, put_back, scrap, set_aside
-from inventory.errors import IdempotencyConflict, StockError
+from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Variant
 from inventory.models.stock import Reason
 from inventory.stock import AdjustmentLine, CountLine, StockLine, adjust, count, receive
+from inventory.units import base_quantity
 from inventory.validation import LARGEST_QUANTITY
 
 
@@ -48,7 +51,7 @@ class PlaceForm(forms.Form):
 
     key = forms.UUIDField(widget=forms.HiddenInput)
     variant = forms.ModelChoiceField(
-        Variant.objects.select_related("merchant"), label="Variant", help_text="Type a SKU or title."
+        Variant.objects.select_related("merchant", "unit"), label="Variant", help_text="Type a SKU or title."
     )
     location = forms.ModelChoiceField(
         Location.objects.filter(is_active=True), empty_label="Choose …", widget=UnfoldAdminSelectWidget
@@ -60,14 +63,29 @@ class PlaceForm(forms.Form):
         self.fields["variant"].widget.choices = self.fields["variant"].choices  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Refuses a location of another merchant."""
+        """Counts what was entered in base units, and refuses a location of another merchant."""
         cleaned: dict[str, Any] = super().clean() or {}
+        for name, field in self.fields.items():
+            if isinstance(field, QuantityField) and name in cleaned and "variant" in cleaned:
+                self._count(name, field, cleaned)
         variant, location = cleaned.get("variant"), cleaned.get("location")
         if variant and location and variant.merchant_id != location.merchant_id:
             self.add_error(
                 "location", f"{location} does not belong to {variant.merchant}, who sells {variant}."
             )
         return cleaned
+
+    def _count(self, name: str, field: "QuantityField", cleaned: dict[str, Any]) -> None:
+        try:
+            units = base_quantity(cleaned[name], cleaned["variant"].unit, field=name)
+            MinValueValidator(field.smallest)(units)
+            MaxValueValidator(LARGEST_QUANTITY)(units)
+        except InvalidStockRequest as refusal:
+            self.add_error(name, refusal.message)
+        except forms.ValidationError as refusal:
+            self.add_error(name, refusal)
+        else:
+            cleaned[name] = units
 
 
 class StockForm(PlaceForm):
@@ -83,20 +101,20 @@ class StockForm(PlaceForm):
     )
 
 
-def _count_field(label: str, *, smallest: int, help_text: str = "") -> forms.IntegerField:
-    return forms.IntegerField(
-        label=label,
-        min_value=smallest,
-        max_value=LARGEST_QUANTITY,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text=help_text,
-    )
+class QuantityField(forms.DecimalField):
+    """A quantity in the unit of measure of the form's variant, or in pieces."""
+
+    def __init__(self, label: str, *, smallest: int, help_text: str = "") -> None:
+        #: In base units.
+        self.smallest = smallest
+        help_text = f"{help_text} In the variant's unit of measure, or in pieces.".strip()
+        super().__init__(label=label, widget=UnfoldAdminDecimalFieldWidget, help_text=help_text)
 
 
 class ReceiveForm(StockForm):
     """Goods that arrived."""
 
-    quantity = _count_field("Units received", smallest=1)
+    quantity = QuantityField("Units received", smallest=1)
     reason = forms.ChoiceField(
         choices=[(each.value, each.label) for each in (Reason.PURCHASE, Reason.OPENING, Reason.OTHER)],
         widget=UnfoldAdminSelectWidget,
@@ -115,16 +133,16 @@ _LOSSES: Final = (Reason.CORRECTION, Reason.DAMAGE, Reason.LOSS, Reason.WRITE_OF
 class AdjustForm(StockForm):
     """A correction up or down."""
 
-    delta = _count_field(
+    delta = QuantityField(
         "Units more or less", smallest=-LARGEST_QUANTITY, help_text="−3 takes three off, 3 adds three."
     )
     reason = forms.ChoiceField(
         choices=[(each.value, each.label) for each in _LOSSES], widget=UnfoldAdminSelectWidget
     )
 
-    def clean_delta(self) -> int:
+    def clean_delta(self) -> Decimal:
         """Refuses 0, which would correct nothing."""
-        delta: int = self.cleaned_data["delta"]
+        delta: Decimal = self.cleaned_data["delta"]
         if delta == 0:
             raise forms.ValidationError("0 changes nothing.")
         return delta
@@ -139,7 +157,7 @@ class AdjustForm(StockForm):
 class CountForm(StockForm):
     """What somebody counted."""
 
-    counted = _count_field(
+    counted = QuantityField(
         "Units counted", smallest=0, help_text="All units on hand there, reserved ones too."
     )
 
@@ -161,7 +179,7 @@ def _choices(*reasons: Reason) -> list[tuple[str, str]]:
 class SetAsideForm(StockForm):
     """Units that cannot be sold any more, or not yet."""
 
-    quantity = _count_field("Units to set aside", smallest=1)
+    quantity = QuantityField("Units to set aside", smallest=1)
     reason = forms.ChoiceField(choices=_choices(*_ASIDE), widget=UnfoldAdminSelectWidget)
 
     def run(self, context: Context) -> Outcome:
@@ -172,7 +190,7 @@ class SetAsideForm(StockForm):
 class PutBackForm(StockForm):
     """Unavailable units that can be sold after all."""
 
-    quantity = _count_field("Units to put back", smallest=1)
+    quantity = QuantityField("Units to put back", smallest=1)
     reason = forms.ChoiceField(choices=_choices(*_BACK), widget=UnfoldAdminSelectWidget)
 
     def run(self, context: Context) -> Outcome:
@@ -183,7 +201,7 @@ class PutBackForm(StockForm):
 class ScrapForm(StockForm):
     """Unavailable units that leave the stock."""
 
-    quantity = _count_field("Units to write off", smallest=1)
+    quantity = QuantityField("Units to write off", smallest=1)
     reason = forms.ChoiceField(choices=_choices(*_SCRAPPED), widget=UnfoldAdminSelectWidget)
 
     def run(self, context: Context) -> Outcome:
@@ -239,6 +257,10 @@ class StockPage:
             form.add_error(
                 None, "This form was recorded before with other figures. Open it again for another entry."
             )
+            return False
+        except InvalidStockRequest as error:
+            name = error.field.removesuffix("_id")
+            form.add_error(name if name in form.fields else None, error.message)
             return False
         except StockError as error:
             form.add_error(None, str(error))

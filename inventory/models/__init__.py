@@ -1,6 +1,7 @@
 """The tables of the inventory app, by topic."""
 
 from inventory.models.backorders import Backorder
+from inventory.models.bundles import Bundle, BundleComponent, BundleKind, BundlePart
 from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.checkpoints import (
     CheckpointLevel,
@@ -17,9 +18,14 @@ from inventory.models.returns import CustomerReturn, ReturnLine
 from inventory.models.stock import StockLevel, StockMovement, StockOperation
 from inventory.models.tags import Tag, VariantTag
 from inventory.models.transfers import Transfer, TransferLine
+from inventory.models.units import UnitOfMeasure
 
 __all__ = [
     "Backorder",
+    "Bundle",
+    "BundleComponent",
+    "BundleKind",
+    "BundlePart",
     "CheckpointLevel",
     "CheckpointReservation",
     "Conflict",
@@ -44,6 +50,7 @@ __all__ = [
     "Tag",
     "Transfer",
     "TransferLine",
+    "UnitOfMeasure",
     "Variant",
     "VariantTag",
 ]

@@ -1,5 +1,6 @@
 """What is sold, by whom, and where it is kept."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from simple_history.models import HistoricalRecords
 
@@ -45,6 +46,14 @@ class Variant(models.Model):
     sku = models.CharField("SKU", max_length=128)
     gtin = models.CharField("GTIN", max_length=14, blank=True)
     title = models.CharField(max_length=300, blank=True)
+    #: How its quantities are entered and shown; empty: in pieces.
+    unit = models.ForeignKey(
+        "inventory.UnitOfMeasure",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="variants",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
@@ -59,6 +68,18 @@ class Variant(models.Model):
 
     def __str__(self) -> str:
         return self.sku
+
+    def clean(self) -> None:
+        """Refuses another merchant's unit of measure, and to switch off what bundles are made of."""
+        if self.unit is not None and self.unit.merchant_id != self.merchant_id:
+            raise ValidationError({"unit": f"{self.unit} is a unit of measure of another merchant."})
+        if self.pk and not self.is_active:
+            used = self.component_of.filter(bundle__is_current=True).order_by("bundle__variant__sku")
+            skus = list(used.values_list("bundle__variant__sku", flat=True)[:5])
+            if skus:
+                raise ValidationError(
+                    {"is_active": f"It is a component of {', '.join(skus)}; take it out of there first."}
+                )
 
 
 class LocationKind(models.TextChoices):

@@ -148,6 +148,8 @@ class Reason(models.TextChoices):
     INSPECTION = "inspection", "Inspection"
     #: Stock that arrived and went to whom it was promised.
     BACKORDER_FILLED = "backorder_filled", "Backorder filled"
+    #: Components that became a composite, or came out of one.
+    ASSEMBLY = "assembly", "Assembly"
     OTHER = "other", "Other"
 
 

@@ -21,6 +21,7 @@ from inventory.purchasing import (
     receive_lines,
     slip_lines,
 )
+from tests.inventory.bundling import Kitchen
 from tests.inventory.buying import Buying, draft, in_days, waiting
 from tests.inventory.cast import (
     Cast,
@@ -277,6 +278,33 @@ def test_goods_that_arrive_fill_open_shortages_first(buying: Buying) -> None:
     assert held() == {"order": 4}
     assert owed() == {}
     assert level_of(buying.cast.mug, buying.cast.warehouse) == (10, 4, 0)
+
+
+@pytest.mark.django_db
+def test_goods_that_arrive_complete_owed_kits_before_they_go_to_promises() -> None:
+    kitchen = Kitchen()
+    buying = Buying(kitchen)
+    kitchen.stock(0, 1)
+    kitchen.settle("kits", wanted=1, variant=kitchen.set)
+    line_id = buying.order(3, days=3)
+    buying.promise("later", 2)
+    buying.receive(line_id, 3)
+    assert held() == {"kits": 3, "later": 1}
+    assert owed() == {("later", "inbound"): 1}
+    assert waiting() == {}
+
+
+@pytest.mark.django_db
+def test_kits_are_neither_ordered_nor_promised() -> None:
+    kitchen = Kitchen()
+    buying = Buying(kitchen)
+    with pytest.raises(InvalidStockRequest, match="a kit has no stock of its own"):
+        buying.order(3, variant=kitchen.set)
+    with pytest.raises(InvalidStockRequest, match="a kit has no stock of its own"):
+        buying.promise("order", 1, variant=kitchen.set)
+    buying.order(3)
+    with pytest.raises(InvalidStockRequest, match="units of it are to come on purchase orders"):
+        kitchen.make(kitchen.mug, {kitchen.spoon: 1})
 
 
 def test_what_changes_of_inbound_is_announced(buying: Buying) -> None:

@@ -12,8 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory import announcements
+from inventory.assembly import AssemblyLine, assemble
+from inventory.bundles import Component, define
 from inventory.demands import DemandChange, settle
-from inventory.models import Reservation, Variant
+from inventory.models import BundleKind, Reservation, Variant
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
 from inventory.resourcing import Resourcing, resource
 from inventory.routing import Routing, Site, Usage
@@ -247,6 +249,93 @@ def _resource(case: Case) -> Callable[[], Any]:
     source, target = case.cast.places
     moves = [Resourcing(c.reference, c.variant_id, target, source) for c in case.changes()]
     return lambda: resource(case.cast.context(), moves)
+
+
+class Kits:
+    """As many kits as the case has variants, each of its own variant and one that all share."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        cast = case.cast
+        self.kits: list[Variant] = VariantFactory.create_batch(
+            len(case.variants), merchant=cast.merchant, product=case.variants[0].product
+        )
+        for kit, own in zip(self.kits, case.variants, strict=True):
+            components = [Component(own.pk, 2), Component(cast.mug.pk, 1)]
+            define(cast.context(), kit.pk, BundleKind.KIT, components)
+
+    def stock(self, quantity: int = 10) -> None:
+        self.case.stock(quantity)
+        self.case.cast.receive(1_000)
+
+    def changes(self, **counts: Any) -> list[DemandChange]:
+        return [self.case.cast.change(f"kit {v.pk}", variant=v, **counts) for v in self.kits]
+
+    def demands(self, quantity: int) -> list[Demand]:
+        return [Demand(f"kit {v.pk}", v.pk, quantity, self.case.cast.places) for v in self.kits]
+
+
+@_takes(5, "reserve kits")
+def _reserve_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    return lambda: reserve(case.cast.context(), kits.demands(2))
+
+
+@_takes(5, "settle a sale of kits")
+def _settle_a_sale_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    return lambda: settle(case.cast.context(), kits.changes(wanted=3))
+
+
+@_takes(8, "settle a cancellation of kits")
+def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    settle(case.cast.context(), kits.changes(wanted=3))
+    return lambda: settle(case.cast.context(), kits.changes(cancelled=1))
+
+
+@_takes(9, "settle a take-back of kits")
+def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    settle(case.cast.context(), kits.changes(wanted=3, fulfilled=3))
+    return lambda: settle(case.cast.context(), kits.changes(unfulfilled=3))
+
+
+@_takes(6, "release kits")
+def _release_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    held = reserve(case.cast.context(), kits.demands(2)).held
+    return lambda: release(case.cast.context(), _units([each.reservation_id for each in held]))
+
+
+@_takes(10, "receive what makes kits whole")
+def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    case.cast.receive(1_000)
+    settle(case.cast.context(), kits.changes(wanted=2))
+    return lambda: receive(case.cast.context(), case.each(StockLine, 4))
+
+
+@_takes(16, "count what breaks kits")
+def _count_what_breaks_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    reserve(case.cast.context(), kits.demands(5))
+    return lambda: count(case.cast.context(), case.each(CountLine, 5))
+
+
+@_takes(7, "assemble")
+def _assemble(case: Case) -> Callable[[], Any]:
+    case.stock()
+    made = VariantFactory(merchant=case.cast.merchant)
+    components = [Component(v.pk, 2) for v in case.variants]
+    define(case.cast.context(), made.pk, BundleKind.COMPOSITE, components)
+    return lambda: assemble(case.cast.context(), [AssemblyLine(made.pk, case.cast.warehouse.pk, 2)])
 
 
 def _statements(operation: Callable[[], Any]) -> list[str]:

@@ -11,6 +11,7 @@ from channels.demo.arguments import above_zero, at_least_one
 #: Module under `tests/benchmarks/` → what it measures.
 _BENCHMARKS: Final = {
     "reserve": "orders reserved, beside pgbench",
+    "fanout": "listings of bundles marked for one change of a part, beside the plain update of the same rows",
     "exposure": "100,000 numbers computed, beside bare SQL",
     "timetravel": "stock as of an instant, beside the indexed SQL that it needs",
     "rehearsal": "recorded events replayed under other rules, beside the reading of them",
