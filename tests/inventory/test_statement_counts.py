@@ -289,7 +289,7 @@ def _settle_a_sale_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(wanted=3))
 
 
-@_takes(8, "settle a cancellation of kits")
+@_takes(9, "settle a cancellation of kits")
 def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -305,7 +305,7 @@ def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(unfulfilled=3))
 
 
-@_takes(6, "release kits")
+@_takes(7, "release kits")
 def _release_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -313,7 +313,7 @@ def _release_kits(case: Case) -> Callable[[], Any]:
     return lambda: release(case.cast.context(), _units([each.reservation_id for each in held]))
 
 
-@_takes(10, "receive what makes kits whole")
+@_takes(11, "receive what makes kits whole")
 def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     case.cast.receive(1_000)
@@ -321,7 +321,7 @@ def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
     return lambda: receive(case.cast.context(), case.each(StockLine, 4))
 
 
-@_takes(16, "count what breaks kits")
+@_takes(17, "count what breaks kits")
 def _count_what_breaks_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -329,7 +329,7 @@ def _count_what_breaks_kits(case: Case) -> Callable[[], Any]:
     return lambda: count(case.cast.context(), case.each(CountLine, 5))
 
 
-@_takes(7, "assemble")
+@_takes(8, "assemble")
 def _assemble(case: Case) -> Callable[[], Any]:
     case.stock()
     made = VariantFactory(merchant=case.cast.merchant)
