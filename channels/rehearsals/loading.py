@@ -121,7 +121,7 @@ def _show(shelves: Collection[Shelf], at: datetime) -> None:
     by_id = {shelf.listing_level_id: shelf for shelf in shelves}
     for past in shelves_as_of(by_id, at):
         if past.shown is not None:
-            by_id[past.listing_level_id].told(at, past.shown, past.shown)
+            by_id[past.listing_level_id].told(at, past.shown, past.shown, told_other=past.shown)
 
 
 def _pins(listing_level_ids: Collection[int], since: datetime) -> dict[int, list[PinSpan]]:

@@ -131,6 +131,7 @@ class Replay:
             shown.shown = shown.shown_other = shown.shown - self.own_open[shelf.listing_id]
         if shown is not None and after != before:
             shown.shown_other = max(shown.shown + after - before, 0)
+            shown.told_other = max(shown.told_other + after - before, 0)
             figures = self.tally.channels[shelf.channel_id].rehearsed
             figures.pushes += 1
             figures.stock_outs += shown.shown_other == 0 < shown.shown
@@ -239,7 +240,7 @@ class Replay:
             open_units = self.own_open[shelf.listing_id]
             open_more = open_units + self.own_open_more[shelf.listing_id]
         self._count_stock_out(shelf, sent - open_units, sent_other - open_more)
-        shelf.told(told.ended_at, sent - open_units, sent_other - open_more)
+        shelf.told(told.ended_at, sent - open_units, sent_other - open_more, told_other=sent_other)
         self._hide(shelf, told.at, sent - open_units, sent_other - open_more)
 
     def _number(self, shelf: Shelf, inputs: Inputs, at: datetime, *, is_other: bool) -> int:
@@ -255,13 +256,12 @@ class Replay:
             )
             for source in shelf.sources
         )
-        last = shelf.numbers[-1] if shelf.numbers else None
         return self.target(
             replace(
                 inputs,
                 locations=locations,
                 own_open_units=own_open,
-                expected=None if last is None else last.shown_other - last.sold_other,
+                expected=shelf.expected_other,
                 pool_uses=self.pools.of(shelf.variant_id, at),
                 raises_today=shelf.raises_on(at.date()),
                 pin=shelf.pin_at(at),
@@ -280,7 +280,7 @@ class Replay:
         is_same = (
             target == told.target and number.shown == number.shown_other and number.sold == number.sold_other
         )
-        pair.rehearsed.pushes += was_sent if is_same else target != number.shown_other - number.sold_other
+        pair.rehearsed.pushes += was_sent if is_same else target != shelf.expected_other
 
     def _count_stock_out(self, shelf: Shelf, shown: int, other: int) -> None:
         pair = self.tally.channels[shelf.channel_id]

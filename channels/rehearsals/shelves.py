@@ -17,6 +17,8 @@ class Number:
     at: datetime
     shown: int
     shown_other: int
+    #: The number as it was told; more than is shown where the platform subtracts its open orders itself.
+    told_other: int
     sold: int = 0
     sold_other: int = 0
 
@@ -62,14 +64,22 @@ class Shelf:
     raised_on: date | None = None
     raises: int = 0
 
-    def told(self, at: datetime, shown: int, shown_other: int) -> None:
+    def told(self, at: datetime, shown: int, shown_other: int, *, told_other: int) -> None:
         """Notes what the shop has from an instant on."""
-        last = self.numbers[-1] if self.numbers else None
-        if last is not None and shown_other > last.shown_other - last.sold_other:
+        expected = self.expected_other
+        if expected is not None and told_other > expected:
             self.raises = self.raises_on(at.date()) + 1
             self.raised_on = at.date()
-        self.numbers.append(Number(at, shown, shown_other))
+        self.numbers.append(Number(at, shown, shown_other, told_other))
         del self.numbers[:-KEPT]
+
+    @property
+    def expected_other(self) -> int | None:
+        """The number that stands at the platform in the other world: a shop that takes its sales off has lowered it."""
+        if not self.numbers:
+            return None
+        last = self.numbers[-1]
+        return last.told_other - (0 if self.subtracts_open_orders else last.sold_other)
 
     def pin_at(self, at: datetime) -> Pinned | None:
         """Returns what a person had fixed at an instant."""

@@ -98,6 +98,21 @@ def test_the_version_that_was_in_force_reproduces_what_happened(
         transaction.set_rollback(True)
 
 
+def test_a_budget_goes_by_the_number_that_the_platform_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions: list[Any] = []
+    stage = Stage(
+        monkeypatch,
+        5,
+        before=lambda s: versions.append(s.version(is_active=True, daily_increases=1)),
+        **INCLUDING,
+    )
+    steps = [("receive", False, 6), ("tell both", True, 0), ("sell", False, 3), ("tell both", True, 0)]
+    orders: list[tuple[str, int]] = []
+    for number, step in enumerate([*steps, ("receive", False, 2), ("tell both", True, 0)]):
+        _perform(stage, orders, step, number)
+    assert stage.rehearse(versions[0])["differing"] == 0
+
+
 def test_a_buffer_would_have_prevented_an_oversell(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, 1)
     stage.sell(stage.channel)
