@@ -187,6 +187,10 @@ def plan_of(sql: str, parameters: Any) -> str:
 
 
 def test_what_waits_is_read_from_the_indexes_that_hold_just_that() -> None:
+    with connection.cursor() as cursor:
+        # What other tests left dead in an index makes another one look smaller.
+        for table in ("channels_listinglevel", "channels_webhookdelivery"):
+            cursor.execute(f"REINDEX TABLE {table}")
     plan = plan_of(dashboard._CHANNELS, {"most": 10})
     for index in ("listing_level_due", "listing_level_dead", "delivery_dead", "delivery_waiting"):
         assert index in plan
