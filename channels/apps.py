@@ -9,10 +9,20 @@ class ChannelsConfig(AppConfig):
     name = "channels"
 
     def ready(self) -> None:
-        """Subscribes to the ledger's announcements."""
+        """Subscribes to the ledger's announcements: requests first, since listing levels are locked last."""
         # The apps must be loaded before modules with models are.
         from channels.connectors import checks  # noqa: F401  # registers itself
-        from channels.pushes import mark_due
-        from inventory.announcements import subscribe
+        from channels.fulfilment import follow
+        from channels.pushes import mark_bundles, mark_due
+        from channels.rules.catalogue import follow_catalogue
+        from inventory.announcements import (
+            subscribe,
+            subscribe_to_bundles,
+            subscribe_to_catalogue,
+            subscribe_to_holds,
+        )
 
+        subscribe_to_holds(follow)
         subscribe(mark_due)
+        subscribe_to_catalogue(follow_catalogue)
+        subscribe_to_bundles(mark_bundles)

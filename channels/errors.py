@@ -3,6 +3,10 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+├── ImpossibleMove       a step that no fulfilment request takes
+├── InvalidPeriod        a period that cannot be rehearsed
+├── RehearsalTooLong     a rehearsal that takes longer than a job may
+├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
     │   ├── Throttled        too many calls
@@ -28,6 +32,36 @@ class BadSignature(ChannelError):
 
 class BadMessage(ChannelError):
     """The message is signed, but its body cannot be read."""
+
+
+class InvalidPeriod(ChannelError):
+    """The period cannot be rehearsed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        self.message = message
+        super().__init__(f"{field}: {message}")
+
+
+class RehearsalTooLong(ChannelError):
+    """The rehearsal takes longer than a job may; choose a shorter period."""
+
+
+class RuleRefused(ChannelError):
+    """The rule contradicts itself or another one."""
+
+    def __init__(self, field: str, message: str) -> None:
+        #: The field that has to be changed; empty where it is none.
+        self.field = field
+        super().__init__(message)
+
+
+class ImpossibleMove(ChannelError):
+    """The fulfilment request cannot go to this state from where it is."""
+
+    def __init__(self, was: str, to: str) -> None:
+        self.was, self.to = was, to
+        super().__init__(f"A request that is {was} cannot become {to}.")
 
 
 class ConnectorError(ChannelError):

@@ -7,11 +7,14 @@ from typing import Final
 
 from django.db import transaction
 
+from channels import fuse
 from channels.connectors.base import Connector, PlatformListing, PlatformLocation
 from channels.mapping import add_levels, map_by_sku
 from channels.models import Channel, ChannelLocation, Listing, ListingLevel
 from channels.models.listings import Lane
+from channels.models.mutations import MutationKind, MutationState
 from channels.pushes import mark_listing_levels
+from channels.rules.ranks import refresh_standings
 
 #: Listings written by one statement.
 BATCH: Final = 500
@@ -31,13 +34,15 @@ class ImportReport:
     mapped: int = 0
     #: Listings that the platform no longer has; they are not pushed any more.
     gone: int = 0
+    #: Listings that the platform no longer names, and that a person has to confirm first: there are too many.
+    held: int = 0
     #: What a person should look at, e.g. "sells below zero", one line a listing.
     warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.locations} locations, {self.listings} listings, {self.mapped} newly mapped by SKU, "
-            f"{self.gone} gone, {len(self.warnings)} warnings"
+            f"{self.gone} gone, {self.held} missing and held, {len(self.warnings)} warnings"
         )
 
 
@@ -54,7 +59,7 @@ def import_channel(channel: Channel, connector: Connector) -> ImportReport:
         seen.update(listing.external_id for listing in batch)
         report.warnings += [f"{b.sku or b.external_id}: {warning}" for b in batch for warning in b.warnings]
     report.listings = len(seen)
-    report.gone = _retire_unseen(channel, seen)
+    _retire_unseen(channel, report, seen)
     report.mapped = map_by_sku(channel.merchant_id)
     return report
 
@@ -92,6 +97,9 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         for found in batch
     }
     back = _returning(channel, rows)
+    if back:
+        # Before any listing level is locked.
+        fuse.lock(channel.merchant_id)
     Listing.objects.bulk_create(
         rows.values(),
         update_conflicts=True,
@@ -103,6 +111,8 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         add_levels(back)
         levels = ListingLevel.objects.filter(listing__in=back).values_list("id", flat=True)
         mark_listing_levels(list(levels), lane=Lane.DECREASE)
+        returned = Listing.objects.filter(pk__in=back).values_list("variant_id", flat=True)
+        refresh_standings(channel.merchant_id, {variant_id for variant_id in returned if variant_id})
 
 
 def _returning(channel: Channel, rows: Mapping[str, Listing]) -> list[int]:
@@ -115,11 +125,39 @@ def _returning(channel: Channel, rows: Mapping[str, Listing]) -> list[int]:
 
 
 @transaction.atomic
-def _retire_unseen(channel: Channel, seen: set[str]) -> int:
-    """Deactivates listings the platform no longer names; their history stays."""
-    known = Listing.objects.filter(channel=channel, is_active=True).values_list("external_id", flat=True)
-    gone = sorted(set(known) - seen)
-    for start in range(0, len(gone), BATCH):
-        batch = Listing.objects.filter(channel=channel, external_id__in=gone[start : start + BATCH])
+def _retire_unseen(channel: Channel, report: ImportReport, seen: set[str]) -> None:
+    """Deactivates listings the platform no longer names; their history stays.
+
+    Very many at once, or an answer without any listing, is more likely a fault of the platform: they stay until a
+    person confirms (`channels.fuse`).
+    """
+    known = Listing.objects.filter(channel=channel, is_active=True)
+    gone = sorted(pk for pk, external_id in known.values_list("id", "external_id") if external_id not in seen)
+    change = fuse.Change(
+        channel.merchant_id,
+        MutationKind.IMPORT,
+        gone,
+        f"{channel} no longer lists {len(gone)} of its listings"
+        + ("" if seen else ": it answered with none"),
+        actor=channel.name,
+        channel_id=channel.pk,
+    )
+    if gone and fuse.admit(change, is_suspicious=not seen).state == MutationState.WAITING:
+        report.held = len(gone)
+        return
+    fuse.withdraw(change)
+    report.gone = len(gone)
+    retire(channel.merchant_id, gone)
+
+
+def retire(merchant_id: int, listing_ids: Sequence[int]) -> None:
+    """Stops pushing listings; those that share what is scarce with them move up."""
+    variants: set[int] = set()
+    for start in range(0, len(listing_ids), BATCH):
+        batch = Listing.objects.filter(
+            channel__merchant=merchant_id, pk__in=listing_ids[start : start + BATCH]
+        )
+        variants.update(batch.filter(variant__isnull=False).values_list("variant_id", flat=True))
         batch.update(is_active=False)
-    return len(gone)
+    if variants:
+        refresh_standings(merchant_id, variants)

@@ -6,32 +6,48 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from channels import fuse
 from channels.models import Channel, ChannelLocationSource, ChannelOrder, ChannelOrderLine, Listing
 from channels.models.listings import Lane
+from channels.models.mutations import MutationKind, MutationState
 from channels.models.orders import WAITS
 from channels.orders import apply_waiting
 from channels.places import places_of
 from channels.pushes import mark_listing_levels
+from channels.rules.ranks import refresh_standings
 from config.jobs import wake
 from inventory.models import Variant
 
 # A SKU that two listings of one channel carry is left to a person: it is not clear which of them is the
-# variant.
+# variant. So is what a person has rolled back.
+_FIND_BY_SKU: Final = """
+SELECT listing.id
+FROM channels_listing listing
+JOIN channels_channel channel ON channel.id = listing.channel_id
+JOIN inventory_variant variant ON variant.merchant_id = channel.merchant_id AND variant.sku = listing.sku
+WHERE channel.merchant_id = %(merchant)s
+  AND listing.variant_id IS NULL
+  AND listing.is_active
+  AND listing.sku <> ''
+  AND NOT EXISTS (
+      SELECT FROM channels_listing twin
+      WHERE twin.channel_id = listing.channel_id AND twin.sku = listing.sku AND twin.id <> listing.id
+        AND twin.is_active
+  )
+  AND listing.id NOT IN (
+      SELECT unnest(listing_ids) FROM channels_mutation
+      WHERE merchant_id = %(merchant)s AND kind = 'mapping' AND state = 'refused'
+  )
+ORDER BY listing.id
+"""
+
 _MAP_BY_SKU: Final = """
 WITH found AS (
     SELECT listing.id, variant.id AS variant_id
     FROM channels_listing listing
     JOIN channels_channel channel ON channel.id = listing.channel_id
     JOIN inventory_variant variant ON variant.merchant_id = channel.merchant_id AND variant.sku = listing.sku
-    WHERE channel.merchant_id = %s
-      AND listing.variant_id IS NULL
-      AND listing.is_active
-      AND listing.sku <> ''
-      AND NOT EXISTS (
-          SELECT FROM channels_listing twin
-          WHERE twin.channel_id = listing.channel_id AND twin.sku = listing.sku AND twin.id <> listing.id
-            AND twin.is_active
-      )
+    WHERE channel.merchant_id = %s AND listing.id = ANY(%s::bigint[]) AND listing.variant_id IS NULL
     ORDER BY listing.id
     FOR UPDATE OF listing
 )
@@ -39,7 +55,7 @@ UPDATE channels_listing listing
 SET variant_id = found.variant_id
 FROM found
 WHERE listing.id = found.id
-RETURNING listing.id
+RETURNING listing.id, listing.variant_id
 """
 
 # One level for each listing and each place of its channel that has stock of ours behind it.
@@ -71,27 +87,48 @@ def map_listing(listing: Listing, variant: Variant) -> None:
     """
     if variant.merchant_id != listing.channel.merchant_id:
         raise UnfitVariant(UnfitVariant.__doc__)
+    merchant_id = variant.merchant_id
     with transaction.atomic():
+        text = f"{listing.sku or listing.external_id} is mapped to {variant}"
+        fuse.note(fuse.Change(merchant_id, MutationKind.MAPPING, [listing.pk], text))
+        before = listing.variant_id
         listing.variant = variant
         listing.save(update_fields=["variant"])
         add_levels([listing.pk])
         mark_listing_levels(_level_ids([listing.pk]), lane=Lane.DECREASE)
-        wake("channels.tasks.apply_mapped", variant.merchant_id)
+        refresh_standings(merchant_id, {variant.pk, before} - {None})  # type: ignore[arg-type]
+        wake("channels.tasks.apply_mapped", merchant_id)
 
 
 def map_by_sku(merchant_id: int) -> int:
     """Links the merchant's unmapped listings to variants of exactly the same SKU; returns how many.
 
-    Constant number of statements. Called when variants or listings appear, and by a sweep.
+    Constant number of statements. Called when variants or listings appear, and by a sweep. Very many at once
+    wait for a person (`channels.fuse`), and none is linked until then.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_BY_SKU, {"merchant": merchant_id})
+        ids = [identity for (identity,) in cursor.fetchall()]
+    if not ids:
+        return 0
+    with transaction.atomic():
+        change = fuse.Change(merchant_id, MutationKind.MAPPING, ids, f"{len(ids)} listings are mapped by SKU")
+        if fuse.admit(change).state == MutationState.WAITING:
+            return 0
+        return map_these(merchant_id, ids)
+
+
+def map_these(merchant_id: int, listing_ids: Sequence[int]) -> int:
+    """Links those of these listings that are unmapped to the variants of their SKU; returns how many."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_MAP_BY_SKU, [merchant_id])
-            ids = [identity for (identity,) in cursor.fetchall()]
-        if ids:
-            add_levels(ids)
-            mark_listing_levels(_level_ids(ids), lane=Lane.INCREASE)
-    return len(ids)
+            cursor.execute(_MAP_BY_SKU, [merchant_id, list(listing_ids)])
+            mapped: dict[int, int] = dict(cursor.fetchall())
+        if mapped:
+            add_levels(list(mapped))
+            mark_listing_levels(_level_ids(mapped), lane=Lane.INCREASE)
+            refresh_standings(merchant_id, set(mapped.values()))
+    return len(mapped)
 
 
 def add_levels(listing_ids: Sequence[int]) -> list[int]:
@@ -137,7 +174,7 @@ def _applicable_lines(merchant_id: int) -> QuerySet[ChannelOrderLine]:
         external_id=OuterRef("listing_external_id"),
         variant__isnull=False,
     )
-    sources = ChannelLocationSource.objects.filter(location__is_active=True)
+    sources = ChannelLocationSource.objects.filter(is_active=True, location__is_active=True)
     any_place = sources.filter(
         channel_location__channel=OuterRef("order__channel"), channel_location__is_active=True
     )

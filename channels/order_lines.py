@@ -1,6 +1,5 @@
 """The lines of one order: merged from a snapshot, linked to variants, compared with the ledger."""
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +10,7 @@ from django.db.models import Q
 from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine, Listing
 from channels.places import Places
+from channels.sourcing import Standing
 from inventory.demands import DemandChange
 from inventory.models import Variant
 
@@ -30,6 +30,7 @@ _KEPT_FIELDS: Final = (
     "restocked",
     "applied_demand",
     "applied_fulfilled",
+    "is_named",
 )
 
 
@@ -44,6 +45,8 @@ class LineChange:
     #: Units that the shop had taken off its own number for this line, and of what.
     was_off_the_shelf: int
     was_sold_as: tuple[str, str]
+    #: Whether the ledger had units of this line, so that variant and place are settled.
+    is_applied: bool
     #: The channel's listing of what is sold, and of what was sold as the state before had it; None if unknown.
     listing: Listing | None = None
     was_listing: Listing | None = None
@@ -58,12 +61,13 @@ class LineChange:
             line.channel_location_id,
             line.quantity - line.restocked,
             (line.listing_external_id, line.sku),
+            bool(line.applied_demand or line.applied_fulfilled),
         )
 
     @property
-    def is_applied(self) -> bool:
-        """Whether the ledger has units of this line, so that variant and place are settled."""
-        return bool(self.was_demanded or self.was_fulfilled)
+    def is_open(self) -> bool:
+        """Whether the ledger holds or owes units of this line."""
+        return self.was_demanded > self.was_fulfilled
 
     @property
     def off_the_shelf(self) -> int:
@@ -89,10 +93,12 @@ def merge(order: ChannelOrder, changes: dict[str, LineChange], state: OrderState
     for external_id, change in changes.items():
         if external_id not in named:
             line = change.line
+            line.is_named = False
             line.cancelled, line.fulfilled, line.returned = line.quantity, 0, 0
 
 
 def _copy(state: OrderLineState, line: ChannelOrderLine, places: Places) -> None:
+    line.is_named = True
     line.listing_external_id = state.listing_external_id[:200]
     line.sku = state.sku[:200]
     line.title = state.title[:300]
@@ -164,7 +170,9 @@ def _variants_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, i
     return dict(rows)
 
 
-def set_targets(order: ChannelOrder, changes: Iterable[LineChange], places: Places) -> list[LineChange]:
+def set_targets(
+    order: ChannelOrder, changes: Iterable[LineChange], places: Places, standing: Standing
+) -> list[LineChange]:
     """Sets what the ledger is to know of each line, and returns the lines for which that is a change.
 
     A line without variant or place waits: its applied counts stay.
@@ -172,24 +180,31 @@ def set_targets(order: ChannelOrder, changes: Iterable[LineChange], places: Plac
     moved = []
     for change in changes:
         line = change.line
-        if line.variant_id is None or not _locations(change, places):
+        if not is_known(change, places):
             continue
-        line.applied_demand, line.applied_fulfilled = target_of(order, line)
+        shipped = max(line.fulfilled, standing.reported.get(line.pk, 0))
+        line.applied_demand, line.applied_fulfilled = target_of(order, line, shipped)
         if _is_change(change, places):
             moved.append(change)
     return moved
 
 
-def target_of(order: ChannelOrder, line: ChannelOrderLine) -> tuple[int, int]:
+def is_known(change: LineChange, places: Places) -> bool:
+    """Tells whether the line has a variant and a place."""
+    return change.line.variant_id is not None and bool(locations_of(change, places))
+
+
+def target_of(order: ChannelOrder, line: ChannelOrderLine, shipped: int) -> tuple[int, int]:
     """Returns the units that the ledger should have demanded and shipped for a line.
 
-    A test order moves the shop's own number, but no goods. Of a deleted order only what was shipped remains.
+    `shipped` is what the platform or the warehouses say, whoever says more. A test order moves the shop's own number, but
+    no goods. Of a deleted order only what was shipped remains.
     """
     if order.is_test:
         return 0, 0
     if order.is_deleted:
-        return line.fulfilled, line.fulfilled
-    return line.demand, line.fulfilled
+        return shipped, shipped
+    return max(line.demand, shipped), shipped
 
 
 def _is_change(change: LineChange, places: Places) -> bool:
@@ -202,10 +217,10 @@ def _has_moved(change: LineChange, places: Places) -> bool:
     """Tells whether units that the ledger took from one place belong to another one."""
     if not change.is_applied or change.was_at == change.line.channel_location_id:
         return False
-    return places.location_ids(change.was_at) != _locations(change, places)
+    return places.location_ids(change.was_at) != locations_of(change, places)
 
 
-def _locations(change: LineChange, places: Places) -> tuple[int, ...]:
+def locations_of(change: LineChange, places: Places) -> tuple[int, ...]:
     """Returns the line's locations; the whole channel's where an applied line's place lost its mapping."""
     ids = places.location_ids(change.line.channel_location_id)
     return ids or (places.location_ids(None) if change.is_applied else ())
@@ -219,11 +234,6 @@ def save(changes: Iterable[LineChange]) -> None:
         unique_fields=["order", "external_id"],
         update_fields=_KEPT_FIELDS,
     )
-
-
-def demand_changes(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:
-    """Returns what the ledger has to do for the lines, as differences to what it did."""
-    return [_difference(change, places) for change in changes]
 
 
 def take_backs(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:
@@ -243,28 +253,14 @@ def take_backs(changes: Iterable[LineChange], places: Places) -> list[DemandChan
 def _undo(change: LineChange, places: Places) -> DemandChange:
     return DemandChange(
         reference=change.line.reference,
-        variant_id=_variant_id(change.line),
-        location_ids=places.location_ids(change.was_at) or _locations(change, places),
+        variant_id=variant_id_of(change.line),
+        location_ids=places.location_ids(change.was_at) or locations_of(change, places),
         cancelled=change.was_demanded,
         unfulfilled=change.was_fulfilled,
     )
 
 
-def _difference(change: LineChange, places: Places) -> DemandChange:
-    line = change.line
-    demanded = line.applied_demand - change.was_demanded
-    fulfilled = line.applied_fulfilled - change.was_fulfilled
-    plain = DemandChange(line.reference, _variant_id(line), _locations(change, places))
-    return dataclasses.replace(
-        plain,
-        wanted=max(demanded, 0),
-        cancelled=max(-demanded, 0),
-        fulfilled=max(fulfilled, 0),
-        unfulfilled=max(-fulfilled, 0),
-    )
-
-
-def _variant_id(line: ChannelOrderLine) -> int:
+def variant_id_of(line: ChannelOrderLine) -> int:
     """Returns the variant of a line that has one: `set_targets` lets no other pass."""
     if line.variant_id is None:
         raise ValueError(f"{line.reference} has no variant.")

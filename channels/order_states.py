@@ -27,15 +27,18 @@ def state_key(state: OrderState) -> StateKey:
         sum(line.fulfilled for line in lines),
         sum(line.cancelled for line in lines),
         sum(line.quantity for line in lines),
-        _detail(lines),
+        _detail(lines) + bool(state.country),
         state_digest(state),
     ]
 
 
 def state_digest(state: OrderState) -> str:
-    """Returns the SHA-256 of what the state says about stock; titles and prices do not count."""
+    """Returns the SHA-256 of what the state says about stock; titles and prices do not count.
+
+    The country does: it decides from where the goods are taken.
+    """
     lines = sorted([_substance(line) for line in state.lines])
-    text = json.dumps([state.external_id, state.is_test, lines], separators=(",", ":"))
+    text = json.dumps([state.external_id, state.is_test, state.country, lines], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

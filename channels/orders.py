@@ -1,20 +1,21 @@
 """Orders are states: each message of an order says what it is now, and the ledger moves by what that changes.
 
-    lock the order → keep the larger state → merge its lines → one settlement in the ledger → the shelves it
-    touches
+    lock the order → keep the larger state → merge its lines → one settlement in the ledger, which routes it →
+    what its locations are asked to ship → the shelves it touches
 
 The kept state is the maximum of all that came (`channels.order_states`), and the ledger follows the kept
 state alone, so that any messages of an order, in any sequence and repeated any number of times, leave the
 same ledger. Everything that is no full snapshot is a hint, and marks the order for one fetch
 (`channels.fetching`).
 
-Locks are taken in this order: the order, the ledger's own, listing levels by id.
+Locks are taken in this order: the order, the pools it uses up, the ledger's own, listing levels by id.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -23,14 +24,18 @@ from django.utils import timezone
 
 from channels import order_lines
 from channels.events import OrderState
+from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
 from channels.models import Channel, ChannelOrder
 from channels.models.listings import Lane
 from channels.order_lines import LineChange
 from channels.order_states import contradicts, is_newer, state_key
 from channels.places import Places, places_of
+from channels.preorders import terms_of
 from channels.pushes import WAKE_UP, mark_listing_levels
+from channels.rules.pools import count_sales
 from channels.screening import check_order
 from channels.shelves import lower_expected, marks_elsewhere
+from channels.sourcing import NOTHING_ASKED, routing_of, standing_of
 from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
 from inventory.demands import settle
@@ -40,8 +45,8 @@ from inventory.ledger import Context, domain_errors
 _INSERT: Final = """
 INSERT INTO channels_channelorder
     (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
-     is_deleted, fetch_wanted, fetched, fetch_error, marks)
-VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, 0, 0, '', '{}')
+     is_deleted, fetch_wanted, fetched, fetch_error, marks, routed_for)
+VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, 0, 0, '', '{}', '')
 ON CONFLICT (channel_id, external_id) DO NOTHING
 RETURNING id, {plan_once}
 """
@@ -52,9 +57,9 @@ _INSERT_SQL: Final = _INSERT.replace("{plan_once}", PLAN_ONCE)
 _HINT: Final = """
 INSERT INTO channels_channelorder AS kept
     (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
-     is_deleted, fetch_wanted, fetched, fetch_error, marks, next_fetch_at)
+     is_deleted, fetch_wanted, fetched, fetch_error, marks, routed_for, next_fetch_at)
 VALUES (%(channel)s, %(external_id)s, %(at)s, '', '[]', '', '', '', false,
-        false, 1, 0, '', '{}', clock_timestamp())
+        false, 1, 0, '', '{}', '', clock_timestamp())
 ON CONFLICT (channel_id, external_id) DO UPDATE
 SET fetch_wanted = kept.fetch_wanted + 1,
     next_fetch_at = CASE
@@ -63,6 +68,19 @@ SET fetch_wanted = kept.fetch_wanted + 1,
     END
 WHERE NOT kept.is_deleted
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why an order is brought up to its kept state, where no message of its platform is the reason."""
+
+    #: Unlike that of every other occasion of the order.
+    name: str = ""
+    #: Whether what is held already may move.
+    is_replanned: bool = False
+
+
+_A_MESSAGE: Final = Occasion()
 
 
 def apply_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -> None:
@@ -108,6 +126,13 @@ def apply_waiting(channel: Channel, order_id: int) -> None:
         order = ChannelOrder.objects.select_for_update().get(channel=channel, pk=order_id)
         changes = order_lines.changes_of(order, is_new=False)
         _bring_up(channel, order, _in_order(changes), places_of(channel))
+
+
+def bring_up(order: ChannelOrder, occasion: Occasion) -> None:
+    """Brings the ledger to an order's kept state after one of its locations answered; under the order's lock."""
+    channel = order.channel
+    changes = order_lines.changes_of(order, is_new=False)
+    _bring_up(channel, order, _in_order(changes), places_of(channel), occasion)
 
 
 def hint(channel: Channel, external_id: str, *, arrived_at: datetime | None = None) -> None:
@@ -156,17 +181,30 @@ def _keep(order: ChannelOrder, state: OrderState, key: list[object]) -> None:
     order.is_test = state.is_test
 
 
-def _bring_up(channel: Channel, order: ChannelOrder, changes: Sequence[LineChange], places: Places) -> None:
+def _bring_up(
+    channel: Channel,
+    order: ChannelOrder,
+    changes: Sequence[LineChange],
+    places: Places,
+    occasion: Occasion = _A_MESSAGE,
+) -> None:
     """Moves the ledger from what was applied of the lines to their targets, and saves lines and order."""
+    standing = NOTHING_ASKED if order.applied_at is None else standing_of(order)
     order_lines.link(channel, changes)
-    moved = order_lines.set_targets(order, changes, places)
+    moved = order_lines.set_targets(order, changes, places, standing)
     order_lines.save(changes)
-    key = _settlement_key(order, moved)
+    count_sales(channel, moved)
+    was_routed_for, order.routed_for = order.routed_for, routed_for(order, changes, places)
+    key = _settlement_key(order, moved, occasion)
     take_backs = order_lines.take_backs(moved, places)
     if take_backs:
         settle(_context(channel, order, f"{key}:moved"), take_backs)
-    if moved:
-        settle(_context(channel, order, key), order_lines.demand_changes(moved, places))
+    is_replanned = occasion.is_replanned or was_routed_for not in ("", order.routed_for) or wants_more(moved)
+    sourcing = Sourcing(places, standing, is_replanned)
+    demands = demand_changes(changes, moved, sourcing)
+    if demands:
+        routing, pre_orders = routing_of(channel, order, places), terms_of(channel, demands)
+        settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
     _mark_shelves(channel, order, changes, moved, places)
     order.save(force_update=True)
 
@@ -189,13 +227,14 @@ def _mark_shelves(
         order.propagated_at = None if order.marks else order.applied_at
 
 
-def _settlement_key(order: ChannelOrder, moved: Sequence[LineChange]) -> str:
-    """Derives the ledger's key from the order, its kept state, and each line's way to its target."""
+def _settlement_key(order: ChannelOrder, moved: Sequence[LineChange], occasion: Occasion) -> str:
+    """Derives the ledger's key from the order, its kept state, what it is planned for, and each line's way to its target."""
     steps = [
         [m.line.pk, m.was_demanded, m.was_fulfilled, m.line.applied_demand, m.line.applied_fulfilled]
         for m in moved
     ]
-    text = json.dumps([order.state_key, order.is_deleted, steps], separators=(",", ":"))
+    about = [order.state_key, order.is_deleted, order.routed_for, occasion.name, steps]
+    text = json.dumps(about, separators=(",", ":"))
     return f"order:{order.pk}:{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 

@@ -83,7 +83,9 @@ WITH told AS (
         attempt_limit, error
     )
 ), held AS (
-    SELECT level.id, told.outcome IN ('confirmed', 'unchanged') AS is_done
+    SELECT level.id, told.outcome IN ('confirmed', 'unchanged') AS is_done,
+        told.outcome = 'confirmed' AND coalesce(told.moved > 0, false) AS is_raised,
+        (clock_timestamp() AT TIME ZONE 'UTC')::date AS today
     FROM channels_listinglevel level
     JOIN told ON told.id = level.id
     WHERE level.lease_token = %s
@@ -109,6 +111,9 @@ SET lease_token = CASE WHEN told.outcome = 'accepted' THEN level.lease_token END
         THEN coalesce(level.expected + told.moved, told.target) ELSE level.expected END,
     seen_quantity = level.seen_quantity + CASE WHEN held.is_done THEN coalesce(told.moved, 0) ELSE 0 END,
     seen_expected = level.seen_expected + CASE WHEN held.is_done THEN coalesce(told.moved, 0) ELSE 0 END,
+    raises = CASE WHEN NOT held.is_raised THEN level.raises
+        WHEN level.raised_on = held.today THEN level.raises + 1 ELSE 1 END,
+    raised_on = CASE WHEN held.is_raised THEN held.today ELSE level.raised_on END,
     is_outcome_unknown = told.is_doubtful
         OR NOT held.is_done AND (level.is_outcome_unknown OR told.outcome = 'unknown'),
     attempts = CASE WHEN held.is_done THEN 0 ELSE level.attempts + told.is_failure::int END,

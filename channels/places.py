@@ -7,6 +7,15 @@ from typing import Final
 from django.db import connection
 
 from channels.models import Channel, ChannelLocation
+from inventory.routing import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One of our locations behind a place, and how early it is drawn on; lower is earlier."""
+
+    site: Site
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +25,12 @@ class Place:
     id: int
     external_id: str
     is_active: bool
-    location_ids: tuple[int, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def location_ids(self) -> tuple[int, ...]:
+        """Our locations that serve it, in order of preference."""
+        return tuple(source.site.location_id for source in self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +57,14 @@ class Places:
         """
         if place_id is not None:
             return self._by_id[place_id].location_ids
-        ids = (location_id for place in self.places if place.is_active for location_id in place.location_ids)
-        return tuple(dict.fromkeys(ids))
+        sources = [source for place in self.places if place.is_active for source in place.sources]
+        ordered = sorted(sources, key=lambda source: source.priority)
+        return tuple(dict.fromkeys(source.site.location_id for source in ordered))
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """What routing has to know of our locations behind all places."""
+        return tuple(dict.fromkeys(source.site for place in self.places for source in place.sources))
 
     def only_active_id(self) -> int | None:
         """Returns the channel's one active place; None where it has several or none."""
@@ -68,15 +88,18 @@ def places_of(channel: Channel, external_ids: Iterable[str] = ()) -> Places:
 
 
 _PLACES: Final = """
-SELECT place.id, place.external_id, place.is_active,
-    coalesce(array_agg(source.location_id ORDER BY source.priority, source.id)
-        FILTER (WHERE location.is_active), '{}')
+SELECT place.id, place.external_id, place.is_active, serving.priority,
+       serving.location_id, serving.country, serving.daily_orders, serving.daily_units
 FROM channels_channellocation place
-LEFT JOIN channels_channellocationsource source ON source.channel_location_id = place.id
-LEFT JOIN inventory_location location ON location.id = source.location_id
+LEFT JOIN (
+    SELECT source.id, source.channel_location_id, source.priority, source.location_id,
+           location.country, location.daily_orders, location.daily_units
+    FROM channels_channellocationsource source
+    JOIN inventory_location location ON location.id = source.location_id
+    WHERE source.is_active AND location.is_active
+) serving ON serving.channel_location_id = place.id
 WHERE place.channel_id = %s
-GROUP BY place.id
-ORDER BY place.id
+ORDER BY place.id, serving.priority, serving.id
 """
 
 
@@ -84,4 +107,9 @@ def _read_places(channel: Channel) -> Places:
     with connection.cursor() as cursor:
         cursor.execute(_PLACES, [channel.pk])
         rows = cursor.fetchall()
-    return Places([Place(place_id, name, on, tuple(locations)) for place_id, name, on, locations in rows])
+    found: dict[tuple[int, str, bool], list[Source]] = {}
+    for place_id, external_id, is_active, priority, *site in rows:
+        sources = found.setdefault((place_id, external_id, is_active), [])
+        if priority is not None:
+            sources.append(Source(Site(*site), priority))
+    return Places([Place(*head, tuple(sources)) for head, sources in found.items()])

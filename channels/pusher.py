@@ -26,6 +26,7 @@ from channels.crew import Crew
 from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
+from channels.fanout import fan_out, has_notes
 from channels.feeds import ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
@@ -187,8 +188,10 @@ class Pusher:
         return self._surveyed_at + SURVEY_PAUSE - time.monotonic()
 
     def _survey(self) -> None:
-        """Asks what is due."""
+        """Turns noted changes of parts into marks, and asks what is due."""
         self._surveyed_at = time.monotonic()
+        if has_notes():
+            fan_out()
         for channel_id, due in survey().items():
             if channel_id not in self._desks:
                 continue

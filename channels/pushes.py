@@ -6,7 +6,7 @@ locks of the ledger; waking the pusher waits for the commit, because a NOTIFY in
 make all commits wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Convention
 from channels.models.listings import Lane
+from channels.preorders import allows_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
 
@@ -22,14 +23,16 @@ WAKE_UP: Final = "onecount_push"
 
 #: Levels that keep their number are locked all the same: the order that is being applied writes what is expected on them
 #: later, and its locks must have been taken in one sequence.
-_MARK: Final = """
+_LOCKED: Final = """
 WITH {touched}, locked AS (
     SELECT level.id, touched.lane, touched.is_marked
     FROM channels_listinglevel level
     JOIN touched ON touched.id = level.id
     ORDER BY level.id
     FOR NO KEY UPDATE OF level
-)
+)"""
+
+_RAISE: Final = """
 UPDATE channels_listinglevel level
 SET wanted = level.wanted + 1,
     lane = CASE WHEN level.wanted > level.done THEN least(level.lane, locked.lane) ELSE locked.lane END,
@@ -38,18 +41,42 @@ FROM locked
 WHERE level.id = locked.id AND locked.is_marked
 """
 
-_MARK_CHANGES: Final = _MARK.format(
-    touched="""touched AS (
+_MARK: Final = f"{_LOCKED}{_RAISE}"
+
+#: Bundles are marked in a transaction of their own (`channels.fanout`): marked here, every sale of a common part would wait
+#: for every other one. The note of what changed commits with it, and no two notes are one row.
+_MARK_CHANGES: Final = f"""{_LOCKED}, marked AS ({_RAISE} RETURNING level.id)
+SELECT (SELECT count(*) FROM marked) + (SELECT count(*) FROM noted)
+""".format(  # noqa: S608  # constants only
+    touched="""change AS MATERIALIZED (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[])
+        AS change (variant_id, location_id, delta, after, lane)
+), noted AS (
+    INSERT INTO channels_bundlechange
+        (merchant_id, variant_id, location_id, available_delta, available_after, created_at)
+    SELECT %s::bigint, change.variant_id, change.location_id, change.delta, change.after, clock_timestamp()
+    FROM change
+    WHERE EXISTS (
+        SELECT FROM inventory_bundlepart part WHERE part.variant_id = change.variant_id AND part.is_drawn_on)
+    RETURNING id
+), touched AS (
     SELECT level.id, min(change.lane) AS lane,
-        bool_or(NOT change.is_level OR channel.kind = ANY(%s::text[])) AS is_marked
-    FROM unnest(%s::bigint[], %s::bigint[], %s::smallint[], %s::boolean[])
-        AS change (variant_id, location_id, lane, is_level)
+        bool_or(change.delta <> 0 OR channel.kind = ANY(%s::text[])) AS is_marked
+    FROM change
     JOIN channels_listing listing ON listing.variant_id = change.variant_id
     JOIN channels_listinglevel level ON level.listing_id = listing.id
     JOIN channels_channel channel ON channel.id = level.channel_id
     JOIN channels_channellocationsource source
         ON source.channel_location_id = level.channel_location_id AND source.location_id = change.location_id
     GROUP BY level.id
+)"""
+)
+
+_MARK_VARIANTS: Final = _MARK.format(
+    touched="""touched AS (
+    SELECT level.id, %s::smallint AS lane, true AS is_marked
+    FROM channels_listing listing JOIN channels_listinglevel level ON level.listing_id = listing.id
+    WHERE listing.variant_id = ANY(%s::bigint[])
 )"""
 )
 
@@ -89,25 +116,41 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
     Listens to `inventory.announcements`: it runs inside the ledger's transaction, so that the change and
     what has to be told commit together.
     """
+    is_inbound_offered = any(change.inbound_delta for change in changes) and allows_preorders(merchant_id)
     columns: list[Any] = [
         [change.variant_id for change in changes],
         [change.location_id for change in changes],
+        [change.available_delta or (change.inbound_delta if is_inbound_offered else 0) for change in changes],
+        [change.available_after for change in changes],
         [int(lane_of(change)) for change in changes],
-        [_leaves_available(change) for change in changes],
     ]
-    _execute_and_wake(_MARK_CHANGES, [_kinds_told_of_open_orders(), *columns])
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK_CHANGES, [*columns, merchant_id, kinds_told_of_open_orders()])
+        marked_or_noted = cursor.fetchone()[0]
+    if marked_or_noted:
+        notify_after_commit(WAKE_UP)
 
 
-def _leaves_available(change: LevelChange) -> bool:
-    """Tells whether as many can be sold as before: a shipment of what was reserved, a place not drawn on.
+def mark_bundles(merchant_id: int, variant_ids: Sequence[int]) -> None:
+    """Marks every listing of bundles that are made of something else from now on.
 
-    That changes no number but those that include the channel's own open orders. (A shop that lowered its
-    number by itself has its shelf marked with the order, see `channels.orders`.)
+    Listens to `inventory.announcements`, and runs inside the transaction that changes them.
     """
-    return change.available_delta == 0
+    mark_variants(variant_ids, lane=Lane.DECREASE)
 
 
-def _kinds_told_of_open_orders() -> list[str]:
+def mark_variants(variant_ids: Collection[int], *, lane: Lane) -> None:
+    """Marks every listing level of these variants, for a reason outside the ledger."""
+    if variant_ids:
+        _execute_and_wake(_MARK_VARIANTS, [int(lane), sorted(variant_ids)])
+
+
+def kinds_told_of_open_orders() -> list[str]:
+    """Returns the kinds of channels whose numbers include their own open orders.
+
+    A change without a delta (a shipment of what was reserved, a place not drawn on) changes no other numbers. (A shop that
+    lowered its number by itself has its shelf marked with the order, see `channels.orders`.)
+    """
     return [
         kind
         for kind, connector in CONNECTORS.items()

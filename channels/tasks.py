@@ -9,8 +9,12 @@ from channels import breaker, deliveries, fetching, mapping, observations, polli
 from channels.accounts import open_connector
 from channels.errors import ConnectorError
 from channels.models import Channel
+from channels.rehearsals import running
+from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
+from inventory import checkpoints
+from inventory.backorders import break_missed
 from inventory.errors import StockBusy
 from inventory.models import Merchant
 from inventory.reservations import expire
@@ -109,6 +113,32 @@ def expire_reservations() -> int:
     return expire()
 
 
+def break_missed_promises() -> int:
+    """Turns promises whose day is over into conflicts; returns on how many lines of purchase orders."""
+    return break_missed()
+
+
+def write_checkpoints() -> int:
+    """Writes the checkpoints of the ledger that are missing; returns how many."""
+    return checkpoints.write_due(seconds=_LONGEST_RUN)
+
+
+def run_rehearsal(rehearsal_id: int) -> None:
+    """Replays recorded events under the rules of a rehearsal."""
+    running.run(rehearsal_id, seconds=running.JOB_SECONDS)
+
+
+def follow_rules() -> int:
+    """Ends pins and versions whose time is over, begins versions whose day has come; returns how many."""
+    budgets.release_yesterday()
+    return pins.expire_pins() + lifecycle.follow_dates()
+
+
+def measure_rules(merchant_id: int = 0) -> int:
+    """Measures what rules go by, of one merchant or (0) of all; returns how many shelves that changed."""
+    return velocity.measure_all(merchant_id)
+
+
 def sweep() -> None:
     """Wakes whatever is due: a wake-up may have been lost."""
     polling.ensure_feeds()
@@ -117,3 +147,4 @@ def sweep() -> None:
         if due.fetches:
             wake("channels.tasks.fetch_hinted", channel_id)
     wake("channels.tasks.apply_mapped")
+    running.wake_open()

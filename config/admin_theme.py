@@ -54,12 +54,26 @@ _STOCK: Final = _models(
     "inventory",
     ("Variants", "barcode", "variant"),
     ("Products", "category", "product"),
+    ("Tags", "label", "tag"),
+    ("Bundles", "deployed_code", "bundle"),
     ("Stock levels", "inventory_2", "stocklevel"),
     ("Reservations", "lock_clock", "reservation"),
     ("Conflicts", "priority_high", "conflict"),
+    ("Transfers", "local_shipping", "transfer"),
+    ("Returns", "assignment_return", "customerreturn"),
+    ("Count sheets", "fact_check", "countsheet"),
     ("Movements", "swap_vert", "stockmovement"),
     ("Operations", "receipt_long", "stockoperation"),
     ("Locations", "warehouse", "location"),
+)
+
+_PURCHASING: Final = _models(
+    "inventory",
+    ("Purchase orders", "local_shipping", "purchaseorder"),
+    ("Inbound", "input", "purchaseorderline"),
+    ("Backorders", "pending_actions", "backorder"),
+    ("Suppliers", "factory", "supplier"),
+    ("Inbound history", "history", "inboundevent"),
 )
 
 _CHANNELS: Final = _models(
@@ -67,21 +81,58 @@ _CHANNELS: Final = _models(
     ("Channels", "storefront", "channel"),
     ("Orders", "shopping_cart", "channelorder"),
     ("Order lines", "list_alt", "channelorderline"),
+    ("Fulfilment requests", "local_shipping", "fulfilmentrequest"),
     ("Listings", "sell", "listing"),
     ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),
+    ("Rehearsals", "theater_comedy", "rehearsal"),
     ("Webhook deliveries", "webhook", "webhookdelivery"),
     ("Shelf observations", "visibility", "shelfobservation"),
     ("Places", "pin_drop", "channellocation"),
 )
 
+_RULES: Final = [
+    *_models(
+        "channels",
+        ("Rule sets", "rule", "ruleset"),
+        ("Rule versions", "history", "rulesetversion"),
+        ("Groups and pools", "join_inner", "channelgroup"),
+        ("Pins", "keep", "pin"),
+        ("Ranks", "format_list_numbered", "listingrank"),
+        ("Mass changes", "electric_bolt", "mutation"),
+    ),
+    _link("Starter set", "auto_awesome", "channels_starter_set", "channels.add_ruleset"),
+    _link("Import ranks", "upload_file", "channels_import_ranks", "channels.add_listingrank"),
+]
+
 _TO_DO: Final = [
+    _link(
+        "Held mass changes",
+        "electric_bolt",
+        "channels_mutation_changelist",
+        "channels.view_mutation",
+        "state=waiting",
+    ),
     _link(
         "Open conflicts",
         "priority_high",
         "inventory_conflict_changelist",
         "inventory.view_conflict",
         "state=open",
+    ),
+    _link(
+        "On the way",
+        "local_shipping",
+        "inventory_transfer_changelist",
+        "inventory.view_transfer",
+        "state__exact=sent",
+    ),
+    _link(
+        "Returns to inspect",
+        "assignment_return",
+        "inventory_customerreturn_changelist",
+        "inventory.view_customerreturn",
+        "state__exact=received",
     ),
     _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
     _link(
@@ -101,6 +152,7 @@ _TO_DO: Final = [
 ]
 
 _ENGINE_ROOM: Final = [
+    *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
     *_models(
         "channels",
         ("Channel health", "ecg_heart", "channelhealth"),
@@ -108,8 +160,26 @@ _ENGINE_ROOM: Final = [
         ("Rate buckets", "speed", "ratebucket"),
         ("Access tokens", "key", "accesstoken"),
         ("Place sources", "account_tree", "channellocationsource"),
+        ("Sources over time", "history", "sourcespan"),
+        ("Rules", "list", "rule"),
+        ("Rules in force", "event", "rulesetactivation"),
+        ("Pool uses", "water", "pooluse"),
+        ("Standings", "leaderboard", "listingstanding"),
+        ("Channel lags", "timer", "channellag"),
+        ("Sold within the lag", "speed_2x", "lagdemand"),
+        ("Mutation fuses", "power", "mutationfuse"),
+        ("Bundle changes", "call_split", "bundlechange"),
     ),
-    *_models("inventory", ("Merchants", "store", "merchant")),
+    *_models(
+        "inventory",
+        ("Merchants", "store", "merchant"),
+        ("Tags on variants", "label", "varianttag"),
+        ("Checkpoints", "flag", "stockcheckpoint"),
+        ("Safety stock changes", "shield", "safetystockchange"),
+        ("Units of measure", "straighten", "unitofmeasure"),
+        ("Bundle components", "format_list_bulleted", "bundlecomponent"),
+        ("Bundle parts", "join_inner", "bundlepart"),
+    ),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]
 
@@ -145,7 +215,9 @@ UNFOLD: Final[dict[str, Any]] = {
             {"items": _OVERVIEW},
             {"title": "To do", "separator": True, "items": _TO_DO},
             {"title": "Stock", "separator": True, "items": _STOCK},
+            {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
+            {"title": "Rules", "separator": True, "items": _RULES},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],
     },

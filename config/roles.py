@@ -17,12 +17,30 @@ from django.db.models import QuerySet
 ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "inventory.move_stock": ("stocklevel", "Can receive, adjust and count stock"),
     "inventory.release_reservation": ("reservation", "Can release a reservation"),
+    "inventory.purchase": ("purchaseorder", "Can place, confirm, date and cancel purchase orders"),
+    "inventory.promise_inbound": ("backorder", "Can promise inbound and take promises back"),
+    "inventory.define_bundle": ("bundle", "Can say what bundles are made of"),
     "channels.connect_channel": ("channel", "Can connect a channel: credentials, settings, webhooks, polls"),
     "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
     "channels.push_listinglevel": ("listinglevel", "Can push now and replay dead pushes"),
+    "channels.pin_listinglevel": ("listinglevel", "Can pin the number of a listing level"),
+    "channels.approve_rulesetversion": (
+        "rulesetversion",
+        "Can approve rules, put them in force, roll them back, and fill pools",
+    ),
+    "channels.decide_mutation": ("mutation", "Can confirm or roll back mass changes that the fuse holds"),
     "channels.map_listing": ("listing", "Can map a listing or SKU to a variant"),
+    "channels.resource_channelorderline": (
+        "channelorderline",
+        "Can have another location serve an order line",
+    ),
+    "channels.answer_fulfilmentrequest": (
+        "fulfilmentrequest",
+        "Can accept, pick, ship and refuse for a location",
+    ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
+    "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -35,6 +53,48 @@ _PLACES: Final = (
     "channels.delete_channellocationsource",
 )
 
+#: Writing orders at suppliers, and saying what became of them.
+_PURCHASING: Final = (
+    "inventory.add_supplier",
+    "inventory.change_supplier",
+    "inventory.add_purchaseorder",
+    "inventory.change_purchaseorder",
+    "inventory.delete_purchaseorder",
+    "inventory.add_purchaseorderline",
+    "inventory.change_purchaseorderline",
+    "inventory.delete_purchaseorderline",
+    "inventory.purchase",
+    "inventory.promise_inbound",
+)
+
+#: Drawing rules up and putting them in force.
+_RULES: Final = (
+    "channels.add_ruleset",
+    "channels.change_ruleset",
+    "channels.change_rulesetversion",
+    "channels.add_rule",
+    "channels.change_rule",
+    "channels.delete_rule",
+    "channels.approve_rulesetversion",
+    "channels.add_channelgroup",
+    "channels.change_channelgroup",
+    "channels.change_mutationfuse",
+    "channels.decide_mutation",
+    "inventory.add_tag",
+    "inventory.change_tag",
+    "inventory.add_varianttag",
+    "inventory.change_varianttag",
+    "inventory.delete_varianttag",
+)
+
+#: Which channel is served first.
+_PRIORITY: Final = (
+    "channels.pin_listinglevel",
+    "channels.add_listingrank",
+    "channels.change_listingrank",
+    "channels.delete_listingrank",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -44,10 +104,19 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.change_variant",
         "inventory.add_location",
         "inventory.change_location",
+        "inventory.add_unitofmeasure",
+        "inventory.change_unitofmeasure",
+        "inventory.define_bundle",
         "inventory.move_stock",
         "inventory.release_reservation",
+        *_PURCHASING,
         "channels.map_listing",
         "channels.change_listing",
+        "channels.rehearse_rules",
+        *_RULES,
+        *_PRIORITY,
+        "channels.resource_channelorderline",
+        "channels.answer_fulfilmentrequest",
         *_PLACES,
         *_EVERYDAY,
     ),
@@ -56,6 +125,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.change_channel",
         "channels.map_listing",
         "channels.change_listing",
+        "channels.rehearse_rules",
+        *_PRIORITY,
         *_EVERYDAY,
     ),
     "engineering": (

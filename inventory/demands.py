@@ -1,27 +1,41 @@
 """Demands from outside (order lines), moved to their new state in one operation, whatever the stock says.
 
 A sale that a channel accepted is a fact: it holds what there is, and the rest is an open conflict. A cancellation takes
-what is owed off first, then what is held. A shipment takes what the demand holds, then what is available, and the rest is
-shipped beyond record.
+what is owed off first, then what is held. A shipment takes what the demand holds, then what its twins hold, then what is
+available, and the rest is shipped beyond record.
+
+Which locations serve it is decided for all changes together, by the routing that the caller names
+(`inventory.allocation`). Kits stay out of that plan: they are held, owed and cancelled whole, place by place in the order of
+preference, and leave as their parts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from django.db import transaction
 
 from inventory import taking
+from inventory.allocation import Wish, allocate
 from inventory.errors import UnknownStock
 from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.inbound import promises_of
+from inventory.inbound_rows import PromiseTerms
+from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.locking import create_missing_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import HeldUnits, Hold, OwedUnits, Posting
 from inventory.reservations import Demand, hold_available
+from inventory.routing import Routing
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
+
+NO_PRE_ORDERS: Final[Mapping[str, PromiseTerms]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +55,66 @@ class DemandChange:
     fulfilled: int = 0
     #: Units said to have left that did not: held again where they lay, or owed again.
     unfulfilled: int = 0
+    #: Units to plan for: those not shipped before, cancelled ones included, so that it does not matter when they were.
+    ordered: int = 0
+    #: Whether what it holds and is owed already is placed anew.
+    is_replanned: bool = False
+    #: Locations at which what it holds stays all the same: they have been told.
+    kept_at: tuple[int, ...] = ()
+    #: Locations, of `location_ids`, that refused and serve it no more.
+    refused_by: tuple[int, ...] = ()
+    #: The location that the units left from, where somebody said so.
+    left_from: int | None = None
+    #: The name that it shares with other demands of one order for the same goods; empty: it has no twins.
+    pool: str = ""
+
+    @property
+    def allowed_ids(self) -> tuple[int, ...]:
+        """Where it may still be taken from."""
+        return tuple(each for each in self.location_ids if each not in self.refused_by)
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether anything about its units changes."""
+        return bool(self.wanted or self.cancelled or self.fulfilled or self.unfulfilled)
 
 
-def settle(context: Context, changes: Sequence[DemandChange]) -> Outcome:
-    """Applies all changes in one operation. Never refused for want of stock."""
+_AS_BEFORE: Final = Routing()
+
+
+def settle(
+    context: Context,
+    changes: Sequence[DemandChange],
+    *,
+    routing: Routing = _AS_BEFORE,
+    pre_orders: Mapping[str, PromiseTerms] = NO_PRE_ORDERS,
+) -> Outcome:
+    """Applies all changes in one operation. Never refused for want of stock.
+
+    `pre_orders` holds, by reference, the terms on which a rule allows newly demanded units that are not there to be
+    promised from inbound; what that does not cover is a conflict as ever.
+    """
     _check(changes)
-    settlement = _Settlement(_merged(changes))
-    request = [asdict(change) for change in changes]
+    ordered = [replace(c, location_ids=routing.ordered(c.location_ids)) for c in changes]
+    settlement = _Settlement(_merged(ordered), routing, pre_orders)
+    # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
+    request = [[asdict(change) for change in changes], routing.strategy, routing.country, routing.may_split]
+    run = partial(
+        perform,
+        context,
+        "settle",
+        request,
+        reservations=len(changes),
+        variants={change.variant_id for change in changes},
+    )
     try:
-        return perform(context, "settle", request, settlement, reservations=len(changes))
+        return run(settlement)
     except _LevelsMissing as missing:
         # Rolled back, so that levels are created before any is locked, as by every other operation: inserting under
         # a lock could wait in a circle. It happens once for each place.
         with domain_errors(), transaction.atomic():
             create_missing_levels(context.merchant_id, missing.pairs)
-            insisting = replace(settlement, has_created_levels=True)
-            return perform(context, "settle", request, insisting, reservations=len(changes))
+            return run(replace(settlement, has_created_levels=True))
 
 
 class _LevelsMissing(Exception):
@@ -71,6 +129,7 @@ def _check(changes: Sequence[DemandChange]) -> None:
     counts = [n for c in changes for n in (c.wanted, c.cancelled, c.fulfilled, c.unfulfilled)]
     check_quantities("changes", counts, smallest=0)
     check_references(change.reference for change in changes)
+    check_quantities("ordered", [change.ordered for change in changes], smallest=0)
     check_places(change.location_ids for change in changes)
 
 
@@ -91,6 +150,8 @@ def _sum(one: DemandChange, other: DemandChange) -> DemandChange:
         cancelled=one.cancelled + other.cancelled,
         fulfilled=one.fulfilled + other.fulfilled,
         unfulfilled=one.unfulfilled + other.unfulfilled,
+        ordered=max(one.ordered, other.ordered),
+        is_replanned=one.is_replanned or other.is_replanned,
     )
 
 
@@ -107,29 +168,55 @@ def _netted(change: DemandChange) -> DemandChange:
     )
 
 
+#: What demands held before, by reference.
+Held = Mapping[str, Sequence[Hold]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     """The work of one settlement: take back, cancel, hold, ship, in this order."""
 
     changes: Sequence[DemandChange]
+    routing: Routing
+    pre_orders: Mapping[str, PromiseTerms]
     has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
-        looked_up = {c.reference for c in self.changes if c.cancelled or c.fulfilled}
+        looked_up = self._looked_up()
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
-        owed = load_owed(posting, self._variant_ids()) if looked_up else []
-        changes = self._taken_back(posting)
+        owed = load_owed(posting, self._variant_ids()) if looked_up or self.pre_orders else []
+        changes = sorted(self._taken_back(posting), key=lambda change: change.variant_id not in posting.kits)
         for change in changes:
-            debts = taking.owed_to(owed, change.reference, change.variant_id)
-            _cancel(posting, change, _of(held.get(change.reference, ()), change), debts)
+            if change.cancelled:
+                _cancel(posting, change, _held_of(posting, held, change), _debts(owed, change))
         if has_expired or looked_up:
             fill_owed(posting)
-        for change in changes:
-            _want(posting, change)
-        for change in changes:
-            _ship(posting, change, [*_of(held.get(change.reference, ()), change), *_new_of(posting, change)])
+        plain = [change for change in changes if change.variant_id not in posting.kits]
+        _want_kits(posting, [change for change in changes if change.variant_id in posting.kits], held)
+        if any(c.wanted or c.is_replanned for c in plain):
+            allocate(posting, self._wishes(posting, plain, held), self.routing)
+        _Shipments(posting, changes, held, self.routing).ship()
+
+    def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
+        """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
+        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered]
+        wishes = [_wish(posting, change, held) for change in planned]
+        told = {place for change in changes for place in change.kept_at}
+        for wish in wishes:
+            wish.location_ids = self.routing.beside(wish.location_ids, told)
+            wish.terms = self.pre_orders.get(wish.reference)
+        return wishes
+
+    def _looked_up(self) -> set[str]:
+        """Returns the demands whose holds and debts matter: their own change does, or a twin ships."""
+        shipping = {c.pool for c in self.changes if c.fulfilled and c.pool}
+        return {
+            c.reference
+            for c in self.changes
+            if c.cancelled or c.fulfilled or c.is_replanned or c.pool in shipping
+        }
 
     def _variant_ids(self) -> set[int]:
         return {change.variant_id for change in self.changes}
@@ -139,7 +226,8 @@ class _Settlement:
 
     def _taken_back(self, posting: Posting) -> list[DemandChange]:
         """Takes fulfilments back; returns the changes, with units that the record never had wanted again."""
-        take_backs = TakeBacks(posting, self._returning(), self._variant_ids())
+        variants = {variant for variant, _ in posting.levels}
+        take_backs = TakeBacks(posting, self._returning(), variants)
         return [_take_back(posting, change, take_backs) for change in self.changes]
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
@@ -148,69 +236,187 @@ class _Settlement:
         Every place that may serve a demand has a level from then on: under its lock no goods arrive there unseen while
         a shortage is being opened.
         """
-        candidates = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
+        asked = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
+        left_from = {(c.variant_id, c.left_from) for c in self.changes if c.left_from is not None}
+        needed = {
+            (part, place) for variant, place in asked | left_from for part, _ in posting.parts_of(variant)
+        }
         elsewhere: set[tuple[int, int]] = set()
         if looked_up or self._returning():
             elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
-        every = candidates | elsewhere
+        every = needed | elsewhere
         posting.lock({variant for variant, _ in every}, {place for _, place in every})
-        if missing := candidates - posting.levels.keys():
+        if missing := needed - posting.levels.keys():
             raise UnknownStock if self.has_created_levels else _LevelsMissing(missing)
-        posting.concerned |= candidates
+        for change in self.changes:
+            if change.has_counts:
+                variants = {change.variant_id, *(part for part, _ in posting.parts_of(change.variant_id))}
+                posting.concerned |= {(v, place) for v in variants for place in change.location_ids}
 
 
-def _of(held: Iterable[HeldUnits], change: DemandChange) -> list[HeldUnits]:
-    return [h for h in held if h.level.variant_id == change.variant_id]
+def _held_of(posting: Posting, held: Held, change: DemandChange) -> list[Hold]:
+    """Returns what the demand holds, from the place that is drawn on first to the one drawn on last."""
+    order = {place: number for number, place in enumerate(change.location_ids)}
+    found = _of(held.get(change.reference, ()), change) + _new_of(posting, change)
+    return sorted(found, key=lambda h: order.get(h.location_id, len(order)))
 
 
-def _new_of(posting: Posting, change: DemandChange) -> list[HeldUnits]:
+def _debts(owed: Iterable[OwedUnits], change: DemandChange) -> list[OwedUnits]:
+    """Returns what the demand is owed and may yet be served."""
+    mine = taking.owed_to(owed, change.reference, change.variant_id)
+    return [each for each in mine if each.cause in OWED_CAUSES]
+
+
+def _of(held: Iterable[Hold], change: DemandChange) -> list[Hold]:
+    return [h for h in held if h.variant_id == change.variant_id]
+
+
+def _new_of(posting: Posting, change: DemandChange) -> list[Hold]:
     """What this operation itself has just held for the demand."""
-    return [
-        h
-        for h in posting.new_reservations
-        if h.reference == change.reference and h.level.variant_id == change.variant_id
-    ]
+    return [h for h in _of(posting.new_holds(), change) if h.reference == change.reference]
 
 
 def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) -> DemandChange:
     if not change.unfulfilled:
         return change
-    home = posting.levels[change.variant_id, change.location_ids[0]]
-    owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=home)
+    home = change.location_ids[0]
+    kit = posting.kits.get(change.variant_id)
+    if kit is None:
+        level, pool = posting.levels[change.variant_id, home], change.pool or change.reference
+        owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=level, pool=pool)
+    else:
+        owed_again = take_backs.take_back_kits(kit, change.reference, change.unfulfilled, home=home)
     return _netted(replace(change, wanted=change.wanted + owed_again))
 
 
-def _cancel(posting: Posting, change: DemandChange, held: list[HeldUnits], owed: list[OwedUnits]) -> None:
+def _cancel(posting: Posting, change: DemandChange, held: list[Hold], owed: list[OwedUnits]) -> None:
     rest = taking.close_owed(posting, owed, change.cancelled)
-    for reservation in reversed([*held, *_new_of(posting, change)]):
+    if rest:
+        rest = promises_of(posting).withdraw(change.reference, change.variant_id, rest)
+    for reservation in reversed(held):
         units = min(reservation.open, rest)
         if units > 0:
             posting.release(reservation, units, Reason.CANCELLATION)
             rest -= units
 
 
-def _want(posting: Posting, change: DemandChange) -> None:
-    if not change.wanted:
+def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:
+    """Says what the demand is to hold beyond what stays where it is."""
+    if not change.is_replanned:
+        ordered = max(change.ordered, change.wanted)
+        return Wish(change.reference, change.variant_id, change.allowed_ids, change.wanted, ordered)
+    every = _held_of(posting, held, change)
+    # What was held as kits before the variant became plain stays as it is, too.
+    movable = [h for h in every if isinstance(h, HeldUnits) and h.location_id not in change.kept_at]
+    kept = sum(h.open for h in every) - sum(h.open for h in movable)
+    return Wish(
+        change.reference,
+        change.variant_id,
+        change.allowed_ids,
+        change.wanted,
+        max(change.ordered - kept, 0),
+        movable,
+        _debts(posting.conflicts.values(), change),
+    )
+
+
+def _want_kits(posting: Posting, changes: Iterable[DemandChange], held: Held) -> None:
+    """Holds whole kits, place by place; those that cannot be whole are owed. What a place refused is held elsewhere."""
+    has_released = False
+    for change in changes:
+        refused = 0
+        for hold in _held_of(posting, held, change) if change.refused_by else ():
+            if hold.open and hold.location_id in change.refused_by:
+                refused += hold.open
+                posting.release(hold, hold.open, Reason.SALE)
+        has_released = has_released or bool(refused)
+        for debt in _debts(posting.conflicts.values(), change) if change.refused_by else ():
+            posting.move_debt(debt, change.allowed_ids)
+        _hold_or_owe(posting, change, change.wanted + refused)
+    if has_released:
+        fill_owed(posting)
+
+
+def _hold_or_owe(posting: Posting, change: DemandChange, kits: int) -> None:
+    if not kits:
         return
-    demand = Demand(change.reference, change.variant_id, change.wanted, change.location_ids)
-    short = hold_available(posting, demand)
+    short = hold_available(posting, Demand(change.reference, change.variant_id, kits, change.allowed_ids))
     if short is not None:
         posting.owe(
             reference=change.reference,
             variant_id=change.variant_id,
             quantity=short.requested - short.available,
             cause=ConflictCause.SHORTAGE,
-            location_ids=change.location_ids,
+            location_ids=change.allowed_ids,
         )
 
 
-def _ship(posting: Posting, change: DemandChange, held: list[HeldUnits]) -> None:
-    """Ships what the demand holds, then what is available, the rest beyond record; what it was owed is thereby met."""
-    rest = taking.ship_held(posting, held, change.fulfilled)
-    debts = taking.owed_to(posting.conflicts.values(), change.reference, change.variant_id)
-    taking.close_owed(posting, [o for o in debts if o.cause in OWED_CAUSES], rest)
-    for level in posting.levels_of(change.variant_id, change.location_ids):
-        rest = taking.ship_available(posting, level, rest)
-    if rest:
-        level = posting.levels[change.variant_id, change.location_ids[0]]
-        taking.ship_beyond_record(posting, level, rest, reference=change.reference)
+def _ship_kits(posting: Posting, kit: Kit, rest: int, places: Sequence[int], *, reference: str) -> None:
+    for place in places:
+        rest = taking.ship_available_kits(posting, kit, place, rest)
+    taking.ship_kits_beyond_record(posting, kit, places[0], rest, reference=reference)
+
+
+class _Shipments:
+    """What left, demand by demand: its own units first, then those of its twins, then whatever there is."""
+
+    def __init__(
+        self, posting: Posting, changes: Sequence[DemandChange], held: Held, routing: Routing
+    ) -> None:
+        self._posting = posting
+        self._changes = changes
+        self._held = held
+        self._routing = routing
+
+    def ship(self) -> None:
+        """Ships. Every demand takes its own units before any takes a twin's."""
+        uncovered = [(change, self._ship_own(change)) for change in self._changes if change.fulfilled]
+        for change, rest in uncovered:
+            if rest:
+                self._ship_rest(change, rest)
+
+    def _ship_own(self, change: DemandChange) -> int:
+        held = _held_of(self._posting, self._held, change)
+        return taking.ship_held(self._posting, held, change.fulfilled, location_id=change.left_from)
+
+    def _ship_rest(self, change: DemandChange, rest: int) -> None:
+        """Ships what the demand did not hold there; what it was owed, or holds elsewhere, is thereby met."""
+        posting = self._posting
+        unpaid = taking.close_owed(posting, _debts(posting.conflicts.values(), change), rest)
+        if unpaid:
+            unpaid = promises_of(posting).withdraw(change.reference, change.variant_id, unpaid)
+        if change.left_from is not None:
+            taking.release_elsewhere(posting, _held_of(posting, self._held, change), unpaid)
+        places = change.location_ids if change.left_from is None else (change.left_from,)
+        kit = posting.kits.get(change.variant_id)
+        if kit is not None:
+            _ship_kits(posting, kit, rest, places, reference=change.reference)
+            return
+        rest = self._ship_from_twins(change, rest, places)
+        for level in posting.levels_of(change.variant_id, places):
+            rest = taking.ship_available(posting, level, rest)
+        if rest:
+            level = posting.levels[change.variant_id, places[0]]
+            taking.ship_beyond_record(posting, level, rest, reference=change.pool or change.reference)
+
+    def _ship_from_twins(self, change: DemandChange, rest: int, places: Sequence[int]) -> int:
+        """Takes units that other lines of the order hold of the same goods; those lines are owed them from now on."""
+        twins = [c for c in self._changes if c.pool and c.pool == change.pool and c is not change]
+        for twin in reversed(twins):
+            for held in _held_of(self._posting, self._held, twin):
+                units = min(held.open, rest)
+                if units > 0 and isinstance(held, HeldUnits) and held.location_id in places:
+                    self._hand_over(held, twin, change, units)
+                    rest -= units
+        return rest
+
+    def _hand_over(self, held: HeldUnits, giver: DemandChange, taker: DemandChange, units: int) -> None:
+        self._posting.release(held, units, Reason.SALE)
+        self._posting.owe(
+            reference=giver.reference,
+            variant_id=giver.variant_id,
+            quantity=units,
+            cause=ConflictCause.SHORTAGE,
+            location_ids=giver.allowed_ids if self._routing.may_split else (held.level.location_id,),
+        )
+        self._posting.ship_held(self._posting.hold(held.level, taker.reference, units), units)

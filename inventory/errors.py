@@ -6,7 +6,9 @@ StockError
 ├── ReservationExpired     the hold ended before it was confirmed
 ├── ReservationClosed      nothing is left to confirm, fulfil or release
 ├── IdempotencyConflict    the key was used for something else
+├── InsufficientInbound    less inbound is confirmed than asked for
 ├── InvalidStockRequest    the request contradicts itself
+│   └── LineRefused        …about one line of a purchase order
 ├── UnknownStock           a variant or location that the merchant does not have
 └── LedgerIsAppendOnly     an attempt to change history
 """
@@ -77,7 +79,30 @@ class InvalidStockRequest(StockError):
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
+        self.message = message
         super().__init__(f"{field}: {message}")
+
+
+class LineRefused(InvalidStockRequest):
+    """A line of a purchase order does not allow it."""
+
+    def __init__(self, line_id: int, message: str, *, field: str = "line_id") -> None:
+        self.line_id = line_id
+        super().__init__(field, message)
+
+
+class InsufficientInbound(StockError):
+    """Less inbound is confirmed in time than asked for."""
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        self.shortages = tuple(shortages)
+        listed = ", ".join(
+            f"{s.reference}: asked {s.requested}, in stock or confirmed in time {s.available}"
+            for s in self.shortages
+        )
+        super().__init__(
+            f"Less inbound is confirmed in time than asked for ({listed}). Choose a later day, or ask for less."
+        )
 
 
 class UnknownStock(StockError):

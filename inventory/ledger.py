@@ -9,7 +9,7 @@ the number of statements does not depend on the number of lines.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,9 @@ from inventory.errors import (
     StockBusy,
     StockError,
 )
-from inventory.posting import Held, Posting, Short
+from inventory.kits import KITS_AS_JSON, Kit, kits_from
+from inventory.locking import MoreLevels
+from inventory.posting import Held, Posting, Promised, Short
 from inventory.statements import append_statement
 from inventory.validation import check_text
 
@@ -53,6 +55,7 @@ class Outcome:
     operation_id: int
     held: tuple[Held, ...] = ()
     short: tuple[Short, ...] = ()
+    promised: tuple[Promised, ...] = ()
     is_repeat: bool = False
 
 
@@ -62,15 +65,20 @@ INSERT INTO inventory_stockoperation
 VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s::timestamptz, clock_timestamp()), clock_timestamp())
 ON CONFLICT (merchant_id, key) DO NOTHING
 RETURNING id, ARRAY(
-    SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)), {plan_once}
+    SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)),
+    ({kits} bundle.merchant_id = inventory_stockoperation.merchant_id AND bundle.variant_id = ANY(%s::bigint[])),
+    {plan_once}
 """
-_BEGIN_SQL: Final = _BEGIN.format(plan_once=PLAN_ONCE)
+_BEGIN_SQL: Final = _BEGIN.format(kits=KITS_AS_JSON, plan_once=PLAN_ONCE)
 
 _FIRST: Final = "SELECT id, digest, outcome FROM inventory_stockoperation WHERE merchant_id = %s AND key = %s"
 
 _MORE_RESERVATION_IDS: Final = """
 SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM generate_series(1, %s)
 """
+
+#: How often an operation begins anew because it needs further levels; each time it has all that it needed before.
+_ATTEMPTS: Final = 8
 
 #: What PostgreSQL says → what it means here. `55P03` lock timeout, `40P01` deadlock, `40001` serialisation,
 #: `23001` our own trigger, `22003` a number out of range.
@@ -90,29 +98,56 @@ def perform(
     work: Callable[[Posting], None],
     *,
     reservations: int = 0,
+    variants: Collection[int] = (),
 ) -> Outcome:
     """Runs one operation exactly once for its key, and returns its outcome.
 
     `request` is what the caller asked for, as JSON; its digest tells a repeat from a reused key. `work` locks, checks and
-    posts; `reservations` says how many new ones to expect, which saves asking for their ids later.
+    posts; it may be called again from the start where it turns out to need further levels. `reservations` says how many
+    new ones to expect, which saves asking for their ids later; those of `variants` that are kits are in `posting.kits`.
 
     Raises what `work` raises, `IdempotencyConflict`, and `StockBusy` when the rows could not be had in time; a refused
     operation leaves nothing behind, its key included.
     """
     _check(context)
-    digest = _digest(verb, request)
+    start = _Start(context, verb, _digest(verb, request), reservations, sorted(set(variants)))
+    also: frozenset[tuple[int, int]] = frozenset()
+    for _ in range(_ATTEMPTS):
+        try:
+            return _perform(start, work, also)
+        except MoreLevels as needed:
+            also |= needed.pairs
+    raise StockBusy
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What an operation begins with."""
+
+    context: Context
+    verb: str
+    digest: str
+    reservations: int
+    variants: list[int]
+
+
+def _perform(start: _Start, work: Callable[[Posting], None], also: frozenset[tuple[int, int]]) -> Outcome:
+    context = start.context
     with domain_errors(), transaction.atomic():
         with connection.cursor() as cursor:
-            begun = _begin(cursor, context, verb, digest, reservations)
+            begun = _begin(cursor, start)
             if begun is None:
-                return _first_outcome(cursor, context, digest)
-            operation_id, reservation_ids = begun
-            posting = Posting(context.merchant_id)
+                return _first_outcome(cursor, context, start.digest)
+            operation_id, reservation_ids, kits = begun
+            posting = Posting(context.merchant_id, operation_id=operation_id, kits=kits, also=also)
             work(posting)
             _name_reservations(cursor, posting, reservation_ids)
+            if posting.inbound is not None:
+                posting.inbound.write(operation_id)
             _append(cursor, context, operation_id, posting)
+        announcements.announce_holds(context.merchant_id, posting.hold_changes())
         announcements.announce(context.merchant_id, posting.level_changes())
-    return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()))
+    return Outcome(operation_id, tuple(posting.held()), tuple(posting.short()), tuple(posting.promised))
 
 
 def _check(context: Context) -> None:
@@ -127,27 +162,26 @@ def _digest(verb: str, request: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _begin(
-    cursor: Any, context: Context, verb: str, digest: str, reservations: int
-) -> tuple[int, list[int]] | None:
+def _begin(cursor: Any, start: _Start) -> tuple[int, list[int], dict[int, Kit]] | None:
     """Inserts the operation; None when its key is taken (after waiting for whoever is taking it)."""
-    c = context
+    c = start.context
     cursor.execute(
         _BEGIN_SQL,
         [
             c.merchant_id,
             c.key,
-            digest,
-            verb,
+            start.digest,
+            start.verb,
             c.actor,
             c.source,
             c.document,
             c.occurred_at,
-            reservations,
+            start.reservations,
+            start.variants,
         ],
     )
     row = cursor.fetchone()
-    return (row[0], row[1]) if row else None
+    return None if row is None else (row[0], row[1], kits_from(row[2]))
 
 
 def _name_reservations(cursor: Any, posting: Posting, ids: list[int]) -> None:
@@ -169,7 +203,8 @@ def _first_outcome(cursor: Any, context: Context, digest: str) -> Outcome:
     outcome = json.loads(stored) if isinstance(stored, str) else stored
     held = tuple(Held(*row) for row in outcome["held"])
     short = tuple(Short(*row) for row in outcome["short"])
-    return Outcome(operation_id, held, short, is_repeat=True)
+    promised = tuple(Promised(*row) for row in outcome.get("promised", ()))
+    return Outcome(operation_id, held, short, promised, is_repeat=True)
 
 
 def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) -> None:
@@ -177,6 +212,7 @@ def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) 
     outcome = {
         "held": [h.as_row() for h in posting.held()],
         "short": [s.as_row() for s in posting.short()],
+        "promised": [p.as_row() for p in posting.promised],
     }
     sql, parameters = append_statement(
         posting,

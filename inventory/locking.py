@@ -5,8 +5,11 @@
 2. The locked rows' own columns are current. Anything else a decision needs (reservations, conflicts) is read in a later
    statement: in the locking statement itself it would be as old as the wait.
 3. Locks are taken inside a transaction at READ COMMITTED and held to its end. Nothing but the database is talked to.
-4. The order across tables: order of a channel, operation, levels, conflicts, listing levels.
+4. The order across tables: order of a channel, merchant (whoever changes bundles), operation, document, levels, conflicts,
+   locations with a daily capacity, purchase orders, their lines, fulfilment requests, listing levels.
 5. Nobody waits longer than the connection's `lock_timeout`.
+6. An operation that finds only under its locks that it needs more of them (the other parts of a kit) raises `MoreLevels`:
+   the ledger rolls it back and begins anew with all of them, so that rule 1 holds.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,7 +20,7 @@ from typing import Final
 from django.db import connection, transaction
 
 from inventory.errors import UnknownStock
-from inventory.models import StockLevel
+from inventory.models import Location, StockLevel
 
 
 @dataclass(slots=True)
@@ -41,6 +44,15 @@ class LockedLevel:
     def available(self) -> int:
         """Units that may be promised now."""
         return self.on_hand - self.reserved - self.unavailable
+
+
+class MoreLevels(Exception):
+    """The operation needs levels that it has not locked; it begins anew with them."""
+
+    def __init__(self, pairs: Collection[tuple[int, int]]) -> None:
+        #: (variant, location).
+        self.pairs = frozenset(pairs)
+        super().__init__()
 
 
 def lock_levels(
@@ -99,6 +111,14 @@ def create_missing_levels(merchant_id: int, pairs: Iterable[tuple[int, int]]) ->
                 merchant_id,
             ],
         )
+
+
+def lock_locations(merchant_id: int, location_ids: Collection[int]) -> None:
+    """Has whoever counts on the daily capacity of these locations take turns; after the levels, by id."""
+    rows = Location.objects.select_for_update(no_key=True).filter(
+        merchant_id=merchant_id, id__in=sorted(location_ids)
+    )
+    list(rows.order_by("id").values_list("id"))
 
 
 _KNOWS_ALL: Final = """

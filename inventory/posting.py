@@ -3,12 +3,30 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from inventory.announcements import LevelChange
+from inventory.announcements import HoldChange, LevelChange
 from inventory.errors import UnknownStock
-from inventory.locking import LockedLevel, create_missing_levels, lock_levels
+from inventory.kits import Kit, refuse, whole_kits
+from inventory.locking import LockedLevel, MoreLevels, create_missing_levels, lock_levels
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
+
+if TYPE_CHECKING:
+    from inventory.inbound import Inbound
+
+
+@dataclass(frozen=True, slots=True)
+class PartOf:
+    """Which kit a reservation's units are part of."""
+
+    bundle_id: int
+    #: The kit's own variant.
+    variant_id: int
+    #: Units of the reservation in one kit.
+    quantity: int
+    #: How many reservations hold the kit together.
+    part_count: int
 
 
 @dataclass(slots=True)
@@ -25,6 +43,106 @@ class HeldUnits:
     fulfilled: int = 0
     released: int = 0
     is_confirmed_now: bool = False
+    #: Set where the units are part of kits; then also the first reservation of the same kits.
+    part_of: PartOf | None = None
+    lead_id: int = 0
+    lead: "HeldUnits | None" = None
+
+    @property
+    def variant_id(self) -> int:
+        """The variant that is held."""
+        return self.level.variant_id
+
+    @property
+    def location_id(self) -> int:
+        """Where it is held."""
+        return self.level.location_id
+
+    @property
+    def rows(self) -> "list[HeldUnits]":
+        """The reservations that it consists of: itself."""
+        return [self]
+
+    def per_unit(self, row: "HeldUnits") -> int:
+        """Returns the base units that one unit takes of a row."""
+        return 1
+
+    def per_unit_at(self, level: LockedLevel) -> int:
+        """Returns the base units that one unit takes of a level."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKits:
+    """Whole kits held for one demand at one location: a reservation for each part. Counted in kits."""
+
+    rows: list[HeldUnits]
+
+    @property
+    def _kit(self) -> PartOf:
+        part_of = self.rows[0].part_of
+        if part_of is None:
+            raise ValueError("The reservation is no part of a kit.")
+        return part_of
+
+    @property
+    def id(self) -> int:
+        """The id of the first of its reservations."""
+        return self.rows[0].id
+
+    @property
+    def reference(self) -> str:
+        """Whose demand it is."""
+        return self.rows[0].reference
+
+    @property
+    def variant_id(self) -> int:
+        """The kit's variant."""
+        return self._kit.variant_id
+
+    @property
+    def location_id(self) -> int:
+        """Where all parts are held."""
+        return self.rows[0].location_id
+
+    @property
+    def open(self) -> int:
+        """Kits still held; none where a part is not held any more, which only expiry brings about."""
+        if len(self.rows) < self._kit.part_count:
+            return 0
+        return min(row.open // self.per_unit(row) for row in self.rows)
+
+    @property
+    def kit(self) -> Kit:
+        """The kit as it was when they were held."""
+        parts = tuple((row.variant_id, self.per_unit(row)) for row in self.rows)
+        return Kit(self._kit.bundle_id, self.variant_id, parts)
+
+    def per_unit(self, row: HeldUnits) -> int:
+        """Returns the base units that one kit takes of a row."""
+        return row.part_of.quantity if row.part_of else 1
+
+    def per_unit_at(self, level: LockedLevel) -> int:
+        """Returns the base units that one kit takes of a level."""
+        return sum(self.per_unit(row) for row in self.rows if row.level is level)
+
+
+Hold = HeldUnits | HeldKits
+
+
+def whole(rows: Iterable[HeldUnits]) -> list[Hold]:
+    """Returns reservations as they are held: the parts of the same kits as one hold, in the place of the first."""
+    holds: list[Hold] = []
+    kits: dict[int, HeldKits] = {}
+    for row in rows:
+        if row.part_of is None:
+            holds.append(row)
+        elif row.lead_id in kits:
+            kits[row.lead_id].rows.append(row)
+        else:
+            kits[row.lead_id] = HeldKits([row])
+            holds.append(kits[row.lead_id])
+    return holds
 
 
 @dataclass(slots=True)
@@ -40,6 +158,8 @@ class OwedUnits:
     #: Units opened and closed by this operation.
     opened: int = 0
     closed: int = 0
+    #: Whether it is to be served from other locations than before.
+    is_moved: bool = False
 
 
 @dataclass(slots=True)
@@ -58,6 +178,8 @@ class Movement:
     unavailable_after: int
     reservation: HeldUnits | None
     reverses_id: int | None
+    #: When it happened, where that differs from the operation's own time.
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +216,30 @@ class Short:
         return [self.reference, self.variant_id, self.quantity]
 
 
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Units of a line of a purchase order that an operation newly promised."""
+
+    backorder_id: int
+    reference: str
+    variant_id: int
+    line_id: int
+    quantity: int
+    #: The day for which the goods are confirmed, as ISO 8601.
+    promised_on: str
+
+    def as_row(self) -> list[int | str]:
+        """The fields in order, for the stored outcome."""
+        return [
+            self.backorder_id,
+            self.reference,
+            self.variant_id,
+            self.line_id,
+            self.quantity,
+            self.promised_on,
+        ]
+
+
 @dataclass(slots=True)
 class Posting:
     """The operation in progress. Every change of a level goes through `post`."""
@@ -108,6 +254,23 @@ class Posting:
     not_held: list[Short] = field(default_factory=list)
     #: (variant, location) pairs to announce even where nothing changed.
     concerned: set[tuple[int, int]] = field(default_factory=set)
+    #: For documents that name the operations they went through.
+    operation_id: int = 0
+    #: Whose demands the operation looks up.
+    references: set[str] = field(default_factory=set)
+    #: Goods still to come, once the operation has asked for them.
+    inbound: "Inbound | None" = None
+    #: Backorders that the operation made; known once they are written.
+    promised: list[Promised] = field(default_factory=list)
+    #: Those of the operation's variants that are kits now.
+    kits: dict[int, Kit] = field(default_factory=dict)
+    #: Kits held by this operation.
+    new_kits: list[HeldKits] = field(default_factory=list)
+    #: Variants of kits that this operation took the goods from.
+    broken_kits: set[int] = field(default_factory=set)
+    #: (variant, location) pairs that an earlier attempt turned out to need.
+    also: frozenset[tuple[int, int]] = frozenset()
+    _sought: list[tuple[frozenset[int], frozenset[int]]] = field(default_factory=list)
 
     def lock(
         self,
@@ -120,10 +283,39 @@ class Posting:
         pairs = set(create)
         if pairs:
             create_missing_levels(self.merchant_id, pairs)
-        for level in lock_levels(self.merchant_id, variant_ids, location_ids):
+        variants = frozenset(variant_ids).union(variant for variant, _ in self.also)
+        places = frozenset(location_ids).union(place for _, place in self.also)
+        self._sought.append((variants, places))
+        for level in lock_levels(self.merchant_id, variants, places):
             self.levels[level.variant_id, level.location_id] = level
         if not pairs <= self.levels.keys():
             raise UnknownStock
+
+    def need(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Makes sure that these levels are locked, as far as they exist. Raises `MoreLevels`."""
+        if missing := [pair for pair in pairs if not self.has_sought(pair)]:
+            raise MoreLevels(missing)
+
+    def has_sought(self, pair: tuple[int, int]) -> bool:
+        """Returns whether this level would be locked if it existed."""
+        return any(pair[0] in variants and pair[1] in places for variants, places in self._sought)
+
+    def parts_of(self, variant_id: int) -> tuple[tuple[int, int], ...]:
+        """Returns (variant, units) of what one unit of a variant takes from stock: of a kit its parts."""
+        kit = self.kits.get(variant_id)
+        return ((variant_id, 1),) if kit is None else kit.parts
+
+    def refuse_kits(self) -> None:
+        """Refuses an operation on the stock of a kit, which has none. Raises `InvalidStockRequest`."""
+        refuse(self.kits)
+
+    def kits_available(self, kit: Kit, location_id: int) -> int:
+        """Returns how many whole kits can be held at a location now."""
+        return whole_kits((self._available(part, location_id), units) for part, units in kit.parts)
+
+    def _available(self, variant_id: int, location_id: int) -> int:
+        level = self.levels.get((variant_id, location_id))
+        return 0 if level is None else level.available
 
     def levels_of(self, variant_id: int, location_ids: Iterable[int]) -> Iterator[LockedLevel]:
         """The locked levels of a variant at these locations, in their order; places without stock are passed over."""
@@ -143,6 +335,7 @@ class Posting:
         unavailable: int = 0,
         reservation: HeldUnits | None = None,
         reverses_id: int | None = None,
+        occurred_at: datetime | None = None,
     ) -> None:
         """Changes a locked level and notes the movement that says so."""
         level.on_hand += on_hand
@@ -163,6 +356,7 @@ class Posting:
                 level.unavailable,
                 reservation,
                 reverses_id,
+                occurred_at,
             )
         )
 
@@ -190,8 +384,46 @@ class Posting:
         self.post(level, kind, reason, on_hand=on_hand, reserved=quantity, reservation=held)
         return held
 
-    def release(self, held: HeldUnits, quantity: int, reason: Reason) -> None:
-        """Gives units of a reservation back to what is available."""
+    def hold_kits(
+        self,
+        kit: Kit,
+        location_id: int,
+        reference: str,
+        quantity: int,
+        *,
+        reason: Reason = Reason.SALE,
+        expires_at: datetime | None = None,
+        is_return: bool = False,
+    ) -> HeldKits:
+        """Reserves whole kits for a reference, part by part; with `is_return` their parts come back with them."""
+        held = HeldKits([])
+        for variant_id, per_kit in kit.parts:
+            row = self.hold(
+                self.levels[variant_id, location_id],
+                reference,
+                quantity * per_kit,
+                kind=MovementKind.RETURN if is_return else MovementKind.RESERVATION,
+                reason=reason,
+                on_hand=quantity * per_kit if is_return else 0,
+                expires_at=expires_at,
+            )
+            row.part_of = PartOf(kit.bundle_id, kit.variant_id, per_kit, len(kit.parts))
+            held.rows.append(row)
+            row.lead = held.rows[0]
+        self.new_kits.append(held)
+        self.concerned.add((kit.variant_id, location_id))
+        return held
+
+    def new_holds(self) -> list[Hold]:
+        """Returns what this operation has newly held, kits last."""
+        return [*(row for row in self.new_reservations if row.part_of is None), *self.new_kits]
+
+    def release(self, hold: Hold, quantity: int, reason: Reason) -> None:
+        """Gives units of a hold, or whole kits, back to what is available."""
+        for row in hold.rows:
+            self._release(row, quantity * hold.per_unit(row), reason)
+
+    def _release(self, held: HeldUnits, quantity: int, reason: Reason) -> None:
         held.open -= quantity
         held.released += quantity
         self.post(
@@ -202,8 +434,12 @@ class Posting:
             reservation=held,
         )
 
-    def ship_held(self, held: HeldUnits, quantity: int) -> None:
-        """Takes units of a reservation out of the building."""
+    def ship_held(self, hold: Hold, quantity: int) -> None:
+        """Takes units of a hold, or whole kits, out of the building."""
+        for row in hold.rows:
+            self._ship_held(row, quantity * hold.per_unit(row))
+
+    def _ship_held(self, held: HeldUnits, quantity: int) -> None:
         held.open -= quantity
         held.fulfilled += quantity
         self.post(
@@ -237,6 +473,11 @@ class Posting:
         owed.open -= quantity
         owed.closed += quantity
 
+    def move_debt(self, owed: OwedUnits, location_ids: tuple[int, ...]) -> None:
+        """Has what is owed served from these locations from now on."""
+        owed.is_moved = owed.is_moved or owed.location_ids != location_ids
+        owed.location_ids = location_ids
+
     def held(self) -> Iterator[Held]:
         """What was newly reserved."""
         for h in self.new_reservations:
@@ -249,21 +490,47 @@ class Posting:
                 yield Short(owed.reference, owed.variant_id, owed.opened)
         yield from self.not_held
 
+    def hold_changes(self) -> list[HoldChange]:
+        """What to announce: how many units each demand holds more or less at a place, and how many left for it."""
+        sums: dict[tuple[str, int, int], list[int]] = {}
+        for movement in self.movements:
+            held = movement.reservation
+            if held is None:
+                continue
+            key = held.reference, held.level.variant_id, held.level.location_id
+            units = sums.setdefault(key, [0, 0])
+            units[0] += movement.reserved
+            units[1] -= movement.on_hand
+        return [HoldChange(*key, *units) for key, units in sums.items() if any(units)]
+
     def level_changes(self) -> list[LevelChange]:
-        """What to announce: levels whose available changed, and the places the operation was about."""
+        """What to announce: levels whose available or inbound changed, and the places the operation was about."""
+        inbound = {} if self.inbound is None else self.inbound.spare_changes()
+        concerned = self.concerned | inbound.keys()
         changes = [
             LevelChange(
                 level.variant_id,
                 level.location_id,
                 level.available - level.available_before,
                 level.available,
+                inbound.get(pair, 0),
             )
             for pair, level in self.levels.items()
-            if level.available != level.available_before or pair in self.concerned
+            if level.available != level.available_before or pair in concerned
         ]
         changes += [
-            LevelChange(variant, place, 0, 0)
-            for variant, place in sorted(self.concerned)
+            self._change_without_level(variant, place, inbound.get((variant, place), 0))
+            for variant, place in sorted(concerned)
             if (variant, place) not in self.levels
         ]
         return changes
+
+    def _change_without_level(self, variant_id: int, location_id: int, inbound: int) -> LevelChange:
+        """What to announce of a place without a level of its own: of a kit, how many can be made."""
+        kit = self.kits.get(variant_id)
+        if kit is None:
+            return LevelChange(variant_id, location_id, 0, 0, inbound)
+        levels = [(self.levels.get((part, location_id)), units) for part, units in kit.parts]
+        before = whole_kits((level.available_before if level else 0, units) for level, units in levels)
+        after = whole_kits((level.available if level else 0, units) for level, units in levels)
+        return LevelChange(variant_id, location_id, after - before, after, inbound)

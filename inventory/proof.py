@@ -1,4 +1,4 @@
-"""The proof that the levels are what the movements say: replayed in SQL, range by range of levels.
+"""The proof that levels and checkpoints are what the movements say: replayed in SQL, range by range of levels.
 
 A mismatch is a defect and is reported with its evidence; nothing is healed here.
 """
@@ -11,23 +11,13 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
+from inventory import transit
+from inventory.checkpoint_proof import Finding, compare_checkpoints
+from inventory.divergences import Divergence
+from inventory.inbound_proof import inbound_divergences
+
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """The first place where one level's story does not add up."""
-
-    level_id: int
-    sku: str
-    location: str
-    #: None where the level itself, not a movement, is what differs.
-    movement_id: int | None
-    version: int | None
-    problem: str
-    expected: dict[str, Any]
-    found: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -38,6 +28,7 @@ class Proof:
     levels: int = 0
     movements: int = 0
     reservations: int = 0
+    checkpoints: int = 0
     divergences: list[Divergence] = field(default_factory=list)
 
     @property
@@ -124,8 +115,21 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
         for start in range(first or 0, (last or -1) + 1, BATCH):
             _prove_range(proof, start, start + BATCH - 1, at_most)
             yield proof
-    if not proof.levels_total:
-        yield proof
+        _prove_transit(proof, at_most)
+        proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
+        for found in compare_checkpoints(at_most=at_most):
+            proof.checkpoints += 1
+            _note(proof, [_checkpoint_divergence(finding) for finding in found], at_most)
+            yield proof
+    yield proof
+
+
+def _prove_transit(proof: Proof, at_most: int) -> None:
+    """Compares what is on the way between two places with what the transfers say of it."""
+    room = at_most - len(proof.divergences)
+    found = [_transit_divergence(each) for each in transit.divergences(at_most=max(room, 0))]
+    with connection.cursor() as cursor:
+        proof.divergences += _named(cursor, found)
 
 
 def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:
@@ -144,12 +148,19 @@ def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:
         reservations, wrong_reservations = cursor.fetchone()
         proof.movements += movements
         proof.reservations += reservations
-        found = [
-            *(_movement_divergence(row) for row in _decoded(wrong_movements)),
-            *(_level_divergence(row) for row in wrong_levels),
-            *(_reservation_divergence(row) for row in _decoded(wrong_reservations)),
-        ]
-        proof.divergences += _named(cursor, found)[:room]
+    found = [
+        *(_movement_divergence(row) for row in _decoded(wrong_movements)),
+        *(_level_divergence(row) for row in wrong_levels),
+        *(_reservation_divergence(row) for row in _decoded(wrong_reservations)),
+    ]
+    _note(proof, found, at_most)
+
+
+def _note(proof: Proof, found: list[Divergence], at_most: int) -> None:
+    """Adds what was found, by name, up to `at_most` in all."""
+    if found:
+        with connection.cursor() as cursor:
+            proof.divergences += _named(cursor, found)[: at_most - len(proof.divergences)]
 
 
 def _decoded(value: Any) -> list[dict[str, Any]]:
@@ -192,6 +203,18 @@ def _reservation_divergence(row: dict[str, Any]) -> Divergence:
         {"open_quantity": row["open_quantity"]},
     )
     return Divergence(row["level_id"], "", "", None, None, problem, expected, found)
+
+
+def _transit_divergence(row: transit.TransitDivergence) -> Divergence:
+    problem = f"variant {row.variant_id}: on the way is not what the open transfers say"
+    expected = {"on_hand": row.expected, "reserved": 0, "unavailable": row.expected}
+    found = {"on_hand": row.on_hand, "reserved": row.reserved, "unavailable": row.unavailable}
+    return Divergence(row.level_id, "", "", None, None, problem, expected, found)
+
+
+def _checkpoint_divergence(finding: Finding) -> Divergence:
+    level_id, movement_id, version, problem, expected, found = finding
+    return Divergence(level_id, "", "", movement_id, version, problem, _loads(expected), _loads(found))
 
 
 def _named(cursor: Any, found: list[Divergence]) -> list[Divergence]:

@@ -1,6 +1,7 @@
 """Units held for a while: reserved, confirmed, fulfilled, released, expired."""
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -24,10 +25,12 @@ from inventory.holds import (
     places_of_reservations,
     release_expired,
 )
+from inventory.inbound import promises_of
+from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import check_known
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, Posting, Short
+from inventory.posting import Hold, Posting, Short
 from inventory.validation import check_places, check_quantities, check_references
 
 
@@ -58,7 +61,7 @@ def reserve(
     expires_at: datetime | None = None,
     allow_partial: bool = False,
 ) -> Outcome:
-    """Holds units for demands: all of them, or as many as there are where `allow_partial`.
+    """Holds units for demands: all of them, or as many as there are where `allow_partial`; kits whole and first.
 
     Without `expires_at` the reservation is confirmed from the start. Demands on one level are summed before the check.
     Raises `InsufficientStock` with every shortage, and `UnknownStock`.
@@ -71,7 +74,8 @@ def reserve(
         lock_for(posting, demands)
         if release_expired(posting):
             fill_owed(posting)
-        short = [s for demand in demands if (s := hold_available(posting, demand, expires_at)) is not None]
+        first = sorted(demands, key=lambda demand: demand.variant_id not in posting.kits)
+        short = [s for demand in first if (s := hold_available(posting, demand, expires_at)) is not None]
         if short:
             _check_known(posting, demands)
         if short and not allow_partial:
@@ -79,13 +83,14 @@ def reserve(
         posting.not_held += [Short(s.reference, s.variant_id, s.requested - s.available) for s in short]
 
     request = [[asdict(demand) for demand in demands], expires_at, allow_partial]
-    return perform(context, "reserve", request, work, reservations=len(demands))
+    variants = {demand.variant_id for demand in demands}
+    return perform(context, "reserve", request, work, reservations=len(demands), variants=variants)
 
 
 def lock_for(posting: Posting, demands: Sequence[Demand]) -> None:
     """Locks every level that these demands may draw on."""
     posting.lock(
-        {d.variant_id for d in demands},
+        {part for d in demands for part, _ in posting.parts_of(d.variant_id)},
         {place for d in demands for place in d.location_ids},
     )
 
@@ -100,30 +105,49 @@ def _check_known(posting: Posting, demands: Sequence[Demand]) -> None:
 
 
 def hold_available(posting: Posting, demand: Demand, expires_at: datetime | None = None) -> Shortage | None:
-    """Holds what is available for a demand, place by place; returns what is missing."""
+    """Holds what is available for a demand, place by place; returns what is missing. Kits are held whole."""
+    kit = posting.kits.get(demand.variant_id)
+    missing = (
+        _hold_kits(posting, kit, demand, expires_at) if kit else _hold_units(posting, demand, expires_at)
+    )
+    if not missing:
+        return None
+    return Shortage(demand.reference, demand.variant_id, demand.quantity, demand.quantity - missing)
+
+
+def _hold_units(posting: Posting, demand: Demand, expires_at: datetime | None) -> int:
     missing = demand.quantity
     for level in posting.levels_of(demand.variant_id, demand.location_ids):
         units = min(level.available, missing)
         if units > 0:
             posting.hold(level, demand.reference, units, expires_at=expires_at)
             missing -= units
-    if not missing:
-        return None
-    return Shortage(demand.reference, demand.variant_id, demand.quantity, demand.quantity - missing)
+    return missing
+
+
+def _hold_kits(posting: Posting, kit: Kit, demand: Demand, expires_at: datetime | None) -> int:
+    missing = demand.quantity
+    for place in demand.location_ids:
+        kits = min(posting.kits_available(kit, place), missing)
+        if kits > 0:
+            posting.hold_kits(kit, place, demand.reference, kits, expires_at=expires_at)
+            missing -= kits
+    return missing
 
 
 def confirm(context: Context, reservation_ids: Sequence[int]) -> Outcome:
-    """Makes holds permanent, all or none, judged by the database's clock. Raises `ReservationExpired`."""
+    """Makes holds permanent, all or none and kits whole, judged by the database's clock. Raises `ReservationExpired`."""
     _check_any(reservation_ids)
 
     def work(posting: Posting) -> None:
         held = _lock_and_load(posting, reservation_ids)
         if ended := expired_ids(reservation_ids):
             raise ReservationExpired(ended)
-        if closed := [h.id for h in held if not h.open]:
+        if closed := [identity for identity, hold in held.items() if not hold.open]:
             raise ReservationClosed(closed)
-        for reservation in held:
-            reservation.is_confirmed_now = True
+        for hold in held.values():
+            for row in hold.rows:
+                row.is_confirmed_now = True
 
     return perform(context, "confirm", list(reservation_ids), work)
 
@@ -132,29 +156,47 @@ def fulfil(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
     """Records that reserved goods left. More than is still held is taken from what is available, then beyond record."""
 
     def work(posting: Posting) -> None:
-        held = {h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])}
+        held = _lock_and_load(posting, [u.reservation_id for u in units])
         uncovered = []
-        for unit in units:
-            reservation = held[unit.reservation_id]
-            quantity = reservation.open if unit.quantity is None else unit.quantity
-            if rest := taking.ship_held(posting, [reservation], quantity):
-                uncovered.append((reservation, rest))
+        for hold, quantity in _asked(units, held):
+            if rest := taking.ship_held(posting, [hold], quantity):
+                uncovered.append((hold, rest))
         if uncovered:
             _ship_uncovered(posting, uncovered)
 
     return _perform_on_units(context, "fulfil", units, work)
 
 
-def _ship_uncovered(posting: Posting, uncovered: Sequence[tuple[HeldUnits, int]]) -> None:
+def _asked(units: Sequence[ReservedUnits], held: dict[int, Hold]) -> list[tuple[Hold, int]]:
+    """Returns each hold with the units asked for; kits once, however many of their reservations were named."""
+    asked: dict[int, Counter[int]] = {}
+    for unit in units:
+        hold = held[unit.reservation_id]
+        counted = asked.setdefault(hold.id, Counter())
+        counted[unit.reservation_id] += hold.open if unit.quantity is None else _whole_units(hold, unit)
+    holds = {hold.id: hold for hold in held.values()}
+    return [(holds[identity], max(counted.values())) for identity, counted in asked.items()]
+
+
+def _whole_units(hold: Hold, unit: ReservedUnits) -> int:
+    """Returns a quantity in units of the hold: of kits, how many. Raises `InvalidStockRequest` for parts of kits."""
+    quantity = unit.quantity or 0
+    per_unit = next(hold.per_unit(row) for row in hold.rows if row.id == unit.reservation_id)
+    if quantity % per_unit:
+        message = f"reservation {unit.reservation_id} is part of kits that take {per_unit} each; only whole kits can be taken."
+        raise InvalidStockRequest("quantity", message)
+    return quantity // per_unit
+
+
+def _ship_uncovered(posting: Posting, uncovered: Sequence[tuple[Hold, int]]) -> None:
     """Ships units that no longer were held; what their demand was owed is thereby met."""
     release_expired(posting)
-    owed = load_owed(posting, {held.level.variant_id for held, _ in uncovered})
-    for held, quantity in uncovered:
-        debts = taking.owed_to(owed, held.reference, held.level.variant_id)
-        taking.close_owed(posting, debts, quantity)
-        rest = taking.ship_available(posting, held.level, quantity)
-        if rest:
-            taking.ship_beyond_record(posting, held.level, rest, reference=held.reference)
+    owed = load_owed(posting, {hold.variant_id for hold, _ in uncovered})
+    for hold, quantity in uncovered:
+        debts = taking.owed_to(owed, hold.reference, hold.variant_id)
+        if unowed := taking.close_owed(posting, debts, quantity):
+            promises_of(posting).withdraw(hold.reference, hold.variant_id, unowed)
+        taking.ship_rest(posting, hold, quantity)
     fill_owed(posting)
 
 
@@ -162,13 +204,11 @@ def release(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
     """Gives held units back to what is available; open shortages get them first. Raises `ReservationClosed`."""
 
     def work(posting: Posting) -> None:
-        held = {h.id: h for h in _lock_and_load(posting, [u.reservation_id for u in units])}
-        for unit in units:
-            reservation = held[unit.reservation_id]
-            quantity = reservation.open if unit.quantity is None else unit.quantity
-            if not 0 < quantity <= reservation.open:
-                raise ReservationClosed([reservation.id])
-            posting.release(reservation, quantity, Reason.CANCELLATION)
+        held = _lock_and_load(posting, [u.reservation_id for u in units])
+        for hold, quantity in _asked(units, held):
+            if not 0 < quantity <= hold.open:
+                raise ReservationClosed([hold.id])
+            posting.release(hold, quantity, Reason.CANCELLATION)
         fill_owed(posting)
 
     return _perform_on_units(context, "release", units, work)
@@ -223,8 +263,8 @@ def expired_ids(reservation_ids: Sequence[int]) -> list[int]:
         return [identity for (identity,) in cursor.fetchall()]
 
 
-def _lock_and_load(posting: Posting, reservation_ids: Sequence[int]) -> list[HeldUnits]:
-    """Locks the levels of reservations, then reads them. Raises `UnknownStock`."""
+def _lock_and_load(posting: Posting, reservation_ids: Sequence[int]) -> dict[int, Hold]:
+    """Locks the levels of reservations, then reads what they hold, by id. Raises `UnknownStock`."""
     places = places_of_reservations(posting.merchant_id, reservation_ids)
     posting.lock({variant for variant, _ in places}, {place for _, place in places})
     held = load_by_id(posting, reservation_ids)

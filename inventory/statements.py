@@ -25,13 +25,15 @@ _RESERVE: Final = """
 reserved AS (
     INSERT INTO inventory_reservation
         (id, merchant_id, operation_id, level_id, variant_id, reference, quantity,
-         open_quantity, fulfilled_quantity, released_quantity, expires_at, confirmed_at, created_at)
+         open_quantity, fulfilled_quantity, released_quantity, expires_at, confirmed_at, created_at,
+         bundle_id, per_bundle, lead_id)
     SELECT r.id, %s::bigint, %s::bigint, r.level_id, r.variant_id, r.reference, r.quantity,
            r.quantity - r.fulfilled - r.released, r.fulfilled, r.released, r.expires_at,
-           CASE WHEN r.expires_at IS NULL THEN clock.now END, clock.now
+           CASE WHEN r.expires_at IS NULL THEN clock.now END, clock.now, r.bundle_id, r.per_bundle, r.lead_id
     FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[],
-                       %s::bigint[], %s::timestamptz[])
-         AS r(id, level_id, variant_id, reference, quantity, fulfilled, released, expires_at)
+                       %s::bigint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS r(id, level_id, variant_id, reference, quantity, fulfilled, released, expires_at,
+              bundle_id, per_bundle, lead_id)
 )"""
 
 _CHANGE_RESERVATIONS: Final = """
@@ -65,8 +67,9 @@ settled AS (
     UPDATE inventory_conflict k
     SET quantity = k.quantity + c.opened,
         open_quantity = k.open_quantity + c.opened - c.closed,
+        location_ids = c.location_ids::bigint[],
         resolved_at = CASE WHEN k.open_quantity + c.opened = c.closed THEN clock.now END
-    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS c(id, opened, closed)
+    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS c(id, opened, closed, location_ids)
     WHERE k.id = c.id
 )"""
 
@@ -77,10 +80,10 @@ moved AS (
          on_hand_after, reserved_after, unavailable_after, reservation_id, reverses_id, occurred_at, recorded_at)
     SELECT %s::bigint, %s::bigint, m.level_id, m.version, m.kind, m.reason, m.on_hand, m.reserved, m.unavailable,
            m.on_hand_after, m.reserved_after, m.unavailable_after, m.reservation_id, m.reverses_id,
-           coalesce(%s::timestamptz, clock.now), clock.now
-    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[],
-                       %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-         AS m(level_id, version, kind, reason, on_hand, reserved, unavailable,
+           coalesce(m.occurred_at, %s::timestamptz, clock.now), clock.now
+    FROM clock, unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::bigint[],
+                       %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS m(level_id, version, kind, reason, occurred_at, on_hand, reserved, unavailable,
               on_hand_after, reserved_after, unavailable_after, reservation_id, reverses_id)
 )"""
 
@@ -136,8 +139,16 @@ def _new_reservation_columns(new: list[HeldUnits]) -> list[Any]:
         (h.id, h.level.id, h.level.variant_id, h.taken, h.fulfilled, h.released) for h in new
     )
     references = [h.reference for h in new]
-    ends = array("NULL" if h.expires_at is None else f'"{h.expires_at.isoformat()}"' for h in new)
-    return [ids, levels, variants, references, quantities, fulfilled, released, ends]
+    ends = _instants(h.expires_at for h in new)
+    kits = _columns(
+        (
+            h.part_of.bundle_id if h.part_of else None,
+            h.part_of.quantity if h.part_of else None,
+            h.lead.id if h.lead else None,
+        )
+        for h in new
+    )
+    return [ids, levels, variants, references, quantities, fulfilled, released, ends, *kits]
 
 
 def _conflict_parts(posting: Posting, operation_id: int) -> list[Part]:
@@ -150,8 +161,9 @@ def _conflict_parts(posting: Posting, operation_id: int) -> list[Part]:
                 [posting.merchant_id, operation_id, *_new_conflict_columns(new)],
             )
         )
-    if changed := [o for o in owed if o.id and (o.opened or o.closed)]:
-        parts.append((_CHANGE_CONFLICTS, _columns((o.id, o.opened, o.closed) for o in changed)))
+    if changed := [o for o in owed if o.id and (o.opened or o.closed or o.is_moved)]:
+        columns = _columns((o.id, o.opened, o.closed) for o in changed)
+        parts.append((_CHANGE_CONFLICTS, [*columns, [array(o.location_ids) for o in changed]]))
     return parts
 
 
@@ -182,7 +194,7 @@ def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime |
         )
         for m in moves
     )
-    texts = [[m.kind for m in moves], [m.reason for m in moves]]
+    texts = [[m.kind for m in moves], [m.reason for m in moves], _instants(m.occurred_at for m in moves)]
     moved_ids = {m.level_id for m in moves}
     levels = _columns(
         (level.id, level.on_hand, level.reserved, level.unavailable, level.version)
@@ -199,6 +211,11 @@ def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime |
 def array(values: Iterable[object]) -> str:
     """Returns a PostgreSQL array literal of numbers, NULLs or quoted texts."""
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+
+
+def _instants(values: Iterable[datetime | None]) -> str:
+    """Returns an array literal of instants."""
+    return array(None if value is None else f'"{value.isoformat()}"' for value in values)
 
 
 def _columns(rows: Iterable[tuple[int | None, ...]]) -> list[Any]:

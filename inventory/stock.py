@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from inventory import taking
 from inventory.errors import InvalidStockRequest, UnknownStock
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.inbound import promises_of
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
 from inventory.models.stock import MovementKind, Reason, StockMovement
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import Hold, OwedUnits, Posting
 from inventory.validation import LARGEST_QUANTITY, check_quantities, check_references
 
 
@@ -64,6 +65,7 @@ def receive(context: Context, lines: Sequence[StockLine], *, reason: Reason = Re
     check_quantities("quantity", [line.quantity for line in lines], smallest=1)
 
     def work(posting: Posting) -> None:
+        posting.refuse_kits()
         _lock(posting, lines)
         for line in lines:
             posting.post(
@@ -90,7 +92,7 @@ def ship(context: Context, lines: Sequence[ShipmentLine]) -> Outcome:
         held = held_for(posting, references) if references else {}
         owed = load_owed(posting, {line.variant_id for line in lines}) if references else []
         for line in lines:
-            own = [h for h in held.get(line.reference, ()) if h.level.variant_id == line.variant_id]
+            own = [h for h in held.get(line.reference, ()) if h.variant_id == line.variant_id]
             debts = taking.owed_to(owed, line.reference, line.variant_id)
             _ship_one(posting, line, own, debts, reference=line.reference or context.key)
         fill_owed(posting)
@@ -105,6 +107,7 @@ def adjust(context: Context, lines: Sequence[AdjustmentLine]) -> Outcome:
         raise InvalidStockRequest("delta", "must not be 0.")
 
     def work(posting: Posting) -> None:
+        posting.refuse_kits()
         _lock(posting, lines)
         _check_reversals(posting, lines)
         losses: Counter[tuple[int, int]] = Counter()
@@ -129,6 +132,7 @@ def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
         )
 
     def work(posting: Posting) -> None:
+        posting.refuse_kits()
         _lock(posting, lines)
         release_expired(posting)
         losses = Counter(
@@ -141,7 +145,7 @@ def count(context: Context, lines: Sequence[CountLine]) -> Outcome:
         for line in lines:
             level = _level(posting, line)
             delta = line.counted - level.on_hand
-            _lose_or_find(posting, level, delta, MovementKind.COUNT, Reason.CORRECTION)
+            taking.lose_or_find(posting, level, delta, MovementKind.COUNT, Reason.CORRECTION)
         fill_owed(posting)
 
     return _perform(context, "count", lines, work)
@@ -158,12 +162,20 @@ def _check_reversals(posting: Posting, lines: Sequence[AdjustmentLine]) -> None:
 
 
 def _ship_one(
-    posting: Posting, line: ShipmentLine, own: list[HeldUnits], debts: list[OwedUnits], *, reference: str
+    posting: Posting, line: ShipmentLine, own: list[Hold], debts: list[OwedUnits], *, reference: str
 ) -> None:
     """Ships one line. Units that its reservation here does not cover meet what its demand is owed or holds elsewhere."""
+    rest = taking.ship_held(posting, own, line.quantity, location_id=line.location_id)
+    unowed = taking.close_owed(posting, debts, rest)
+    if unowed and line.reference:
+        unowed = promises_of(posting).withdraw(line.reference, line.variant_id, unowed)
+    taking.release_elsewhere(posting, own, unowed)
+    kit = posting.kits.get(line.variant_id)
+    if kit is not None:
+        rest = taking.ship_available_kits(posting, kit, line.location_id, rest)
+        taking.ship_kits_beyond_record(posting, kit, line.location_id, rest, reference=reference)
+        return
     level = _level(posting, line)
-    rest = taking.ship_held(posting, own, line.quantity, level=level)
-    taking.release_elsewhere(posting, own, taking.close_owed(posting, debts, rest))
     uncovered = taking.ship_available(posting, level, rest)
     if uncovered:
         taking.ship_beyond_record(posting, level, uncovered, reference=reference)
@@ -174,34 +186,13 @@ def _adjust_one(posting: Posting, line: AdjustmentLine, *, reference: str) -> No
     beyond = -line.delta - level.on_hand
     if beyond > 0:
         taking.add_beyond_record(posting, level, beyond, reference=reference)
-    _lose_or_find(
+    taking.lose_or_find(
         posting,
         level,
         line.delta,
         MovementKind.ADJUSTMENT,
         line.reason,
         reverses_id=line.reverses_id,
-    )
-
-
-def _lose_or_find(
-    posting: Posting,
-    level: LockedLevel,
-    delta: int,
-    kind: MovementKind,
-    reason: Reason,
-    *,
-    reverses_id: int | None = None,
-) -> None:
-    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
-    from_unavailable = max(-delta - level.available, 0)
-    posting.post(
-        level,
-        kind,
-        reason,
-        on_hand=delta,
-        unavailable=-from_unavailable,
-        reverses_id=reverses_id,
     )
 
 
@@ -218,7 +209,7 @@ def _lock(
     *,
     also: AbstractSet[tuple[int, int]] = frozenset(),
 ) -> None:
-    pairs = {(line.variant_id, line.location_id) for line in lines}
+    pairs = {(part, line.location_id) for line in lines for part, _ in posting.parts_of(line.variant_id)}
     every = pairs | also
     posting.lock({v for v, _ in every}, {place for _, place in every}, create=pairs)
 
@@ -235,4 +226,4 @@ def _perform(
     *more: object,
 ) -> Outcome:
     request = [[asdict(line) for line in lines], *map(str, more)]
-    return perform(context, verb, request, work)
+    return perform(context, verb, request, work, variants={line.variant_id for line in lines})

@@ -4,37 +4,39 @@ A fact is never refused. What the record does not cover is written as an adjustm
 conflict, so that the level stays true and a person recounts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from inventory.holds import newest_first
+from inventory.kits import Kit
 from inventory.locking import LockedLevel
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import HeldKits, Hold, OwedUnits, Posting
 
 
 def ship_held(
     posting: Posting,
-    held: list[HeldUnits],
+    held: Sequence[Hold],
     quantity: int,
     *,
-    level: LockedLevel | None = None,
+    location_id: int | None = None,
 ) -> int:
-    """Ships from a demand's own reservations; returns the units they did not cover.
+    """Ships from a demand's own reservations; returns the units, or kits, that they did not cover.
 
-    With `level`, the goods left from there, and only what is held there counts.
+    With `location_id`, the goods left from there, and only what is held there counts.
     """
     for reservation in held:
         units = min(reservation.open, quantity)
         if units <= 0:
             continue
-        if level is None or reservation.level is level:
+        if location_id is None or reservation.location_id == location_id:
             posting.ship_held(reservation, units)
             quantity -= units
     return quantity
 
 
-def release_elsewhere(posting: Posting, held: list[HeldUnits], quantity: int) -> None:
+def release_elsewhere(posting: Posting, held: Sequence[Hold], quantity: int) -> None:
     """Releases what a demand still holds of units that left from another place."""
     for reservation in held:
         units = min(reservation.open, quantity)
@@ -55,6 +57,37 @@ def ship_beyond_record(posting: Posting, level: LockedLevel, quantity: int, *, r
     """Ships units that the record does not have: first found, then shipped, and a conflict for a person."""
     add_beyond_record(posting, level, quantity, reference=reference)
     posting.post(level, MovementKind.SHIPMENT, Reason.SALE, on_hand=-quantity)
+
+
+def ship_available_kits(posting: Posting, kit: Kit, location_id: int, quantity: int) -> int:
+    """Ships whole kits from what is available of their parts; returns the kits that were not."""
+    kits = min(posting.kits_available(kit, location_id), quantity)
+    if kits > 0:
+        for part, per_kit in kit.parts:
+            ship_available(posting, posting.levels[part, location_id], kits * per_kit)
+    return quantity - kits
+
+
+def ship_kits_beyond_record(
+    posting: Posting, kit: Kit, location_id: int, quantity: int, *, reference: str
+) -> None:
+    """Ships kits that cannot be whole by the record: of each part what is available, the rest beyond record."""
+    for part, per_kit in kit.parts:
+        level = posting.levels[part, location_id]
+        rest = ship_available(posting, level, quantity * per_kit)
+        if rest:
+            ship_beyond_record(posting, level, rest, reference=reference)
+
+
+def ship_rest(posting: Posting, hold: Hold, quantity: int) -> None:
+    """Ships units that a hold did not cover from its place: what is available, the rest beyond record."""
+    if isinstance(hold, HeldKits):
+        rest = ship_available_kits(posting, hold.kit, hold.location_id, quantity)
+        ship_kits_beyond_record(posting, hold.kit, hold.location_id, rest, reference=hold.reference)
+        return
+    rest = ship_available(posting, hold.level, quantity)
+    if rest:
+        ship_beyond_record(posting, hold.level, rest, reference=hold.reference)
 
 
 def add_beyond_record(posting: Posting, level: LockedLevel, quantity: int, *, reference: str) -> None:
@@ -85,26 +118,51 @@ def close_owed(posting: Posting, owed: list[OwedUnits], quantity: int) -> int:
 
 
 def make_room(posting: Posting, losses: Iterable[tuple[LockedLevel, int]]) -> None:
-    """Breaks the newest reservations of levels that lose more than is available, into conflicts."""
-    short = [(level, lost - level.available) for level, lost in losses if lost > level.available]
+    """Breaks the newest reservations of levels that lose more than is available, into conflicts. Kits break whole."""
+    short = [(level, lost) for level, lost in losses if lost > level.available]
     if not short:
         return
     newest = newest_first(posting, [level.id for level, _ in short])
-    for level, missing in short:
-        for reservation in newest[level.id]:
-            units = min(reservation.open, missing)
+    for level, lost in short:
+        for hold in newest[level.id]:
+            missing = lost - level.available
+            units = min(hold.open, -(-missing // hold.per_unit_at(level)))
             if units > 0:
-                _break(posting, reservation, units)
-                missing -= units
+                _break(posting, hold, units)
 
 
-def _break(posting: Posting, held: HeldUnits, quantity: int) -> None:
+def lose_or_find(
+    posting: Posting,
+    level: LockedLevel,
+    delta: int,
+    kind: MovementKind,
+    reason: Reason,
+    *,
+    reverses_id: int | None = None,
+    occurred_at: datetime | None = None,
+) -> None:
+    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
+    from_unavailable = max(-delta - level.available, 0)
+    posting.post(
+        level,
+        kind,
+        reason,
+        on_hand=delta,
+        unavailable=-from_unavailable,
+        reverses_id=reverses_id,
+        occurred_at=occurred_at,
+    )
+
+
+def _break(posting: Posting, held: Hold, quantity: int) -> None:
     """Takes the goods from a reservation; its demand is owed them from now on."""
     posting.release(held, quantity, Reason.BROKEN)
+    if isinstance(held, HeldKits):
+        posting.broken_kits.add(held.variant_id)
     posting.owe(
         reference=held.reference,
-        variant_id=held.level.variant_id,
+        variant_id=held.variant_id,
         quantity=quantity,
         cause=ConflictCause.BROKEN,
-        location_ids=(held.level.location_id,),
+        location_ids=(held.location_id,),
     )

@@ -11,22 +11,65 @@ from django.utils import timezone
 
 from channels.models import (
     AccessToken,
+    BundleChange,
     Channel,
+    ChannelGroup,
     ChannelHealth,
+    ChannelLag,
     ChannelLocation,
     ChannelOrder,
     ChannelOrderLine,
+    LagDemand,
     Listing,
     ListingLevel,
+    ListingRank,
+    ListingStanding,
+    Mutation,
+    MutationFuse,
+    Pin,
     PollFeed,
+    PoolUse,
     Push,
     RateBucket,
+    Rehearsal,
+    Rule,
+    RuleSet,
+    RuleSetActivation,
+    RuleSetVersion,
     ShelfObservation,
     WebhookDelivery,
 )
+from channels.rehearsals.tally import Tally
+from inventory.backorders import promise
+from inventory.bundles import Component, define
+from inventory.checkpoints import write
 from inventory.demands import DemandChange, settle
+from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
-from inventory.models import Location, Merchant, Variant
+from inventory.models import (
+    BundleKind,
+    CountSheet,
+    CountSheetLine,
+    CustomerReturn,
+    ImportedRow,
+    Location,
+    Merchant,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    ReturnLine,
+    SafetyStockChange,
+    StockLevel,
+    StockMovement,
+    Supplier,
+    Tag,
+    Transfer,
+    TransferLine,
+    UnitOfMeasure,
+    Variant,
+    VariantTag,
+)
+from inventory.purchasing import LineConfirmation, confirm_lines, place
+from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
 from tests.factories import (
     ChannelFactory,
@@ -60,6 +103,8 @@ class Business:
     variants: list[Variant] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
     locations: list[Location] = field(default_factory=list)
+    #: A place that is not in use.
+    elsewhere: Location | None = None
 
     def grow(self, times: int = 1) -> "Business":
         """Adds so many rows to every table: each time a channel with all that belongs to it."""
@@ -68,7 +113,7 @@ class Business:
         return self
 
     def _grow_once(self) -> None:
-        MerchantFactory()
+        MutationFuse.objects.create(merchant=MerchantFactory())
         variant = VariantFactory(merchant=self.merchant)
         location = LocationFactory(merchant=self.merchant)
         self.variants.append(variant)
@@ -76,16 +121,135 @@ class Business:
         channel = self.add_channel()
         line = self.add_order(channel, variant)
         self.move(variant, location, line)
-        self.list_on(channel, variant, location)
+        level = self.list_on(channel, variant, location)
+        self.add_documents(variant, location)
+        self.buy(variant, location, line)
+        self.rule_on(level, variant)
+        self.bundle(variant)
+        self.note_change(variant, location)
+        UnitOfMeasure.objects.create(
+            merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
+        )
+
+    def add_documents(self, variant: Variant, location: Location) -> None:
+        """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
+        if self.elsewhere is None:
+            self.elsewhere = LocationFactory(merchant=self.merchant, is_active=False)
+        now, owner = timezone.now(), {"merchant": self.merchant}
+        transfer = Transfer.objects.create(**owner, source=location, destination=self.elsewhere, key=uuid4())
+        TransferLine.objects.create(transfer=transfer, variant=variant, quantity=1)
+        parcel = CustomerReturn.objects.create(**owner, reference=f"RMA-{transfer.pk}")
+        ReturnLine.objects.create(
+            customer_return=parcel, variant=variant, location=location, announced_quantity=1
+        )
+        sheet = CountSheet.objects.create(**owner, location=location, key=uuid4(), printed_at=now)
+        CountSheetLine.objects.create(sheet=sheet, variant=variant, expected_quantity=1)
+        movement = StockMovement.objects.filter(level__variant=variant).latest("id")
+        ImportedRow.objects.create(
+            **owner,
+            key=f"test:{transfer.pk}",
+            kind="receipt",
+            operation_id=movement.operation_id,
+            level_id=movement.level_id,
+            occurred_at=now,
+        )
+
+    def buy(self, variant: Variant, location: Location, line: ChannelOrderLine) -> PurchaseOrder:
+        """Orders twenty units of a variant at a supplier of its own; they are confirmed, and one is promised."""
+        number = next(_serial)
+        supplier = Supplier.objects.create(merchant=self.merchant, code=f"supplier-{number}", name="Supplier")
+        order = PurchaseOrder.objects.create(
+            merchant=self.merchant, supplier=supplier, number=f"PO-{number}", location=location
+        )
+        bought = PurchaseOrderLine.objects.create(order=order, variant=variant, quantity=20)
+        place(self.merchant.pk, order.pk)
+        on = timezone.localdate() + timedelta(days=3)
+        confirm_lines(self.context(), [LineConfirmation(bought.pk, 20, on)])
+        demand = Demand(line.reference, variant.pk, 1, (location.pk,))
+        promise(self.context(), [demand], PromiseTerms(on, "the tests"))
+        return order
+
+    def rule_on(self, level: ListingLevel, variant: Variant) -> RuleSetVersion:
+        """Adds rules that were in force, a pin that has ended, and everything that rules go by; no number changes."""
+        number, now = next(_serial), timezone.now()
+        tag = Tag.objects.create(merchant=self.merchant, name=f"tag {number}")
+        VariantTag.objects.create(tag=tag, variant=variant)
+        group = ChannelGroup.objects.create(merchant=self.merchant, name=f"group {number}")
+        group.channels.add(level.channel)
+        PoolUse.objects.create(group=group, variant=variant, units=1)
+        rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
+        version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="retired")
+        Rehearsal.objects.create(
+            merchant=self.merchant,
+            version=version,
+            since=now - timedelta(days=7),
+            until=now,
+            state="done",
+            result=Tally().result(seconds_replayed=1),
+        )
+        Rule.objects.create(version=version, tag=tag, group=group, maximum=7)
+        Rule.objects.create(version=version, variant=variant, pool=group, pool_units=3)
+        RuleSetActivation.objects.create(
+            rule_set=rule_set, version=version, began_at=now, began_by="test", ended_at=now
+        )
+        ListingRank.objects.create(listing=level.listing, rank=1)
+        ListingStanding.objects.create(listing_level=level, position=1, listings=1, shelf=1, shelves=1)
+        ChannelLag.objects.create(channel=level.channel, seconds=1.5, samples=30, measured_at=now)
+        LagDemand.objects.create(channel=level.channel, variant=variant, q90=0, q95=1, q99=2)
+        Pin.objects.create(
+            listing_level=level,
+            quantity=4,
+            reason="a test",
+            owner="test",
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+            ended_at=now,
+        )
+        Mutation.objects.create(
+            merchant=self.merchant,
+            kind="rules",
+            state="applied",
+            version=version,
+            summary=f"{version} comes into force",
+            listing_ids=[level.listing_id],
+            listings=1,
+            changed_before=0,
+            allowed=50,
+            at=now,
+        )
+        return version
+
+    def bundle(self, part: Variant) -> Variant:
+        """Adds a kit of three of a variant."""
+        kit = VariantFactory(merchant=self.merchant)
+        define(self.context(), kit.pk, BundleKind.KIT, [Component(part.pk, 3)])
+        return kit
+
+    def note_change(self, part: Variant, location: Location) -> None:
+        """Notes a change of a part that no bundle has been marked for yet."""
+        BundleChange.objects.create(
+            merchant_id=self.merchant.pk,
+            variant_id=part.pk,
+            location_id=location.pk,
+            available_delta=-1,
+            available_after=4,
+            created_at=timezone.now(),
+        )
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""
         return Context(self.merchant.pk, f"test:{uuid4()}", actor="test", source="tests")
 
     def move(self, variant: Variant, location: Location, line: ChannelOrderLine) -> None:
-        """Receives ten units and sells twelve: ten are reserved, two are owed."""
+        """Receives ten units and sells twelve: ten are reserved, two are owed. Takes a checkpoint."""
         receive(self.context(), [StockLine(variant.pk, location.pk, 10)])
         settle(self.context(), [DemandChange(line.reference, variant.pk, (location.pk,), wanted=12)])
+        now = timezone.now()
+        level = StockLevel.objects.get(variant=variant, location=location)
+        SafetyStockChange.objects.create(
+            merchant=self.merchant, level=level, before=0, after=0, changed_at=now
+        )
+        write(self.merchant.pk, now)
 
     def add_channel(self) -> Channel:
         """Adds a channel with credentials, health, token, bucket, feed and a dead delivery."""

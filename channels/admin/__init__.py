@@ -1,5 +1,31 @@
 """The back office of the channels, by topic."""
 
-from channels.admin import channels, inbound, listings, orders, outbound, places
+from channels.admin import (
+    channels,
+    fulfilment,
+    inbound,
+    listings,
+    mutations,
+    orders,
+    outbound,
+    places,
+    pools,
+    rehearsals,
+    rules,
+    spans,
+)
 
-__all__ = ["channels", "inbound", "listings", "orders", "outbound", "places"]
+__all__ = [
+    "channels",
+    "fulfilment",
+    "inbound",
+    "listings",
+    "mutations",
+    "orders",
+    "outbound",
+    "places",
+    "pools",
+    "rehearsals",
+    "rules",
+    "spans",
+]

@@ -31,6 +31,7 @@ else:
 SETTING: Final = "setting_"
 CREDENTIAL: Final = "credential_"
 EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximum_exposure")
+ROUTING: Final = ("routing", "may_split")
 
 
 class ChannelForm(ModelForm):
@@ -41,13 +42,15 @@ class ChannelForm(ModelForm):
 
     class Meta:
         model = Channel
-        fields = ("merchant", "name", "is_active", *EXPOSURE, "poll_interval")
+        fields = ("merchant", "name", "is_active", *EXPOSURE, *ROUTING, "poll_interval")
         help_texts: ClassVar[dict[str, str]] = {
             "is_active": "Off: nothing is received, polled or pushed.",
             "buffer_units": "Units withheld from this channel, of each listing.",
             "buffer_percent": "Percent withheld, 0 to 100, rounded up to whole units.",
             "minimum_exposure": "Below this many units the channel shows none.",
             "maximum_exposure": "The channel never shows more. Empty: no limit.",
+            "routing": "How locations are chosen for its orders, among those behind its places.",
+            "may_split": "Off: an order leaves from one location, and each listing shows what one location has.",
             "poll_interval": "How often orders are polled, as HH:MM:SS. Empty: as the platform allows.",
         }
 

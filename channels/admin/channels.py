@@ -16,6 +16,7 @@ from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
     CREDENTIAL,
     EXPOSURE,
+    ROUTING,
     SETTING,
     ChannelForm,
     connector_of,
@@ -99,6 +100,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         if secrets:
             sets.append(("Credentials", {"fields": secrets, "description": "Written, never shown again."}))
         sets.append(("What the channel is offered", {"fields": list(EXPOSURE)}))
+        sets.append(("From where its orders are served", {"fields": list(ROUTING)}))
         return sets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             fields += ("merchant",)
         if not self.may_connect(request):
             fields += ("merchant", "name", "is_active", "poll_interval")
-        return fields if self.may_tune(request) else (*fields, *EXPOSURE)
+        return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING)
 
     @admin.display(description="platform")
     def kind_label(self, channel: Channel) -> str:
@@ -131,7 +133,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             if entered or not change:
                 obj.credentials = {**(_locked_credentials(obj) if change else {}), **entered}
             super().save_model(request, obj, form, change)
-            if change and set(EXPOSURE) & set(form.changed_data):
+            if change and {*EXPOSURE, "may_split"} & set(form.changed_data):
                 _tell_anew(obj)
         if obj.is_active:
             feeds.ensure_feeds()

@@ -11,8 +11,10 @@ from django.urls import URLPattern, path, reverse
 
 from channels.admin.grid import stock_grid
 from channels.admin.mapping import map_line_page, map_listing_page, unmapped_page
+from channels.admin.pools import pin_page
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import why_panel
+from channels.admin.why import listing_why_page
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels, replay
@@ -80,9 +82,10 @@ class ListingAdmin(HistoryAdmin):
         return listing.sku or "(none)"
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the pages on which SKUs are mapped."""
+        """Adds the pages on which SKUs are mapped, and that of how its number came about."""
         view = self.admin_site.admin_view
         return [
+            path("<int:listing_id>/why/", view(listing_why_page), name="channels_listing_why"),
             path("unmapped/", view(unmapped_page), name="channels_unmapped"),
             path("<int:listing_id>/map/", view(map_listing_page), name="channels_map_listing"),
             path("lines/<int:line_id>/map/", view(map_line_page), name="channels_map_line"),
@@ -90,8 +93,8 @@ class ListingAdmin(HistoryAdmin):
         ]
 
     def object_links(self, request: HttpRequest, instance: Listing) -> list[tuple[str, str]]:
-        """Leads to the mapping, for whoever may, and to the variant's movements."""
-        links = []
+        """Leads to how its number came about, to the mapping for whoever may, and to the variant's movements."""
+        links = [(reverse("admin:channels_listing_why", args=[instance.pk]), "Why this number, then?")]
         if request.user.has_perm("channels.map_listing"):
             links.append((reverse("admin:channels_map_listing", args=[instance.pk]), "Map to a variant"))
         if instance.variant_id:
@@ -236,18 +239,25 @@ class ListingLevelAdmin(FactsAdmin):
         return level_badge(level)
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the stock grid."""
-        grid = path("grid/", self.admin_site.admin_view(stock_grid), name="channels_stock_grid")
-        return [grid, *super().get_urls()]
+        """Adds the stock grid, and the page on which a number is pinned."""
+        view = self.admin_site.admin_view
+        return [
+            path("grid/", view(stock_grid), name="channels_stock_grid"),
+            path("<int:level_id>/pin/", view(pin_page), name="channels_pin_level"),
+            *super().get_urls(),
+        ]
 
     def object_links(self, request: HttpRequest, instance: ListingLevel) -> list[tuple[str, str]]:
-        """Leads to the variant's movements."""
+        """Leads to how its number came about, the variant's movements and, for whoever may, to the page that pins it."""
         variant_id = instance.listing.variant_id
-        return (
-            [(reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements")]
-            if variant_id
-            else []
-        )
+        links = [
+            (reverse("admin:channels_listing_why", args=[instance.listing_id]), "Why this number, then?")
+        ]
+        if request.user.has_perm("channels.pin_listinglevel"):
+            links.append((reverse("admin:channels_pin_level", args=[instance.pk]), "Pin"))
+        if variant_id:
+            links.append((reverse("admin:inventory_variant_movements", args=[variant_id]), "Movements"))
+        return links
 
     def offers(self, action: str, instance: ListingLevel) -> bool:
         """Offers a push to what is alive, and a replay to what is dead."""

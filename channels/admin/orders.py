@@ -5,9 +5,11 @@ from typing import ClassVar
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 
+from channels.admin.fulfilment import requests_panel
 from channels.admin.rows import ChannelFilter, with_channel
+from channels.admin.sourcing import resource_page, sources_panel
 from channels.mapping import waiting_reason
 from channels.models import ChannelOrder, ChannelOrderLine
 from channels.models.orders import WAITS
@@ -105,7 +107,20 @@ class ChannelOrderAdmin(FactsAdmin):
             "Place",
         )
         note = "Demanded and shipped are what the ledger knows; the rest is what the platform says."
-        return [Panel("Lines", headers, rows, note=note), _owed(lines)]
+        return [
+            Panel("Lines", headers, rows, note=note),
+            sources_panel(request, lines),
+            requests_panel(instance.pk),
+            _owed(lines),
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the page on which another location is chosen for a line."""
+        view = self.admin_site.admin_view(resource_page)
+        return [
+            path("lines/<int:line_id>/re-source/", view, name="channels_resource_line"),
+            *super().get_urls(),
+        ]
 
 
 def _owed(lines: list[ChannelOrderLine]) -> Panel:
@@ -154,7 +169,7 @@ class ChannelOrderLineAdmin(FactsAdmin):
     fields = (
         "order", "external_id", "sku", "title", "variant", "waits_for", "listing_external_id", "channel_location",
         "unit_price", ("quantity", "cancelled", "fulfilled"), ("returned", "restocked"),
-        ("applied_demand", "applied_fulfilled"),
+        ("applied_demand", "applied_fulfilled"), "is_sourced_by_hand",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChannelOrderLine]:
@@ -182,10 +197,8 @@ class ChannelOrderLineAdmin(FactsAdmin):
 
 def pages_of_lines(found: list[str]) -> dict[str, tuple[str, str]]:
     """Returns the order's page for references of order lines."""
-    keys = {reference: reference.removeprefix("order-line:") for reference in found}
-    lines = ChannelOrderLine.objects.filter(
-        pk__in=[int(key) for key in keys.values() if key.isdecimal() and len(key) < 19]
-    )
+    keys = {key for reference in found if (key := ChannelOrderLine.id_of(reference)) is not None}
+    lines = ChannelOrderLine.objects.filter(pk__in=keys)
     rows = lines.values_list("pk", "order_id", "order__number", "order__external_id", "order__channel__name")
     return {
         f"order-line:{pk}": (

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from channels.admin.condition import condition_badge, condition_of
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import push_panel
-from channels.models import AccessToken, ChannelHealth, Push, RateBucket
+from channels.models import AccessToken, BundleChange, ChannelHealth, Push, RateBucket
 from config.admin_panels import Panel, duration, page_of
 from config.admin_site import FactsAdmin
 
@@ -132,3 +132,11 @@ class ChannelHealthAdmin(FactsAdmin):
     def what_failed(self, health: ChannelHealth) -> str:
         """Returns the beginning of the last error."""
         return short(health.last_error)
+
+
+@admin.register(BundleChange)
+class BundleChangeAdmin(FactsAdmin):
+    """Changes of parts whose bundles have yet to be marked; empty but for moments."""
+
+    list_display = ("created_at", "variant_id", "location_id", "available_delta", "available_after")
+    ordering = ("-id",)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import ForeignKey, QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
@@ -16,13 +17,35 @@ from channels.pushes import mark_listing_levels
 from config.admin_site import FactsAdmin, OperatorAdmin
 from config.jobs import wake
 from inventory.models import Location
+from inventory.models.catalogue import LocationKind
+
+
+class SourceFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The rows of a place together."""
+
+    def clean(self) -> None:
+        """Refuses a platform's own warehouse that another channel sells from already."""
+        super().clean()
+        chosen = {
+            form.cleaned_data["location"].pk: form
+            for form in self.forms
+            if getattr(form, "cleaned_data", {}).get("location") and not form.cleaned_data.get("DELETE")
+        }
+        elsewhere = ChannelLocationSource.objects.filter(
+            location__in=chosen, location__kind=LocationKind.CHANNEL_OWNED
+        ).exclude(channel_location__channel=self.instance.channel_id)
+        for source in elsewhere.select_related("location", "channel_location__channel"):
+            channel = source.channel_location.channel
+            message = f"{source.location} is {channel}'s own warehouse; it can serve no other channel."
+            chosen[source.location_id].add_error("location", message)
 
 
 class SourceInline(TabularInline):
     """Our locations behind a place, in the order in which they are drawn on."""
 
     model = ChannelLocationSource
-    fields = ("location", "priority")
+    formset = SourceFormSet
+    fields = ("location", "priority", "is_active")
     extra = 1
     verbose_name = "location of yours behind it"
     verbose_name_plural = "locations of yours behind it"
@@ -83,7 +106,8 @@ class ChannelLocationAdmin(OperatorAdmin):
     def behind(self, place: ChannelLocation) -> str:
         """Lists our locations in order; says so where there are none."""
         sources = sorted(place.sources.all(), key=lambda source: (source.priority, source.pk))
-        return ", ".join(source.location.code for source in sources) or "none: nothing is told here"
+        codes = (f"{source.location.code}{'' if source.is_active else ' (off)'}" for source in sources)
+        return ", ".join(codes) or "none: nothing is told here"
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Has the numbers of the place told, and the orders applied that waited for it."""
@@ -107,7 +131,7 @@ def _tell_anew(place: ChannelLocation) -> None:
 class ChannelLocationSourceAdmin(FactsAdmin):
     """Which location stands behind which place, as one list; edited on the place."""
 
-    list_display = ("channel_name", "channel_location", "location", "priority")
+    list_display = ("channel_name", "channel_location", "location", "priority", "is_active")
     list_display_links: ClassVar[Any] = ("channel_location",)
     search_fields = ("location__code",)
     ordering = ("channel_location_id", "priority", "id")

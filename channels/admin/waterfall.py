@@ -8,12 +8,19 @@ from channels.exposure import explain
 from channels.models import ListingLevel, Push
 from config.admin_panels import Change, Panel
 
-_HEADERS = ("Step", "Change", "Units after it", "Because")
+_HEADERS = ("Step", "Change", "Units after it", "Because", "Rule")
 
 
 def _rows(steps: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [
-        (step["name"], Change(step["after"] - step["before"]), step["after"], step["why"]) for step in steps
+        (
+            step["name"],
+            Change(step["after"] - step["before"]),
+            step["after"],
+            step["why"],
+            step.get("rule", ""),
+        )
+        for step in steps
     ]
 
 
@@ -31,7 +38,7 @@ def why_panel(level: ListingLevel) -> Panel:
     exposure = explain(level.pk)
     on_hand = exposure.steps[0].before if exposure.steps else 0
     rows = [
-        ("On hand", Change(0), on_hand, "at the locations behind this place"),
+        ("On hand", Change(0), on_hand, "at the locations behind this place", ""),
         *_rows(map(asdict, exposure.steps)),
     ]
     note = f"It would be told {exposure.quantity} now. {_compared(level, exposure.quantity)}"

@@ -20,7 +20,7 @@ from channels.demo.figures import Stage, summary
 from channels.demo.linking import link, load_shop, ship_open_orders
 from channels.demo.oversell import StockEvent
 from channels.demo.shops import Shop
-from channels.models import Channel, ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
+from channels.models import BundleChange, Channel, ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.polling import ask_for_poll
 from config.supervisor import Supervisor
@@ -204,6 +204,7 @@ def work_left(channel_ids: Sequence[int], *, polled_after: datetime | None = Non
     counts = {
         "deliveries": orders.count(),
         "fetches": ChannelOrder.objects.filter(channel_id__in=ids, fetch_wanted__gt=F("fetched")).count(),
+        "bundles": BundleChange.objects.count(),
         "pushes": levels.filter(Q(wanted__gt=F("done")) | Q(lease_token__isnull=False)).count(),
     }
     if polled_after is not None:

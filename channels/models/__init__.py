@@ -8,24 +8,51 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.fanout import BundleChange
+from channels.models.fulfilment import FulfilmentLine, FulfilmentRequest
+from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
+from channels.models.measures import ChannelLag, LagDemand, ListingRank, ListingStanding
+from channels.models.mutations import Mutation, MutationFuse
 from channels.models.orders import ChannelOrder, ChannelOrderLine
 from channels.models.outbound import Push
+from channels.models.pins import Pin
+from channels.models.pools import ChannelGroup, PoolUse
+from channels.models.rehearsals import Rehearsal
+from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
 
 __all__ = [
     "AccessToken",
+    "BundleChange",
     "Channel",
+    "ChannelGroup",
     "ChannelHealth",
+    "ChannelLag",
     "ChannelLocation",
     "ChannelLocationSource",
     "ChannelOrder",
     "ChannelOrderLine",
+    "FulfilmentLine",
+    "FulfilmentRequest",
+    "LagDemand",
     "Listing",
     "ListingLevel",
+    "ListingRank",
+    "ListingStanding",
+    "Mutation",
+    "MutationFuse",
+    "Pin",
     "PollFeed",
+    "PoolUse",
     "Push",
     "RateBucket",
+    "Rehearsal",
+    "Rule",
+    "RuleSet",
+    "RuleSetActivation",
+    "RuleSetVersion",
     "ShelfObservation",
+    "SourceSpan",
     "WebhookDelivery",
 ]

@@ -8,11 +8,17 @@ from simple_history.models import HistoricalRecords
 
 from channels.credentials import EncryptedJSONField
 from inventory.models import Location, Merchant
+from inventory.routing import STRATEGIES
 
 
 def make_public_id() -> str:
     """Returns an unguessable id for webhook addresses: 32 URL-safe characters, 192 bits."""
     return secrets.token_urlsafe(24)
+
+
+def routing_choices() -> list[tuple[str, str]]:
+    """Returns the names and labels of all routing strategies."""
+    return [(name, strategy.label) for name, strategy in STRATEGIES.items()]
 
 
 class Channel(models.Model):
@@ -40,6 +46,12 @@ class Channel(models.Model):
     minimum_exposure = models.PositiveIntegerField(default=0)
     #: Never shows more than this many units.
     maximum_exposure = models.PositiveIntegerField(null=True, blank=True)
+    #: How locations are chosen for its orders; a name of `inventory.routing.STRATEGIES`.
+    routing = models.CharField(
+        max_length=32, choices=routing_choices, default="priority", db_default="priority"
+    )
+    #: Whether one order may leave from several locations.
+    may_split = models.BooleanField(default=True, db_default=True)
     #: Overrides the connector's own poll cadence.
     poll_interval = models.DurationField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -113,12 +125,17 @@ class ChannelLocation(models.Model):
 
 
 class ChannelLocationSource(models.Model):
-    """One of our locations behind a channel location."""
+    """One of our locations behind a channel location: it may serve the channel there, if it is active.
+
+    What the channel is told and what its orders are taken from obey this rule alike.
+    """
 
     channel_location = models.ForeignKey(ChannelLocation, on_delete=models.CASCADE, related_name="sources")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
     #: Lower is drawn on first.
     priority = models.PositiveSmallIntegerField(default=0)
+    #: Off: neither offered nor drawn on for this channel, until it is switched on again.
+    is_active = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         ordering = ["priority", "id"]

@@ -1,5 +1,7 @@
 """Orders as the platforms state them, and how much of each has been applied to the ledger."""
 
+from typing import Final
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.lookups import IsNull
@@ -34,6 +36,8 @@ class ChannelOrder(models.Model):
     fetch_error = models.TextField(blank=True)
     #: When the first message or poll answer with this order arrived.
     arrived_at = models.DateTimeField()
+    #: What it was last routed for, as a digest: goods ordered, places and country.
+    routed_for = models.CharField(max_length=64, blank=True, db_default="")
     #: When its first state was applied to the ledger.
     applied_at = models.DateTimeField(null=True, blank=True)
     #: `wanted` of every other channel's listing level that its first application marked: {level id: wanted}.
@@ -65,6 +69,8 @@ class ChannelOrder(models.Model):
     def __str__(self) -> str:
         return self.number or self.external_id
 
+
+_REFERENCE: Final = "order-line:"
 
 #: Units that the ledger knows nothing of, for want of a variant or a place.
 WAITS = Q(applied_demand=0, applied_fulfilled=0) & (Q(quantity__gt=F("cancelled")) | Q(fulfilled__gt=0))
@@ -100,6 +106,10 @@ class ChannelOrderLine(models.Model):
     #: Units demanded of the ledger so far: reserved, owed or shipped.
     applied_demand = models.BigIntegerField(default=0)
     applied_fulfilled = models.BigIntegerField(default=0)
+    #: Whether the order's kept state still names it; one that it names no more counts as cancelled.
+    is_named = models.BooleanField(default=True, db_default=True)
+    #: A person chose from where it is served; routing leaves it there.
+    is_sourced_by_hand = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["order_id", "id"]
@@ -126,4 +136,11 @@ class ChannelOrderLine(models.Model):
     @property
     def reference(self) -> str:
         """The name under which the ledger knows this line's demand."""
-        return f"order-line:{self.pk}"
+        return f"{_REFERENCE}{self.pk}"
+
+    @staticmethod
+    def id_of(reference: str) -> int | None:
+        """Returns the line's id of a reference, None for one that names no order line."""
+        key = reference.removeprefix(_REFERENCE)
+        is_ours = key != reference and key.isdecimal() and len(key) < 19
+        return int(key) if is_ours else None

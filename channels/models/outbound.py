@@ -1,5 +1,6 @@
 """What each channel was told, when, and what it answered."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from channels.models.channels import Channel
@@ -53,6 +54,8 @@ class Push(models.Model):
         indexes = [
             models.Index(fields=["listing_level", "-id"], name="push_by_level"),
             models.Index(fields=["channel", "-id"], name="push_by_channel"),
+            models.Index(fields=["listing_level", "-finished_at"], name="push_by_level_and_end"),
+            BrinIndex(fields=["computed_at"], name="push_by_time"),
         ]
 
     def __str__(self) -> str:

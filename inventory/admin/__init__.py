@@ -1,5 +1,33 @@
 """The back office of the inventory, by topic."""
 
-from inventory.admin import catalogue, demands, ledger
+from inventory.admin import (
+    backorders,
+    bundles,
+    catalogue,
+    checkpoints,
+    counts,
+    demands,
+    imports,
+    inbound,
+    ledger,
+    purchasing,
+    returns,
+    tags,
+    transfers,
+)
 
-__all__ = ["catalogue", "demands", "ledger"]
+__all__ = [
+    "backorders",
+    "bundles",
+    "catalogue",
+    "checkpoints",
+    "counts",
+    "demands",
+    "imports",
+    "inbound",
+    "ledger",
+    "purchasing",
+    "returns",
+    "tags",
+    "transfers",
+]

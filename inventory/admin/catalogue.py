@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -10,8 +11,17 @@ from django.urls import URLPattern, path, reverse
 
 from config.admin_panels import Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, OperatorAdmin
+from inventory.admin import time_travel
+from inventory.admin.bundle_panels import bundle_links, bundle_panels
+from inventory.admin.count_accuracy import accuracy_panel
 from inventory.admin.movements import movements_page
+from inventory.admin.on_the_way import on_the_way_panel
+from inventory.admin.promising import promise_panels
+from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
+from inventory.models.catalogue import LocationKind
+from inventory.tagging import note_category
+from inventory.units import shown
 
 
 @admin.register(Merchant)
@@ -36,6 +46,13 @@ class ProductAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("title", "category")
     autocomplete_fields = ("merchant",)
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """Saves the product, and says so where its category changed."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "category" in form.changed_data:
+                note_category(obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         """Counts the variants of each product by a subquery, for the rows of one page only."""
@@ -67,10 +84,10 @@ class VariantAdmin(HistoryAdmin):
 
     list_display = ("sku", "title", "product", "on_hand", "reserved", "available", "is_active")
     list_filter = ("merchant", "is_active")
-    list_select_related = ("product",)
+    list_select_related = ("product", "unit")
     search_fields = ("sku", "gtin__exact", "title", "product__title")
     search_help_text = "SKU, title or product; a GTIN in full"
-    autocomplete_fields = ("merchant", "product")
+    autocomplete_fields = ("merchant", "product", "unit")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         """Sums the levels of each variant by subqueries, for the rows of one page only."""
@@ -92,54 +109,74 @@ class VariantAdmin(HistoryAdmin):
         return found
 
     @admin.display(description="on hand")
-    def on_hand(self, variant: Any) -> int:
-        """Returns the units at all locations."""
-        return int(variant.on_hand)
+    def on_hand(self, variant: Any) -> str:
+        """Returns what is at all locations, in the variant's unit of measure."""
+        return shown(int(variant.on_hand), variant.unit)
 
     @admin.display(description="reserved")
-    def reserved(self, variant: Any) -> int:
-        """Returns the units that are promised."""
-        return int(variant.reserved)
+    def reserved(self, variant: Any) -> str:
+        """Returns what is promised."""
+        return shown(int(variant.reserved), variant.unit)
 
     @admin.display(description="available")
-    def available(self, variant: Any) -> int:
-        """Returns the units that may be promised."""
-        return int(variant.on_hand - variant.reserved - variant.unavailable)
+    def available(self, variant: Any) -> str:
+        """Returns what may be promised."""
+        return shown(int(variant.on_hand - variant.reserved - variant.unavailable), variant.unit)
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the page of all movements of a variant."""
+        """Adds the pages of all movements of a variant, and of how it was."""
         view = self.admin_site.admin_view(movements_page)
         return [
             path("<int:variant_id>/movements/", view, name="inventory_variant_movements"),
+            path(
+                "<int:variant_id>/as-of/",
+                self.admin_site.admin_view(time_travel.variant_page),
+                name="inventory_variant_time_travel",
+            ),
             *super().get_urls(),
         ]
 
     def object_links(self, request: HttpRequest, instance: Variant) -> list[tuple[str, str]]:
         """Leads to the movements and, for whoever may, to the forms that move stock."""
-        links = [(reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements")]
+        links = [
+            (reverse("admin:inventory_variant_movements", args=[instance.pk]), "Movements"),
+            (reverse("admin:inventory_variant_time_travel", args=[instance.pk]), "As it was"),
+        ]
         if request.user.has_perm("inventory.move_stock"):
             links += [
-                (f"{reverse(f'admin:inventory_{verb}')}?variant={instance.pk}", verb.capitalize())
-                for verb in ("receive", "adjust", "count")
+                (f"{reverse(f'admin:inventory_{page.verb}')}?variant={instance.pk}", page.text)
+                for page in STOCK_PAGES
             ]
-        return links
+        return [*links, *bundle_links(request, instance)]
 
     def panels(self, request: HttpRequest, instance: Variant) -> list[Panel]:
-        """Shows how much is where."""
+        """Shows how much is where, what may be promised, what it is made of and what is made of it."""
         levels = instance.levels.select_related("location").order_by("location__code")
         rows = [
             (
                 page_of(level, level.location),
-                level.on_hand,
-                level.reserved,
-                level.unavailable,
-                level.available,
+                *(
+                    units if instance.unit is None else shown(units, instance.unit)
+                    for units in (level.on_hand, level.reserved, level.unavailable, level.available)
+                ),
             )
             for level in levels
         ]
         headers = ("Location", "On hand", "Reserved", "Unavailable", "Available")
         owed = list_of("inventory.conflict", f"state=open&variant__id__exact={instance.pk}")
-        return [Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])]
+        stock = Panel("Stock", headers, rows, empty="No stock yet.", links=[(owed, "Open conflicts")])
+        tags = instance.taggings.select_related("tag").order_by("tag__name")
+        tagged = [
+            (page_of(each.tag), "by what it sells" if each.is_automatic else "by hand") for each in tags
+        ]
+        tag_panel = Panel("Tags", ("Tag", "Put on"), tagged, empty="None.")
+        return [
+            stock,
+            *bundle_panels(instance),
+            on_the_way_panel(instance),
+            *promise_panels(instance),
+            tag_panel,
+        ]
 
 
 @admin.register(Location)
@@ -155,6 +192,31 @@ class LocationAdmin(HistoryAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns False: its stock and its history stay."""
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Returns False for the place of goods in transit, which the transfers keep."""
+        is_place = obj is None or obj.kind != LocationKind.IN_TRANSIT
+        return is_place and bool(super().has_change_permission(request, obj))
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offers the kinds of places that people make."""
+        if db_field.name == "kind":
+            kwargs["choices"] = [each for each in LocationKind.choices if each[0] != LocationKind.IN_TRANSIT]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def panels(self, request: HttpRequest, instance: Location) -> list[Panel]:
+        """Shows how well the record fits what was counted."""
+        return [accuracy_panel(instance)]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the page of how a location was."""
+        view = self.admin_site.admin_view(time_travel.location_page)
+        page = path("<int:location_id>/as-of/", view, name="inventory_location_time_travel")
+        return [page, *super().get_urls()]
+
+    def object_links(self, request: HttpRequest, instance: Location) -> list[tuple[str, str]]:
+        """Leads to how it was."""
+        return [(reverse("admin:inventory_location_time_travel", args=[instance.pk]), "As it was")]
 
     @admin.display(description="stock")
     def stock(self, location: Location) -> str:

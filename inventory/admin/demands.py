@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from config.admin_panels import Panel, badge, page_of
 from config.admin_site import FactsAdmin, StateFilter
+from inventory.admin.backorder_form import backorder_page
 from inventory.admin.movements import movement_row
 from inventory.admin.references import linked
 from inventory.errors import ReservationClosed, StockBusy
+from inventory.holds import OWED_CAUSES
 from inventory.ledger import Context
 from inventory.models import Conflict, Reservation
 from inventory.reservations import ReservedUnits, release
@@ -39,7 +41,7 @@ class ReservationFilter(StateFilter):
     )
 
 
-class _LinkedReferences(FactsAdmin):
+class LinkedReferences(FactsAdmin):
     """A list whose references lead to what is behind them, found for a whole page at once."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
@@ -61,7 +63,7 @@ class _LinkedReferences(FactsAdmin):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(_LinkedReferences):
+class ReservationAdmin(LinkedReferences):
     """Units held for somebody."""
 
     list_display = (
@@ -78,13 +80,15 @@ class ReservationAdmin(_LinkedReferences):
     readonly_fields: ClassVar[tuple[str, ...]] = ("reference_link", "place")
     fields = (
         "place", "reference_link", ("quantity", "open_quantity"), ("fulfilled_quantity", "released_quantity"),
-        "expires_at", "confirmed_at", "created_at", "operation",
+        ("bundle", "per_bundle"), "expires_at", "confirmed_at", "created_at", "operation",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         """Brings along what a reservation is shown with."""
         queryset: QuerySet[Reservation] = super().get_queryset(request)
-        return queryset.select_related("variant", "level__variant", "level__location", "operation")
+        return queryset.select_related(
+            "variant", "level__variant", "level__location", "operation", "bundle__variant"
+        )
 
     @admin.display(description="SKU")
     def sku(self, reservation: Reservation) -> str:
@@ -162,7 +166,7 @@ class ConflictFilter(StateFilter):
 
 
 @admin.register(Conflict)
-class ConflictAdmin(_LinkedReferences):
+class ConflictAdmin(LinkedReferences):
     """Units that are owed but not there."""
 
     list_display = (
@@ -198,10 +202,21 @@ class ConflictAdmin(_LinkedReferences):
         """Says whether units are still owed."""
         return badge("open", "bad") if conflict.open_quantity else badge("resolved", "good")
 
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the form that promises what is owed from inbound."""
+        view = self.admin_site.admin_view(backorder_page)
+        return [
+            path("<int:conflict_id>/backorder/", view, name="inventory_conflict_backorder"),
+            *super().get_urls(),
+        ]
+
     def object_links(self, request: HttpRequest, instance: Conflict) -> list[tuple[str, str]]:
         """Leads to what happened, and to what ends it: stock that arrives fills it, oldest first."""
         links = [(reverse("admin:inventory_variant_movements", args=[instance.variant_id]), "Movements")]
         if instance.open_quantity and request.user.has_perm("inventory.move_stock"):
             address = f"{reverse('admin:inventory_receive')}?variant={instance.variant_id}"
             links.append((address, "Receive stock for it"))
+        waits_for_goods = instance.open_quantity and instance.cause in OWED_CAUSES
+        if waits_for_goods and request.user.has_perm("inventory.promise_inbound"):
+            links.append((reverse("admin:inventory_conflict_backorder", args=[instance.pk]), "Backorder"))
         return links

@@ -10,7 +10,9 @@ from django.urls import URLPattern, path, reverse
 from config.admin_panels import Panel, link, list_of, page_of, signed
 from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin.movements import movement_row
+from inventory.admin.on_the_way import on_the_way_panel
 from inventory.admin.references import linked
+from inventory.admin.safety_stock import safety_stock_page
 from inventory.admin.stock_forms import STOCK_PAGES
 from inventory.models import StockLevel, StockMovement, StockOperation
 
@@ -62,7 +64,8 @@ class StockLevelAdmin(FactsAdmin):
             path(f"{page.verb}/", self.admin_site.admin_view(page), name=f"inventory_{page.verb}")
             for page in STOCK_PAGES
         ]
-        return [*pages, *super().get_urls()]
+        keep = self.admin_site.admin_view(safety_stock_page)
+        return [*pages, path("safety_stock/", keep, name="inventory_safety_stock"), *super().get_urls()]
 
     def object_links(self, request: HttpRequest, instance: StockLevel) -> list[tuple[str, str]]:
         """Leads to the variant's movements and, for whoever may, to the forms that move stock here."""
@@ -71,13 +74,13 @@ class StockLevelAdmin(FactsAdmin):
         if request.user.has_perm("inventory.move_stock"):
             query = f"variant={instance.variant_id}&location={instance.location_id}"
             links += [
-                (f"{reverse(f'admin:inventory_{page.verb}')}?{query}", page.verb.capitalize())
-                for page in STOCK_PAGES
+                (f"{reverse(f'admin:inventory_{page.verb}')}?{query}", page.text) for page in STOCK_PAGES
             ]
+            links.append((f"{reverse('admin:inventory_safety_stock')}?{query}", "Safety stock"))
         return links
 
     def panels(self, request: HttpRequest, instance: StockLevel) -> list[Panel]:
-        """Shows who holds units here."""
+        """Shows who holds units here, and what is on its way here."""
         held = instance.reservations.filter(open_quantity__gt=0).order_by("id")[:50]
         references = linked(reservation.reference for reservation in held)
         rows = [
@@ -85,7 +88,8 @@ class StockLevelAdmin(FactsAdmin):
             for each in held
         ]
         headers = ("Reservation", "For", "Held", "Since")
-        return [Panel("Held now, oldest first", headers, rows, empty="Nobody holds units here.")]
+        held_now = Panel("Held now, oldest first", headers, rows, empty="Nobody holds units here.")
+        return [held_now, on_the_way_panel(instance.variant, instance.location_id)]
 
 
 @admin.register(StockOperation)

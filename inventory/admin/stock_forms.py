@@ -6,26 +6,30 @@ Each form carries an idempotency key made when it was opened, so that a double c
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminDecimalFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
-from inventory.errors import IdempotencyConflict, StockError
+from inventory.conditions import ConditionLine, put_back, scrap, set_aside
+from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import Location, StockLevel, Variant
 from inventory.models.stock import Reason
 from inventory.stock import AdjustmentLine, CountLine, StockLine, adjust, count, receive
+from inventory.units import base_quantity
 from inventory.validation import LARGEST_QUANTITY
 
 
@@ -42,23 +46,15 @@ class VariantSelect(AutocompleteSelect):
         return address if self.merchant_id is None else f"{address}?merchant={self.merchant_id}"
 
 
-class StockForm(forms.Form):
+class PlaceForm(forms.Form):
     """Which variant, where, and under which key."""
-
-    field_order = ("key", "variant", "location", "quantity", "delta", "counted", "reason", "document")
 
     key = forms.UUIDField(widget=forms.HiddenInput)
     variant = forms.ModelChoiceField(
-        Variant.objects.select_related("merchant"), label="Variant", help_text="Type a SKU or title."
+        Variant.objects.select_related("merchant", "unit"), label="Variant", help_text="Type a SKU or title."
     )
     location = forms.ModelChoiceField(
         Location.objects.filter(is_active=True), empty_label="Choose …", widget=UnfoldAdminSelectWidget
-    )
-    document = forms.CharField(
-        max_length=200,
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Delivery note, count sheet, ticket: what a colleague would look for.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -67,8 +63,11 @@ class StockForm(forms.Form):
         self.fields["variant"].widget.choices = self.fields["variant"].choices  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Refuses a location of another merchant."""
+        """Counts what was entered in base units, and refuses a location of another merchant."""
         cleaned: dict[str, Any] = super().clean() or {}
+        for name, field in self.fields.items():
+            if isinstance(field, QuantityField) and name in cleaned and "variant" in cleaned:
+                self._count(name, field, cleaned)
         variant, location = cleaned.get("variant"), cleaned.get("location")
         if variant and location and variant.merchant_id != location.merchant_id:
             self.add_error(
@@ -76,21 +75,46 @@ class StockForm(forms.Form):
             )
         return cleaned
 
+    def _count(self, name: str, field: "QuantityField", cleaned: dict[str, Any]) -> None:
+        try:
+            units = base_quantity(cleaned[name], cleaned["variant"].unit, field=name)
+            MinValueValidator(field.smallest)(units)
+            MaxValueValidator(LARGEST_QUANTITY)(units)
+        except InvalidStockRequest as refusal:
+            self.add_error(name, refusal.message)
+        except forms.ValidationError as refusal:
+            self.add_error(name, refusal)
+        else:
+            cleaned[name] = units
 
-def _count_field(label: str, *, smallest: int, help_text: str = "") -> forms.IntegerField:
-    return forms.IntegerField(
-        label=label,
-        min_value=smallest,
-        max_value=LARGEST_QUANTITY,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text=help_text,
+
+class StockForm(PlaceForm):
+    """What moved there, and under which document."""
+
+    field_order = ("key", "variant", "location", "quantity", "delta", "counted", "reason", "document")
+
+    document = forms.CharField(
+        max_length=200,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Delivery note, count sheet, ticket: what a colleague would look for.",
     )
+
+
+class QuantityField(forms.DecimalField):
+    """A quantity in the unit of measure of the form's variant, or in pieces."""
+
+    def __init__(self, label: str, *, smallest: int, help_text: str = "") -> None:
+        #: In base units.
+        self.smallest = smallest
+        help_text = f"{help_text} In the variant's unit of measure, or in pieces.".strip()
+        super().__init__(label=label, widget=UnfoldAdminDecimalFieldWidget, help_text=help_text)
 
 
 class ReceiveForm(StockForm):
     """Goods that arrived."""
 
-    quantity = _count_field("Units received", smallest=1)
+    quantity = QuantityField("Units received", smallest=1)
     reason = forms.ChoiceField(
         choices=[(each.value, each.label) for each in (Reason.PURCHASE, Reason.OPENING, Reason.OTHER)],
         widget=UnfoldAdminSelectWidget,
@@ -109,16 +133,16 @@ _LOSSES: Final = (Reason.CORRECTION, Reason.DAMAGE, Reason.LOSS, Reason.WRITE_OF
 class AdjustForm(StockForm):
     """A correction up or down."""
 
-    delta = _count_field(
+    delta = QuantityField(
         "Units more or less", smallest=-LARGEST_QUANTITY, help_text="−3 takes three off, 3 adds three."
     )
     reason = forms.ChoiceField(
         choices=[(each.value, each.label) for each in _LOSSES], widget=UnfoldAdminSelectWidget
     )
 
-    def clean_delta(self) -> int:
+    def clean_delta(self) -> Decimal:
         """Refuses 0, which would correct nothing."""
-        delta: int = self.cleaned_data["delta"]
+        delta: Decimal = self.cleaned_data["delta"]
         if delta == 0:
             raise forms.ValidationError("0 changes nothing.")
         return delta
@@ -133,7 +157,7 @@ class AdjustForm(StockForm):
 class CountForm(StockForm):
     """What somebody counted."""
 
-    counted = _count_field(
+    counted = QuantityField(
         "Units counted", smallest=0, help_text="All units on hand there, reserved ones too."
     )
 
@@ -141,6 +165,53 @@ class CountForm(StockForm):
         """Records the count."""
         data = self.cleaned_data
         return count(context, [CountLine(data["variant"].pk, data["location"].pk, data["counted"])])
+
+
+_ASIDE: Final = (Reason.DAMAGE, Reason.QUARANTINE, Reason.INSPECTION, Reason.OTHER)
+_BACK: Final = (Reason.INSPECTION, Reason.QUARANTINE, Reason.CORRECTION, Reason.OTHER)
+_SCRAPPED: Final = (Reason.WRITE_OFF, Reason.DAMAGE, Reason.LOSS, Reason.OTHER)
+
+
+def _choices(*reasons: Reason) -> list[tuple[str, str]]:
+    return [(each.value, each.label) for each in reasons]
+
+
+class SetAsideForm(StockForm):
+    """Units that cannot be sold any more, or not yet."""
+
+    quantity = QuantityField("Units to set aside", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_ASIDE), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Makes the units unavailable."""
+        return set_aside(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+class PutBackForm(StockForm):
+    """Unavailable units that can be sold after all."""
+
+    quantity = QuantityField("Units to put back", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_BACK), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Makes the units available."""
+        return put_back(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+class ScrapForm(StockForm):
+    """Unavailable units that leave the stock."""
+
+    quantity = QuantityField("Units to write off", smallest=1)
+    reason = forms.ChoiceField(choices=_choices(*_SCRAPPED), widget=UnfoldAdminSelectWidget)
+
+    def run(self, context: Context) -> Outcome:
+        """Takes the units off what is on hand."""
+        return scrap(context, [_condition(self)], reason=Reason(self.cleaned_data["reason"]))
+
+
+def _condition(form: StockForm) -> ConditionLine:
+    data = form.cleaned_data
+    return ConditionLine(data["variant"].pk, data["location"].pk, data["quantity"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +223,16 @@ class StockPage:
     form_class: Callable[..., Any]
     note: str
 
+    @property
+    def text(self) -> str:
+        """What a button that leads here says."""
+        return self.verb.replace("_", " ").capitalize()
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Shows the form; a valid one is recorded and leads to the variant's page."""
         require(request, "inventory.move_stock")
         if request.method != "POST":
-            return self._show(request, self.form_class(initial={**_chosen(request), "key": uuid.uuid4()}))
+            return self._show(request, self.form_class(initial={**chosen(request), "key": uuid.uuid4()}))
         form = self.form_class(request.POST)
         if form.is_valid() and self._record(request, form):
             return redirect(address_of("inventory.variant", form.cleaned_data["variant"].pk))
@@ -182,6 +258,10 @@ class StockPage:
                 None, "This form was recorded before with other figures. Open it again for another entry."
             )
             return False
+        except InvalidStockRequest as error:
+            name = error.field.removesuffix("_id")
+            form.add_error(name if name in form.fields else None, error.message)
+            return False
         except StockError as error:
             form.add_error(None, str(error))
             return False
@@ -189,7 +269,7 @@ class StockPage:
         return True
 
 
-def _chosen(request: HttpRequest) -> dict[str, str]:
+def chosen(request: HttpRequest) -> dict[str, str]:
     """Returns the variant and location that a link asked for."""
     given = {name: request.GET.get(name, "") for name in ("variant", "location")}
     return {name: value for name, value in given.items() if value.isdecimal()}
@@ -220,5 +300,15 @@ STOCK_PAGES: Final = (
         "Count stock",
         CountForm,
         "Sets what is on hand to what was counted; units gone break the newest reservations into conflicts.",
+    ),
+    StockPage(
+        "set_aside",
+        "Set units aside",
+        SetAsideForm,
+        "They stay on hand and cannot be sold; where too few are available, the newest reservations become conflicts.",
+    ),
+    StockPage("put_back", "Put units back", PutBackForm, "Open shortages are filled first, oldest first."),
+    StockPage(
+        "scrap", "Write unavailable units off", ScrapForm, "Units that were set aside leave the stock."
     ),
 )

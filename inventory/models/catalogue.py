@@ -1,5 +1,6 @@
 """What is sold, by whom, and where it is kept."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from simple_history.models import HistoricalRecords
 
@@ -45,6 +46,14 @@ class Variant(models.Model):
     sku = models.CharField("SKU", max_length=128)
     gtin = models.CharField("GTIN", max_length=14, blank=True)
     title = models.CharField(max_length=300, blank=True)
+    #: How its quantities are entered and shown; empty: in pieces.
+    unit = models.ForeignKey(
+        "inventory.UnitOfMeasure",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="variants",
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
@@ -60,6 +69,18 @@ class Variant(models.Model):
     def __str__(self) -> str:
         return self.sku
 
+    def clean(self) -> None:
+        """Refuses another merchant's unit of measure, and to switch off what bundles are made of."""
+        if self.unit is not None and self.unit.merchant_id != self.merchant_id:
+            raise ValidationError({"unit": f"{self.unit} is a unit of measure of another merchant."})
+        if self.pk and not self.is_active:
+            used = self.component_of.filter(bundle__is_current=True).order_by("bundle__variant__sku")
+            skus = list(used.values_list("bundle__variant__sku", flat=True)[:5])
+            if skus:
+                raise ValidationError(
+                    {"is_active": f"It is a component of {', '.join(skus)}; take it out of there first."}
+                )
+
 
 class LocationKind(models.TextChoices):
     """Who keeps the goods at a location."""
@@ -70,6 +91,8 @@ class LocationKind(models.TextChoices):
     #: Stock in a platform's own warehouse (FBA, FBB); never drawn on for other channels.
     CHANNEL_OWNED = "channel_owned", "Channel-owned"
     SUPPLIER = "supplier", "Supplier"
+    #: Where goods are between two places: one for each merchant, made by its first transfer and never drawn on.
+    IN_TRANSIT = "in_transit", "In transit"
 
 
 class Location(models.Model):
@@ -81,6 +104,10 @@ class Location(models.Model):
     kind = models.CharField(max_length=16, choices=LocationKind.choices, default=LocationKind.WAREHOUSE)
     #: ISO 3166-1 alpha-2.
     country = models.CharField(max_length=2, blank=True)
+    #: Orders that it can ship a day; empty: as many as come.
+    daily_orders = models.PositiveIntegerField("orders a day", null=True, blank=True)
+    #: Units that it can ship a day; empty: as many as come.
+    daily_units = models.PositiveIntegerField("units a day", null=True, blank=True)
     is_active = models.BooleanField(default=True)
     history = HistoricalRecords()
 
@@ -88,6 +115,15 @@ class Location(models.Model):
         ordering = ["code"]
         constraints = [
             models.UniqueConstraint(fields=["merchant", "code"], name="location_code_is_unique_per_merchant"),
+            models.UniqueConstraint(
+                fields=["merchant"],
+                condition=models.Q(kind="in_transit"),
+                name="merchant_has_one_place_in_transit",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(kind="in_transit", is_active=True),
+                name="in_transit_is_never_drawn_on",
+            ),
         ]
 
     def __str__(self) -> str:

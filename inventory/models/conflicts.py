@@ -15,6 +15,8 @@ class ConflictCause(models.TextChoices):
     SHORTAGE = "shortage", "Sold more than there is"
     #: A reservation that a count, loss or damage took the goods from.
     BROKEN = "broken", "Reserved goods went missing"
+    #: Inbound that was promised slipped, was cancelled or came short.
+    INBOUND = "inbound", "Promised inbound will not come in time"
     #: Goods left that the ledger did not know of.
     BEYOND_RECORD = "beyond_record", "Shipped beyond record"
 

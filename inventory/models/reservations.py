@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
+from inventory.models.bundles import Bundle
 from inventory.models.catalogue import Merchant, Variant
 from inventory.models.stock import StockLevel, StockOperation
 
@@ -25,6 +26,16 @@ class Reservation(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
+    #: Of units that are held as part of kits: the version that the kits are made by.
+    bundle = models.ForeignKey(
+        Bundle, on_delete=models.PROTECT, null=True, blank=True, related_name="reservations", db_index=False
+    )
+    #: Units of this reservation in one kit.
+    per_bundle = models.BigIntegerField(null=True, blank=True)
+    #: The first of the reservations that hold the same kits, one for each part, all at one location.
+    lead = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -42,6 +53,20 @@ class Reservation(models.Model):
                 condition=Q(quantity=F("open_quantity") + F("fulfilled_quantity") + F("released_quantity")),
                 name="reservation_parts_sum_to_quantity",
             ),
+            models.CheckConstraint(
+                condition=Q(bundle__isnull=True, per_bundle__isnull=True, lead__isnull=True)
+                | Q(bundle__isnull=False, per_bundle__isnull=False, per_bundle__gt=0, lead__isnull=False),
+                name="reservation_is_part_of_kits_or_not",
+            ),
+            models.CheckConstraint(
+                condition=Q(per_bundle__isnull=True)
+                | Q(
+                    open_quantity=F("open_quantity") / F("per_bundle") * F("per_bundle"),
+                    fulfilled_quantity=F("fulfilled_quantity") / F("per_bundle") * F("per_bundle"),
+                    released_quantity=F("released_quantity") / F("per_bundle") * F("per_bundle"),
+                ),
+                name="reservation_is_of_whole_kits",
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant", "reference"], name="reservation_by_reference"),
@@ -54,6 +79,12 @@ class Reservation(models.Model):
                 fields=["level", "expires_at"],
                 name="reservation_expiring",
                 condition=Q(open_quantity__gt=0, expires_at__isnull=False),
+            ),
+            models.Index(fields=["lead"], name="reservation_of_kits", condition=Q(lead__isnull=False)),
+            models.Index(
+                fields=["bundle"],
+                name="reservation_open_by_bundle",
+                condition=Q(open_quantity__gt=0, bundle__isnull=False),
             ),
         ]
 

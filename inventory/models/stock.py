@@ -140,6 +140,16 @@ class Reason(models.TextChoices):
     BROKEN = "broken", "Broken by a count or loss"
     #: Stock that arrived and went straight to what was owed.
     SHORTAGE_FILLED = "shortage_filled", "Shortage filled"
+    #: Moved between two places of the merchant.
+    TRANSFER = "transfer", "Transfer"
+    #: More arrived of a transfer than was sent.
+    SURPLUS = "surplus", "Surplus on arrival"
+    QUARANTINE = "quarantine", "Quarantine"
+    INSPECTION = "inspection", "Inspection"
+    #: Stock that arrived and went to whom it was promised.
+    BACKORDER_FILLED = "backorder_filled", "Backorder filled"
+    #: Components that became a composite, or came out of one.
+    ASSEMBLY = "assembly", "Assembly"
     OTHER = "other", "Other"
 
 
@@ -184,7 +194,12 @@ class StockMovement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["level", "version"], name="movement_version_is_unique_per_level"),
         ]
-        indexes = [BrinIndex(fields=["recorded_at"], name="movement_by_time")]
+        indexes = [
+            BrinIndex(fields=["recorded_at"], name="movement_by_time"),
+            models.Index(
+                fields=["level", "recorded_at"], name="movement_counted", condition=models.Q(kind="count")
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.level_id}/{self.version}"

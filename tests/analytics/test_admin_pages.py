@@ -119,14 +119,22 @@ def test_a_page_to_add_a_row_opens_for_those_who_may_and_for_nobody_else(
     assert opened == MAY_ADD[role]
 
 
-CATALOGUE = {"inventory.Product", "inventory.Variant"}
+CATALOGUE = {"inventory.Product", "inventory.Variant", "inventory.Bundle", "inventory.UnitOfMeasure"}
+DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountSheet"}
+PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
+RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
+RANKS = {"channels.ListingRank"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, "inventory.Location"},
-    "commerce": set(),
+    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, *RULES, *RANKS, "inventory.Location"},
+    "commerce": RANKS,
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
+        *DOCUMENTS,
+        *PURCHASING,
+        *RULES,
+        *RANKS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",
@@ -180,7 +188,17 @@ def test_own_pages_open_for_every_role(role: str, signed_in: Callable[[str], Cli
 def test_stock_is_moved_by_those_who_may(role: str, signed_in: Callable[[str], Client]) -> None:
     client = signed_in(role)
     expected = 200 if role in {"operations", "superuser"} else 403
-    for verb in ("receive", "adjust", "count"):
+    for verb in (
+        "receive",
+        "adjust",
+        "count",
+        "set_aside",
+        "put_back",
+        "scrap",
+        "safety_stock",
+        "assemble",
+        "disassemble",
+    ):
         assert client.get(reverse(f"admin:inventory_{verb}")).status_code == expected
 
 

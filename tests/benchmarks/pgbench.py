@@ -124,24 +124,24 @@ def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
     """Positions of `inventory.statements.append_statement` for new reservations, movements and levels."""
     reservation = {5: ":array", 6: ":ids", 7: ":variants"}
     movement = {
-        16: ":ids",
-        17: ":versions",
-        23: ":on_hand",
-        24: ":reserved",
-        25: ":unavailable",
-        26: ":array",
+        19: ":ids",
+        20: ":versions",
+        26: ":on_hand",
+        27: ":reserved",
+        28: ":unavailable",
+        29: ":array",
     }
-    level = {28: ":ids", 29: ":on_hand", 30: ":reserved", 31: ":unavailable", 32: ":versions"}
+    level = {31: ":ids", 32: ":on_hand", 33: ":reserved", 34: ":unavailable", 35: ":versions"}
     if len(params) != max(level) + 1:
         raise RuntimeError("The append statement has changed: adapt the benchmark's positions.")
-    return {0: ":known", 2: ":id", 4: ":id", 14: ":id"} | reservation | movement | level
+    return {0: ":known", 2: ":id", 4: ":id", 17: ":id"} | reservation | movement | level
 
 
 def _due_mark_columns(sql: str, params: Sequence[Any]) -> Mapping[int, str]:
-    """Positions of `channels.pushes.mark_due`: kinds of channels, variants, locations, lanes, levels."""
-    if "UPDATE channels_listinglevel" not in sql or len(params) != 5:
+    """Positions of `channels.pushes.mark_due`: variants, locations, deltas, what is left, lanes, merchant, kinds."""
+    if "UPDATE channels_listinglevel" not in sql or len(params) != 7:
         raise RuntimeError(f"The benchmark does not know this statement of a reservation: {sql[:200]}")
-    return {1: ":variants"}
+    return {0: ":variants"}
 
 
 def _fill(sql: str, params: Sequence[Any], replaced: Mapping[int, str]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from channels import accounts, tokens, views
+from channels import accounts, preorders, tokens, views
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +18,4 @@ def nothing_remembered() -> None:
     views.forget_channels()
     accounts.forget_channels()
     tokens.forget_tokens()
+    preorders.forget_preorders()

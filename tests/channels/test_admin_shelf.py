@@ -82,11 +82,11 @@ def test_the_push_log_shows_what_was_sent_and_leads_to_why(
 
 def test_a_push_shows_the_steps_as_they_were_computed_then(reader: Client, level: ListingLevel) -> None:
     push = Push.objects.get(listing_level=level)
-    push.waterfall = [{"name": "Buffer", "before": 9, "after": 7, "why": "2 units withheld"}]
+    push.waterfall = [{"name": "Buffer", "before": 9, "after": 7, "why": "2 units withheld", "rule": "v1"}]
     push.save()
     why = panels(reader, push)[0]
-    [(name, change, after, because)] = why.rows
-    assert (name, str(change), after, because) == ("Buffer", "−2", 7, "2 units withheld")
+    [(name, change, after, because, rule)] = why.rows
+    assert (name, str(change), after, because, rule) == ("Buffer", "−2", 7, "2 units withheld", "v1")
 
 
 def test_the_log_of_a_shelf_is_listed_in_full(

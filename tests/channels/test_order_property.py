@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from channels.events import OrderLineState, OrderState
 from channels.order_states import state_key
 from channels.orders import apply_deleted, apply_state, hint
+from inventory.routing import STRATEGIES
 from tests.channels.shop import NOON, Shop, ledger_of, line, open_shop, order
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +156,74 @@ def test_a_history_in_any_sequence_leaves_the_same_ledger_with_short_stock(
 def test_lines_for_the_same_goods_are_told_apart_in_any_sequence(plenty: Shop, data: st.DataObject) -> None:
     messages: list[Message] = list(data.draw(histories(named=TWINS, places=("gid-1",))))
     assert deliver(plenty, messages) == deliver(plenty, any_sequence(data, messages))
+
+
+@RULES
+@given(data=st.data())
+def test_lines_for_the_same_goods_are_told_apart_also_where_stock_is_short(
+    short: Shop, data: st.DataObject
+) -> None:
+    """What one of them ships is taken from what the other holds, before anything is said to be beyond record."""
+    messages: list[Message] = list(data.draw(histories(named=TWINS, places=("gid-1",))))
+    assert deliver(short, messages) == deliver(short, any_sequence(data, messages))
+
+
+#: Stock that tempts strategies to choose otherwise for fewer units: (main, north, south) of each SKU.
+UNEVEN = {"MUG": (2, 6, 3), "CUP": (0, 2, 9)}
+
+
+WAYS = [(name, may_split) for name in STRATEGIES for may_split in (True, False)]
+
+
+@pytest.fixture
+def uneven(db: None) -> Shop:
+    """A shop with one place and three locations behind it, in three countries."""
+    shop = open_shop()
+    for code, country in (("north", "DE"), ("south", "NL")):
+        location = shop.add_location(code, place="")
+        location.country = country
+        location.save()
+    for sku, units in UNEVEN.items():
+        shop.add_variant(sku, dict(zip(("main", "north", "south"), units, strict=True)))
+    return shop
+
+
+def routed(shop: Shop, data: st.DataObject) -> Shop:
+    """Draws a way in which the shop's orders are routed."""
+    shop.channel.routing, shop.channel.may_split = data.draw(st.sampled_from(WAYS))
+    return shop
+
+
+@RULES
+@given(data=st.data())
+def test_a_history_in_any_sequence_leaves_the_same_ledger_however_it_is_routed(
+    uneven: Shop, data: st.DataObject
+) -> None:
+    """Also when the first message that comes tells of cancelled or shipped units already."""
+    shop = routed(uneven, data)
+    messages: list[Message] = list(data.draw(histories(places=("",))))
+    messages += data.draw(st.sampled_from([[], [Hint()], [Deleted()]]))
+    assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
+
+
+@RULES
+@given(data=st.data())
+def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_routed(
+    uneven: Shop, data: st.DataObject
+) -> None:
+    """What is ordered may grow, shrink, vanish and come back: until a location was told, the plan is made anew."""
+    shop = routed(uneven, data)
+    drawn = data.draw(st.lists(states(), min_size=1, max_size=5))
+    messages: list[Message] = [
+        replace(
+            state,
+            lines=tuple(
+                replace(each, fulfilled=0, returned=0, location_external_id="") for each in state.lines
+            ),
+        )
+        for state in drawn
+    ]
+    assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
 
 
 @RULES

@@ -16,7 +16,7 @@ from django_q.models import OrmQ, Schedule
 from channels import deliveries
 from channels.models import PollFeed, WebhookDelivery
 from channels.orders import hint
-from channels.schedules import ensure_schedules
+from channels.schedules import _SCHEDULES, ensure_schedules
 from channels.tasks import sweep
 from config.jobs import task_of
 from tests.channels.shop import open_shop
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 def test_every_schedule_calls_a_function_that_exists() -> None:
     ensure_schedules()
     functions = [import_string(schedule.func) for schedule in Schedule.objects.all()]
-    assert len(functions) == 6
+    assert len(functions) == len(_SCHEDULES)
     assert all(callable(function) for function in functions)
 
 
@@ -36,7 +36,7 @@ def test_a_schedule_that_operations_changed_stays_as_it_is() -> None:
     Schedule.objects.filter(name="Sweep of what is due").update(minutes=7)
     ensure_schedules()
     assert Schedule.objects.get(name="Sweep of what is due").minutes == 7
-    assert Schedule.objects.count() == 6
+    assert Schedule.objects.count() == len(_SCHEDULES)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def ended_at_once() -> Iterator[None]:
 @pytest.mark.django_db(transaction=True)
 def test_whoever_runs_the_pusher_gets_the_schedules(ended_at_once: None) -> None:
     call_command("run_pusher")
-    assert Schedule.objects.count() == 6
+    assert Schedule.objects.count() == len(_SCHEDULES)
 
 
 @pytest.mark.django_db(transaction=True)

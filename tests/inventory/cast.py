@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection
-
 from inventory import announcements
 from inventory.announcements import LevelChange
+from inventory.conditions import ConditionLine, set_aside
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context, Outcome
 from inventory.models import (
@@ -97,36 +96,8 @@ class Cast:
         return settle(self.context(), [self.change(reference, **counts)])
 
     def make_unavailable(self, quantity: int) -> None:
-        """Sets mugs in the warehouse aside; no public operation does this yet, so the ledger's SQL is imitated."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                WITH level AS (
-                    UPDATE inventory_stocklevel SET unavailable = unavailable + %s, version = version + 1
-                    WHERE variant_id = %s AND location_id = %s RETURNING *
-                ), operation AS (
-                    INSERT INTO inventory_stockoperation
-                        (merchant_id, key, digest, verb, outcome, actor, source, document, occurred_at, recorded_at)
-                    VALUES (%s, %s, '', 'condition', '{"held": [], "short": []}', '', '', '',
-                            clock_timestamp(), clock_timestamp())
-                    RETURNING id
-                )
-                INSERT INTO inventory_stockmovement
-                    (merchant_id, operation_id, level_id, version, kind, reason, on_hand_delta, reserved_delta,
-                     unavailable_delta, on_hand_after, reserved_after, unavailable_after, occurred_at, recorded_at)
-                SELECT level.merchant_id, operation.id, level.id, level.version, 'condition', 'damage',
-                       0, 0, %s, level.on_hand, level.reserved, level.unavailable, level.recorded_at, level.recorded_at
-                FROM level, operation
-                """,
-                [
-                    quantity,
-                    self.mug.pk,
-                    self.warehouse.pk,
-                    self.merchant.pk,
-                    self.context().key,
-                    quantity,
-                ],
-            )
+        """Sets mugs in the warehouse aside."""
+        set_aside(self.context(), [ConditionLine(self.mug.pk, self.warehouse.pk, quantity)])
 
 
 def level_of(variant: Variant, place: Location) -> tuple[int, int, int]:

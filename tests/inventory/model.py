@@ -1,9 +1,11 @@
 """A ledger as simple as can be, in plain Python: what the real one has to agree with.
 
-It knows one thing more than the laws: that reservations and debts are served in the order in which they came.
+It knows one thing more than the laws: that reservations and debts are served in the order in which they came, and those of
+one demand in the order of its places.
 """
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 Place = tuple[str, str]
@@ -118,6 +120,11 @@ class Model:
     def of(self, reference: str, variant: str) -> list[Hold]:
         return [h for h in self.holds if (h.reference, h.place[0]) == (reference, variant)]
 
+    def ranked(self, reference: str, variant: str, places: tuple[str, ...]) -> list[Hold]:
+        """A demand's holds, those at the place first that it is served from first."""
+        rank = {place: number for number, place in enumerate(places)}
+        return sorted(self.of(reference, variant), key=lambda h: rank.get(h.place[1], len(places)))
+
     # The operations.
 
     def receive(self, place: Place, units: int) -> None:
@@ -210,7 +217,7 @@ class Model:
         both = min(again, cancelled)
         wanted, cancelled = wanted + again - both, cancelled - both
         rest = self.pay(reference, variant, cancelled)
-        for h in reversed(self.of(reference, variant)):
+        for h in reversed(self.ranked(reference, variant, places)):
             released = min(h.open, rest)
             h.open -= released
             rest -= released
@@ -221,12 +228,45 @@ class Model:
             wanted -= taken
         if wanted:
             self.owe(reference, variant, "shortage", places, wanted)
-        rest = self.ship_own(self.of(reference, variant), fulfilled)
+        rest = self.ship_own(self.ranked(reference, variant, places), fulfilled)
         self.pay(reference, variant, rest)
         for where in places:
             rest = self.ship_available((variant, where), rest)
         if rest:
             self.owe(reference, variant, "beyond_record", (places[0],), rest)
+
+    def resource(self, reference: str, variant: str, source: str | None, target: str) -> bool:
+        """Moves what it can to another place; says whether that was anything. A refusal leaves all as it was."""
+        kept = deepcopy((self.on_hand, self.holds, self.debts))
+        place = variant, target
+        self.touch_with_all_of(
+            place, (target,), [h for h in self.holds if h.reference == reference and h.open]
+        )
+        self.fill()
+        self.on_hand.setdefault(place, 0)
+        own = [h for h in self.of(reference, variant) if h.place[1] == source]
+        debts = (
+            0
+            if source
+            else sum(
+                units
+                for (r, v, c), units in self.owed().items()
+                if (r, v) == (reference, variant) and c != "beyond_record"
+            )
+        )
+        units = min(self.available(place), sum(h.open for h in own) + debts)
+        if units <= 0:
+            self.on_hand, self.holds, self.debts = kept
+            return False
+        rest = units
+        for h in reversed(own):
+            given = min(h.open, rest)
+            h.open -= given
+            rest -= given
+        self.pay(reference, variant, rest)
+        self.hold(reference, place, units)
+        self.fill()
+        return True
 
     def take_back(self, reference: str, variant: str, home: str, units: int) -> int:
         """Returns units that were beyond record, which are wanted again."""

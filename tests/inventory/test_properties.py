@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from inventory.demands import DemandChange, settle
-from inventory.errors import InsufficientStock
+from inventory.errors import InsufficientStock, InvalidStockRequest
 from inventory.models import Conflict, Location, Reservation, StockLevel, StockMovement, Variant
 from inventory.reservations import Demand, ReservedUnits, expire, fulfil, release, reserve
+from inventory.resourcing import Resourcing, resource
 from inventory.stock import AdjustmentLine, ShipmentLine, adjust, ship
 from tests.inventory.cast import LONG_AGO, Cast, assert_ledger_holds, held, level_of, owed
 from tests.inventory.model import Model
@@ -105,10 +106,26 @@ class LedgerMachine(RuleBasedStateMachine):
             st.sampled_from(["wanted", "cancelled", "fulfilled", "unfulfilled"]), _UNITS, min_size=1
         ),
     )
-    def settle(self, reference: str, variant: str, places: tuple[str, ...], counts: dict[str, int]) -> None:
+    def settle(self, reference: str, variant: str, places: tuple[str, ...], counts: dict[str, Any]) -> None:
         change = DemandChange(reference, self.variant(variant).pk, self.ids(places), **counts)
         settle(self.cast.context(), [change])
         self.model.settle(reference, variant, places, counts)
+
+    @rule(
+        reference=_REFERENCES,
+        variant=_VARIANTS,
+        places=st.sampled_from([("warehouse", "store"), ("store", "warehouse"), (None, "store")]),
+    )
+    def resource(self, reference: str, variant: str, places: tuple[str | None, str]) -> None:
+        source, target = places
+        source_id = self.place(source).pk if source else None
+        move = Resourcing(reference, self.variant(variant).pk, self.place(target).pk, source_id)
+        try:
+            resource(self.cast.context(), [move])
+            was_moved = True
+        except (InsufficientStock, InvalidStockRequest):
+            was_moved = False
+        assert self.model.resource(reference, variant, source, target) == was_moved
 
     @rule(data=st.data(), units=_UNITS)
     def fulfil_or_release_some(self, data: Any, units: int) -> None:
@@ -216,7 +233,7 @@ def _merged(lines: list[list[dict[str, int]]], order: list[int]) -> list[tuple[i
     return sequence + [(n, change) for n, changes in enumerate(waiting) for change in changes]
 
 
-def _change(cast: Cast, line: int, counts: dict[str, int]) -> DemandChange:
+def _change(cast: Cast, line: int, counts: dict[str, Any]) -> DemandChange:
     return DemandChange(f"line {line}", cast.mug.pk, cast.places, **counts)
 
 

@@ -1,9 +1,10 @@
 """The number of statements of an operation does not depend on its lines.
 
-Insert the operation, lock the levels, read what decides, append; creating levels where goods may be new comes on top.
+Insert the operation, lock the levels, read what decides, append; creating levels where goods may be new comes on top, and so
+does looking for those who wait for inbound where units may have become free.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -11,9 +12,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory import announcements
+from inventory.assembly import AssemblyLine, assemble
+from inventory.bundles import Component, define
 from inventory.demands import DemandChange, settle
-from inventory.models import Reservation, Variant
+from inventory.models import BundleKind, Reservation, Variant
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
+from inventory.resourcing import Resourcing, resource
+from inventory.routing import Routing, Site, Usage
 from inventory.stock import AdjustmentLine, CountLine, ShipmentLine, StockLine, adjust, count, receive, ship
 from tests.factories import ProductFactory, VariantFactory
 from tests.inventory.cast import LONG_AGO, Cast, assert_ledger_holds, in_an_hour
@@ -66,12 +71,12 @@ def _takes(statements: int, name: str) -> Callable[[Scene], Scene]:
     return register
 
 
-@_takes(5, "receive")
+@_takes(6, "receive")
 def _receive(case: Case) -> Callable[[], Any]:
     return lambda: receive(case.cast.context(), case.each(StockLine, 2))
 
 
-@_takes(6, "receive to who waits")
+@_takes(7, "receive to who waits")
 def _receive_to_who_waits(case: Case) -> Callable[[], Any]:
     settle(case.cast.context(), case.changes(wanted=2))
     return lambda: receive(case.cast.context(), case.each(StockLine, 5))
@@ -91,7 +96,7 @@ def _ship_for_demands(case: Case) -> Callable[[], Any]:
     return lambda: ship(case.cast.context(), lines)
 
 
-@_takes(9, "ship beyond record")
+@_takes(10, "ship beyond record")
 def _ship_beyond_record(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold()
@@ -99,7 +104,7 @@ def _ship_beyond_record(case: Case) -> Callable[[], Any]:
     return lambda: ship(case.cast.context(), lines)
 
 
-@_takes(7, "adjust up")
+@_takes(8, "adjust up")
 def _adjust_up(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=12))
@@ -126,7 +131,7 @@ def _reserve(case: Case) -> Callable[[], Any]:
     return lambda: reserve(case.cast.context(), case.demands(3))
 
 
-@_takes(5, "reserve, releasing expired")
+@_takes(6, "reserve, releasing expired")
 def _reserve_releasing_expired(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold(expires_at=LONG_AGO)
@@ -147,14 +152,14 @@ def _fulfil(case: Case) -> Callable[[], Any]:
     return lambda: fulfil(case.cast.context(), _units(ids))
 
 
-@_takes(7, "fulfil beyond the hold")
+@_takes(8, "fulfil beyond the hold")
 def _fulfil_beyond_the_hold(case: Case) -> Callable[[], Any]:
     case.stock()
     ids = case.hold()
     return lambda: fulfil(case.cast.context(), _units(ids, 9))
 
 
-@_takes(7, "release")
+@_takes(8, "release")
 def _release(case: Case) -> Callable[[], Any]:
     case.stock()
     ids = case.hold()
@@ -162,7 +167,7 @@ def _release(case: Case) -> Callable[[], Any]:
     return lambda: release(case.cast.context(), _units(ids))
 
 
-@_takes(9, "expire")
+@_takes(10, "expire")
 def _expire(case: Case) -> Callable[[], Any]:
     case.stock()
     case.hold(expires_at=in_an_hour())
@@ -188,7 +193,7 @@ def _settle_a_sale_that_is_short(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(wanted=13))
 
 
-@_takes(8, "settle a cancellation")
+@_takes(9, "settle a cancellation")
 def _settle_a_cancellation(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=13))
@@ -213,6 +218,124 @@ def _settle_a_take_back(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=12, fulfilled=12))
     return lambda: settle(case.cast.context(), case.changes(unfulfilled=12))
+
+
+@_takes(9, "settle an order planned anew")
+def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
+    case.stock()
+    settle(case.cast.context(), case.changes(wanted=6))
+    routing = Routing("fewest_parcels")
+    changes = case.changes(wanted=2, ordered=8, is_replanned=True, refused_by=case.cast.places[:1])
+    return lambda: settle(case.cast.context(), changes, routing=routing)
+
+
+@_takes(6, "settle a sale where a day is limited")
+def _settle_a_sale_where_a_day_is_limited(case: Case) -> Callable[[], Any]:
+    case.stock()
+    _, store = case.cast.places
+
+    def usage(ids: Collection[int]) -> dict[int, Usage]:
+        Reservation.objects.filter(level__location__in=ids).count()
+        return {}
+
+    routing = Routing(sites=(Site(store, daily_orders=1),), usage=usage)
+    return lambda: settle(case.cast.context(), case.changes(wanted=3), routing=routing)
+
+
+@_takes(10, "resource")
+def _resource(case: Case) -> Callable[[], Any]:
+    case.stock()
+    settle(case.cast.context(), case.changes(wanted=3))
+    source, target = case.cast.places
+    moves = [Resourcing(c.reference, c.variant_id, target, source) for c in case.changes()]
+    return lambda: resource(case.cast.context(), moves)
+
+
+class Kits:
+    """As many kits as the case has variants, each of its own variant and one that all share."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        cast = case.cast
+        self.kits: list[Variant] = VariantFactory.create_batch(
+            len(case.variants), merchant=cast.merchant, product=case.variants[0].product
+        )
+        for kit, own in zip(self.kits, case.variants, strict=True):
+            components = [Component(own.pk, 2), Component(cast.mug.pk, 1)]
+            define(cast.context(), kit.pk, BundleKind.KIT, components)
+
+    def stock(self, quantity: int = 10) -> None:
+        self.case.stock(quantity)
+        self.case.cast.receive(1_000)
+
+    def changes(self, **counts: Any) -> list[DemandChange]:
+        return [self.case.cast.change(f"kit {v.pk}", variant=v, **counts) for v in self.kits]
+
+    def demands(self, quantity: int) -> list[Demand]:
+        return [Demand(f"kit {v.pk}", v.pk, quantity, self.case.cast.places) for v in self.kits]
+
+
+@_takes(5, "reserve kits")
+def _reserve_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    return lambda: reserve(case.cast.context(), kits.demands(2))
+
+
+@_takes(5, "settle a sale of kits")
+def _settle_a_sale_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    return lambda: settle(case.cast.context(), kits.changes(wanted=3))
+
+
+@_takes(9, "settle a cancellation of kits")
+def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    settle(case.cast.context(), kits.changes(wanted=3))
+    return lambda: settle(case.cast.context(), kits.changes(cancelled=1))
+
+
+@_takes(9, "settle a take-back of kits")
+def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    settle(case.cast.context(), kits.changes(wanted=3, fulfilled=3))
+    return lambda: settle(case.cast.context(), kits.changes(unfulfilled=3))
+
+
+@_takes(7, "release kits")
+def _release_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    held = reserve(case.cast.context(), kits.demands(2)).held
+    return lambda: release(case.cast.context(), _units([each.reservation_id for each in held]))
+
+
+@_takes(11, "receive what makes kits whole")
+def _receive_what_makes_kits_whole(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    case.cast.receive(1_000)
+    settle(case.cast.context(), kits.changes(wanted=2))
+    return lambda: receive(case.cast.context(), case.each(StockLine, 4))
+
+
+@_takes(17, "count what breaks kits")
+def _count_what_breaks_kits(case: Case) -> Callable[[], Any]:
+    kits = Kits(case)
+    kits.stock()
+    reserve(case.cast.context(), kits.demands(5))
+    return lambda: count(case.cast.context(), case.each(CountLine, 5))
+
+
+@_takes(8, "assemble")
+def _assemble(case: Case) -> Callable[[], Any]:
+    case.stock()
+    made = VariantFactory(merchant=case.cast.merchant)
+    components = [Component(v.pk, 2) for v in case.variants]
+    define(case.cast.context(), made.pk, BundleKind.COMPOSITE, components)
+    return lambda: assemble(case.cast.context(), [AssemblyLine(made.pk, case.cast.warehouse.pk, 2)])
 
 
 def _statements(operation: Callable[[], Any]) -> list[str]:

@@ -10,14 +10,15 @@ from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
+from inventory.divergences import Divergence
 from inventory.proof import Proof, prove
 
 
 class Command(BaseCommand):
-    """Replays every movement, compares with the live levels and reservations, and exits with 1 on the first difference."""
+    """Replays every movement, compares levels, reservations and checkpoints, and exits with 1 when one differs."""
 
     help = (
-        "Replay every movement of the ledger and compare with the live levels and reservations. "
+        "Replay every movement of the ledger and compare with the live levels, reservations and checkpoints. "
         "Changes nothing. Exits with 1 and names the first divergent movement when they differ."
     )
 
@@ -55,18 +56,24 @@ class Command(BaseCommand):
         return proof
 
     def _print(self, proof: Proof, seconds: float) -> None:
-        counted = f"{proof.movements} movements, {proof.levels} levels, {proof.reservations} reservations"
+        counted = (
+            f"{proof.movements} movements, {proof.levels} levels, {proof.reservations} reservations, "
+            f"{proof.checkpoints} checkpoints"
+        )
         if proof.is_ok:
             self.stdout.write(self.style.SUCCESS(f"The ledger holds: {counted} in {seconds} s."))
             return
         self.stdout.write(self.style.ERROR(f"The ledger does NOT hold ({counted})."))
         for d in proof.divergences:
-            where = (
-                f"movement {d.movement_id} (version {d.version})" if d.movement_id else f"level {d.level_id}"
-            )
-            self.stdout.write(f"  {d.sku} at {d.location}, {where}: {d.problem}")
+            self.stdout.write(f"  {d.sku} at {d.location}, {_place_of(d)}: {d.problem}")
             self.stdout.write(f"    expected {d.expected}, found {d.found}")
         self.stdout.write("Nothing was changed. Keep this output: it is the evidence for a bug report.")
+
+
+def _place_of(divergence: Divergence) -> str:
+    if divergence.movement_id:
+        return f"movement {divergence.movement_id} (version {divergence.version})"
+    return f"level {divergence.level_id}" if divergence.level_id else "inbound"
 
 
 def summary(proof: Proof, seconds: float) -> dict[str, Any]:
@@ -77,6 +84,7 @@ def summary(proof: Proof, seconds: float) -> dict[str, Any]:
         "levels": proof.levels,
         "movements": proof.movements,
         "reservations": proof.reservations,
+        "checkpoints": proof.checkpoints,
         "seconds": seconds,
         "first_divergence": divergences[0] if divergences else None,
         "divergences": divergences,

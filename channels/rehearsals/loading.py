@@ -1,0 +1,148 @@
+"""Reads what a rehearsal needs to know of shelves, order lines and stock before it meets them; a few statements a window."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+
+from channels.connectors import CONNECTORS
+from channels.connectors.base import Convention
+from channels.exposure import Inputs, Pinned
+from channels.history import shelves_as_of
+from channels.past_inputs import sources_at
+from channels.rehearsals.shelves import PinSpan, Shelf, Source
+
+#: Gives what the numbers of listing levels depend on; the stock in it is replaced by the recorded one.
+InputsOf = Callable[[Collection[int]], Mapping[int, Inputs]]
+
+
+class Line(NamedTuple):
+    """What an order line sold: of which listing, from which place."""
+
+    channel_id: int
+    listing_id: int | None
+    place_id: int | None
+    variant_id: int | None
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that are rehearsed, and those that were in force when the period began."""
+
+    rehearsed: InputsOf
+    before: InputsOf
+
+
+_SHELVES: Final = """
+SELECT level.id, level.channel_id, level.listing_id, level.channel_location_id, listing.variant_id, channel.kind
+FROM channels_listinglevel level
+JOIN channels_listing listing ON listing.id = level.listing_id AND listing.variant_id IS NOT NULL
+JOIN channels_channel channel ON channel.id = level.channel_id
+WHERE level.id = ANY(%(levels)s::bigint[]) OR level.listing_id = ANY(%(listings)s::bigint[])
+ORDER BY level.id
+"""
+
+_LINES: Final = """
+SELECT line.id, placed.channel_id, coalesce(by_id.id, by_variant.id), line.channel_location_id, line.variant_id,
+       line.quantity
+FROM channels_channelorderline line
+JOIN channels_channelorder placed ON placed.id = line.order_id
+LEFT JOIN channels_listing by_id
+    ON by_id.channel_id = placed.channel_id AND by_id.external_id = line.listing_external_id
+LEFT JOIN LATERAL (
+    SELECT min(listing.id) AS id FROM channels_listing listing
+    WHERE listing.channel_id = placed.channel_id AND listing.variant_id = line.variant_id
+      AND line.listing_external_id = ''
+    HAVING count(*) = 1
+) by_variant ON true
+WHERE line.id = ANY(%(lines)s::bigint[])
+"""
+
+
+#: A pin that was taken back ended then.
+_PINS: Final = """
+SELECT listing_level_id, created_at, least(expires_at, ended_at), quantity, reason, owner FROM channels_pin
+WHERE listing_level_id = ANY(%(ids)s::bigint[]) AND least(expires_at, ended_at) > %(since)s ORDER BY id
+"""
+
+
+def lines_of(line_ids: Collection[int]) -> dict[int, Line]:
+    """Returns what these order lines sold, by id."""
+    return {row[0]: Line(*row[1:]) for row in _rows(_LINES, {"lines": sorted(line_ids)})}
+
+
+def shelves_of(
+    listing_level_ids: Collection[int], listing_ids: Collection[int], at: datetime, rules: Rules
+) -> list[Shelf]:
+    """Returns these listing levels, and those of these listings, as shelves at the beginning of a rehearsal."""
+    rows = _rows(_SHELVES, {"levels": sorted(listing_level_ids), "listings": sorted(listing_ids)})
+    ids = [row[0] for row in rows]
+    sources, pins = _sources({row[3] for row in rows}, at), _pins(ids, at)
+    rehearsed, before = rules.rehearsed(ids), rules.before(ids)
+    shelves = [
+        _shelf(row, sources[row[3]], rehearsed[row[0]], before[row[0]], pins.get(row[0], ()))
+        for row in rows
+        if row[0] in rehearsed
+    ]
+    _show(shelves, at)
+    return shelves
+
+
+def _shelf(
+    row: tuple[Any, ...],
+    sources: tuple[Source, ...],
+    rehearsed: Inputs,
+    before: Inputs,
+    pins: Collection[PinSpan],
+) -> Shelf:
+    level_id, channel_id, listing_id, place_id, variant_id, kind = row
+    able = CONNECTORS[kind].capabilities if kind in CONNECTORS else None
+    return Shelf(
+        level_id,
+        channel_id,
+        listing_id,
+        place_id,
+        variant_id,
+        sources,
+        rehearsed,
+        before,
+        tuple(pins),
+        is_compared=able is not None and able.compare_and_set,
+        subtracts_open_orders=able is not None and able.convention is Convention.INCLUDES_OPEN_ORDERS,
+    )
+
+
+def _show(shelves: Collection[Shelf], at: datetime) -> None:
+    """Gives shelves the number that they showed when the period began, the same in both worlds."""
+    by_id = {shelf.listing_level_id: shelf for shelf in shelves}
+    for past in shelves_as_of(by_id, at):
+        if past.shown is not None:
+            by_id[past.listing_level_id].told(at, past.shown, past.shown, told_other=past.shown)
+
+
+def _pins(listing_level_ids: Collection[int], since: datetime) -> dict[int, list[PinSpan]]:
+    found: defaultdict[int, list[PinSpan]] = defaultdict(list)
+    for level_id, began, ends, quantity, reason, owner in _rows(
+        _PINS, {"ids": list(listing_level_ids), "since": since}
+    ):
+        found[level_id].append(PinSpan(began, ends, Pinned(quantity, f"{reason} ({owner})")))
+    return found
+
+
+def _sources(place_ids: Collection[int], at: datetime) -> dict[int, tuple[Source, ...]]:
+    found = sources_at(place_ids, at)
+    return {
+        place_id: tuple(Source(location_id, code) for location_id, code in found.get(place_id, ()))
+        for place_id in place_ids
+    }
+
+
+def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

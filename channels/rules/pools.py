@@ -1,0 +1,110 @@
+"""Groups of channels, and the units that are ring-fenced for them.
+
+A pool of so many units is used up by what the group's channels sell, counted when an order is applied and whether
+or not it has been shipped, until somebody fills it again. A pool of a share is of what is available at each moment.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from channels import fuse
+from channels.errors import RuleRefused
+from channels.models import Channel, ChannelGroup, PoolUse
+from channels.models.mutations import MutationKind
+from channels.order_lines import LineChange
+from channels.rules.marking import mark, picture, shelves_of
+
+#: Rows in the order of their key, as everywhere where several orders may count at once.
+_COUNT: Final = """
+INSERT INTO channels_pooluse AS used (group_id, variant_id, units)
+SELECT member.channelgroup_id, sold.variant_id, sum(sold.units)
+FROM unnest(%s::bigint[], %s::bigint[]) AS sold (variant_id, units)
+CROSS JOIN channels_channelgroup_channels member
+WHERE member.channel_id = %s
+GROUP BY member.channelgroup_id, sold.variant_id
+ORDER BY member.channelgroup_id, sold.variant_id
+ON CONFLICT (group_id, variant_id) DO UPDATE SET units = used.units + excluded.units
+"""
+
+_FILL: Final = """
+WITH meant AS (
+    SELECT id FROM channels_pooluse
+    WHERE group_id = %s AND units <> 0 AND (%s::bigint[] IS NULL OR variant_id = ANY(%s::bigint[]))
+    ORDER BY group_id, variant_id
+    FOR NO KEY UPDATE
+)
+UPDATE channels_pooluse used SET units = 0, filled_at = clock_timestamp()
+FROM meant WHERE used.id = meant.id
+RETURNING used.variant_id
+"""
+
+
+def count_sales(channel: Channel, changes: Iterable[LineChange]) -> None:
+    """Takes what an order newly demands, or gives up, off the pools of its channel's groups; one statement.
+
+    Called before the order's own operation in the ledger: these rows are locked before any stock level.
+    """
+    sold = [
+        (change.line.variant_id, change.line.applied_demand - change.was_demanded)
+        for change in changes
+        if change.line.variant_id is not None and change.line.applied_demand != change.was_demanded
+    ]
+    if sold:
+        variants, units = (list(column) for column in zip(*sold, strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, [variants, units, channel.pk])
+
+
+@transaction.atomic
+def fill(group: ChannelGroup, variant_ids: Collection[int] | None = None) -> int:
+    """Fills the pool of a group again, of all variants or of some; returns of how many. Marks what that changes."""
+    fuse.lock(group.merchant_id)
+    chosen = None if variant_ids is None else list(variant_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, [group.pk, chosen, chosen])
+        filled = [variant_id for (variant_id,) in cursor.fetchall()]
+    shelves = shelves_of(group.merchant_id, filled)
+    fenced = picture(group.merchant_id, shelves).where(
+        lambda _, rules: any(pool.group_id == group.pk and pool.units for pool in rules.pools)
+    )
+    mark(fenced)
+    return len(filled)
+
+
+def left_of(group: ChannelGroup, variant_id: int, units: int) -> int:
+    """Returns what a pool of so many units has left of a variant."""
+    used = (
+        PoolUse.objects.filter(group=group, variant=variant_id).values_list("units", flat=True).first() or 0
+    )
+    return min(max(units - used, 0), units)
+
+
+@transaction.atomic
+def set_channels(group: ChannelGroup, channels: Collection[Channel], *, actor: str) -> int:
+    """Says which channels belong to a group, and marks what that changes; returns how many shelves.
+
+    What they sold before stays counted where it was. Raises `RuleRefused` for a channel of another merchant.
+    """
+    strangers = [channel for channel in channels if channel.merchant_id != group.merchant_id]
+    if strangers:
+        raise RuleRefused("channels", f"{strangers[0]} belongs to another merchant than {group}.")
+    fuse.lock(group.merchant_id)
+    shelves = shelves_of(group.merchant_id)
+    before = picture(group.merchant_id, shelves)
+    group.channels.set(channels)
+    changed = picture(group.merchant_id, shelves).changed_from(before)
+    listing_ids = {shelf.listing_id for shelf in changed}
+    fuse.note(
+        fuse.Change(
+            group.merchant_id,
+            MutationKind.RULES,
+            listing_ids,
+            f"{group} has other channels: {len(listing_ids)} listings",
+            actor,
+            f"Edited at {timezone.now():%Y-%m-%d %H:%M}",
+        )
+    )
+    return mark(changed)

@@ -1,0 +1,63 @@
+"""What may be promised of a variant: the panels of its page."""
+
+from config.admin_panels import Panel, list_of
+from inventory.eta import LeadTime
+from inventory.models import Location, Variant
+from inventory.promising import ALWAYS, arrivals, eta_texts, promisable, promisable_by_location
+
+
+def promise_panels(variant: Variant) -> list[Panel]:
+    """Shows what is available to promise, day by day and by location."""
+    return [_by_day(variant), _by_location(variant)]
+
+
+def days_of(variant: Variant) -> str:
+    """Names the days on which units of a variant are confirmed that are promised to nobody."""
+    coming = arrivals(variant.merchant_id, [variant.pk])
+    named = [
+        f"{each.confirmed - each.promised} on {each.on}" for each in coming if each.confirmed > each.promised
+    ]
+    return ", ".join(named) or "nothing that is not promised already"
+
+
+def _by_day(variant: Variant) -> Panel:
+    total = promisable(variant.merchant_id, [variant.pk], ALWAYS)[variant.pk]
+    rows = [("now", total.available, 0, total.available)]
+    spare = -total.owed
+    for arrival in arrivals(variant.merchant_id, [variant.pk]):
+        spare += arrival.confirmed - arrival.promised
+        units = total.available + max(spare, 0)
+        rows.append((str(arrival.on), arrival.confirmed, arrival.promised, units))
+    text = eta_texts(variant.merchant_id, [variant.pk], LeadTime())[variant.pk]
+    note = f"Arrives in stock: {text}. Overdue and unconfirmed goods do not count"
+    if total.owed:
+        note = f"{note}; the first {total.owed} units that come go to open shortages"
+    return Panel(
+        "Available to promise",
+        ("By", "Confirmed", "Promised", "Available to promise"),
+        rows,
+        note=f"{note}.",
+        links=[
+            (
+                list_of("inventory.purchaseorderline", f"state=open&variant__id__exact={variant.pk}"),
+                "Inbound",
+            ),
+            (list_of("inventory.backorder", f"state=open&variant__id__exact={variant.pk}"), "Backorders"),
+        ],
+    )
+
+
+def _by_location(variant: Variant) -> Panel:
+    found = promisable_by_location(variant.merchant_id, [variant.pk], ALWAYS)
+    codes = dict(Location.objects.filter(pk__in=[place for _, place in found]).values_list("pk", "code"))
+    rows = [
+        (codes[place], each.available, each.confirmed, each.promised, each.owed, each.units)
+        for (_, place), each in found.items()
+    ]
+    return Panel(
+        "Available to promise by location",
+        ("Location", "Available", "Confirmed", "Promised", "Owed", "Available to promise"),
+        rows,
+        empty="Nothing is there or confirmed.",
+        note="What may be served from several places is owed at each of them here.",
+    )

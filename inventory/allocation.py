@@ -1,0 +1,147 @@
+"""Brings the holds of an order to the plan of its routing strategy: under the level locks, the whole order at once.
+
+The plan is made for what was ordered, also for units cancelled since, from what is available and what the order itself
+holds. So it is the same whichever of the order's messages came first: a cancellation gives up its last units, a shipment
+takes its first ones.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from inventory import taking
+from inventory.holds import fill_owed
+from inventory.inbound import lock_inbound
+from inventory.inbound_rows import PromiseTerms
+from inventory.locking import lock_locations
+from inventory.models.conflicts import ConflictCause
+from inventory.models.stock import Reason
+from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.routing import Need, Routing, Share, Usage, cut, plan
+
+
+@dataclass(slots=True)
+class Wish:
+    """What one demand is to hold, and what it holds already of that."""
+
+    reference: str
+    variant_id: int
+    #: Where it may be taken from, the preferred place first; may be empty when all of them refused.
+    location_ids: tuple[int, ...]
+    #: Units newly demanded.
+    wanted: int
+    #: Units to plan for; at least what is to be held.
+    ordered: int
+    #: Holds and debts that may be placed anew.
+    held: Sequence[HeldUnits] = ()
+    owed: Sequence[OwedUnits] = ()
+    #: On which newly demanded units that are not there may be promised from inbound; None: not at all.
+    terms: PromiseTerms | None = None
+
+    @property
+    def units(self) -> int:
+        """Units that it should hold after this."""
+        return self.wanted + self.open + self.debt
+
+    @property
+    def open(self) -> int:
+        """Units that it holds now and that may move."""
+        return sum(each.open for each in self.held)
+
+    @property
+    def debt(self) -> int:
+        """Units that it is owed now."""
+        return sum(each.open for each in self.owed)
+
+
+def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None:
+    """Plans for all wishes together, moves their holds to the plan, and owes what is not there."""
+    if not wishes:
+        return
+    free = _free(posting, wishes)
+    asked = [Need(w.variant_id, max(w.ordered, w.units), w.location_ids) for w in wishes]
+    needed = [Need(w.variant_id, w.units, w.location_ids) for w in wishes]
+    planned = plan(routing, asked, free, full=_used_up(posting, wishes, routing))
+    shares = cut(routing, planned, needed, free)
+    has_released = [_release(posting, wish, share) for wish, share in zip(wishes, shares, strict=True)]
+    for wish, share, need in zip(wishes, shares, needed, strict=True):
+        _hold(posting, wish, share, need.units)
+    if any(has_released):
+        fill_owed(posting)
+
+
+def _free(posting: Posting, wishes: Iterable[Wish]) -> dict[tuple[int, int], int]:
+    """Returns what is available, what the wishes hold themselves included."""
+    free = {pair: max(level.available, 0) for pair, level in posting.levels.items()}
+    for wish in wishes:
+        for held in wish.held:
+            free[wish.variant_id, held.level.location_id] += held.open
+    return free
+
+
+def _used_up(posting: Posting, wishes: Iterable[Wish], routing: Routing) -> Collection[int]:
+    """Returns the locations that have shipped enough today; asked only where there is a choice."""
+    choices = {place for wish in wishes if len(wish.location_ids) > 1 for place in wish.location_ids}
+    limited = [site for site in routing.sites if site.is_limited and site.location_id in choices]
+    if not limited or routing.usage is None:
+        return ()
+    ids = [site.location_id for site in limited]
+    lock_locations(posting.merchant_id, ids)
+    used = routing.usage(ids)
+    return [site.location_id for site in limited if site.is_used_up(used.get(site.location_id, Usage()))]
+
+
+def _release(posting: Posting, wish: Wish, share: Share) -> bool:
+    """Gives up, newest first, what the plan wants elsewhere; tells whether there was any."""
+    excess = Counter(_held_at(wish))
+    excess.subtract(share.units)
+    has_released = False
+    for held in reversed(wish.held):
+        units = min(held.open, excess[held.level.location_id])
+        if units > 0:
+            posting.release(held, units, Reason.SALE)
+            excess[held.level.location_id] -= units
+            has_released = True
+    return has_released
+
+
+def _hold(posting: Posting, wish: Wish, share: Share, needed: int) -> None:
+    """Holds what the plan adds; what it lacks is owed, and what is owed too much is closed."""
+    here, debt = _held_at(wish), wish.debt
+    for place, units in share.units.items():
+        if units > here[place]:
+            posting.hold(posting.levels[wish.variant_id, place], wish.reference, units - here[place])
+    short = needed - share.total
+    if short < debt:
+        taking.close_owed(posting, list(wish.owed), debt - short)
+    elif missing := _unpromised(posting, wish, short - debt, share.places):
+        _owe(posting, wish, missing, share.places)
+    for owed in wish.owed:
+        if owed.open:
+            posting.move_debt(owed, share.places)
+
+
+def _unpromised(posting: Posting, wish: Wish, missing: int, places: tuple[int, ...]) -> int:
+    """Promises newly demanded units from inbound, where that is allowed; returns those that are owed."""
+    if not missing or wish.terms is None:
+        return missing
+    asked = min(missing, wish.wanted)
+    rest = lock_inbound(posting).take(wish.reference, wish.variant_id, asked, places, wish.terms)
+    return missing - asked + rest
+
+
+def _owe(posting: Posting, wish: Wish, quantity: int, places: tuple[int, ...]) -> None:
+    posting.owe(
+        reference=wish.reference,
+        variant_id=wish.variant_id,
+        quantity=quantity,
+        cause=ConflictCause.SHORTAGE,
+        location_ids=places,
+    )
+
+
+def _held_at(wish: Wish) -> Counter[int]:
+    held: Counter[int] = Counter()
+    for each in wish.held:
+        held[each.level.location_id] += each.open
+    return held
