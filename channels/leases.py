@@ -179,10 +179,7 @@ _NOTE_SENT_SQL: Final = _NOTE_SENT.format(need_not_last=NEED_NOT_LAST)
 def note_sent(lease: Lease, quantities: dict[int, int]) -> None:
     """Notes numbers before they are sent: the shop may echo them before it answers."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _NOTE_SENT.format(need_not_last=NEED_NOT_LAST),
-            [list(quantities), list(quantities.values()), lease.token],
-        )
+        cursor.execute(_NOTE_SENT_SQL, [list(quantities), list(quantities.values()), lease.token])
 
 
 _GIVE_BACK: Final = """

@@ -6,12 +6,12 @@ from typing import Final
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
-#: Where webhooks are delivered, as `config.urls` has it.
+#: Where webhooks are delivered, as `channels.urls` has it.
 _PREFIX: Final = "/webhooks/"
 
 
 class WebhookMiddleware:
-    """Answers webhooks before sessions, messages, cookies and compression are prepared: half of what one costs.
+    """Answers webhooks before sessions, messages, cookies and compression are prepared.
 
     Checks of host and scheme come before it, and the view checks the rest itself.
     """

@@ -12,7 +12,7 @@ from channels.models import ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels
 from tests.channels.shop import Shop, open_shop
-from tests.channels.telling import CAS, fresh, tell_all, use_platform
+from tests.channels.telling import fresh, tell_all, use_platform
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ def connected(
     monkeypatch: pytest.MonkeyPatch, stock: dict[str, int], shown: dict[str, int | None]
 ) -> tuple[Shop, Connector, dict[str, ListingLevel]]:
     """A channel just imported, whose shop shows these numbers."""
-    shelves = use_platform(monkeypatch, **CAS)
+    shelves = use_platform(monkeypatch)
     shop = open_shop(stock, kind="telling")
     levels = {sku: shop.shelf(shop.list_variant(sku)) for sku in stock}
     mark_listing_levels([level.pk for level in levels.values()], lane=Lane.INCREASE)
