@@ -19,10 +19,10 @@ from config.logs import register_secret
 
 #: Seconds after which a call is given up, waiting for its turn included.
 DEADLINE: Final = 20.0
-#: How long a process may go by a channel as it was: what people change takes effect after this.
+#: How long a process may go by a channel as it was: rotated secrets and what else people change take effect after this.
 CHANNEL_MEMORY_SECONDS: Final = 1.0
 
-_remembered: dict[int, tuple[float, Channel]] = {}
+_remembered: dict[int | str, tuple[float, Channel]] = {}
 
 
 def channel_of(channel_id: int) -> Channel | None:
@@ -30,21 +30,39 @@ def channel_of(channel_id: int) -> Channel | None:
 
     Whether it is paused or off is asked again where it counts: in the lease of what is to be told.
     """
-    remembered_at, channel = _remembered.get(channel_id, (0.0, None))
-    now = time.monotonic()
-    if channel is not None and now - remembered_at < CHANNEL_MEMORY_SECONDS:
-        return channel
-    channel = Channel.objects.filter(pk=channel_id, is_active=True).first()
-    if channel is None:
-        _remembered.pop(channel_id, None)
-    else:
-        _remembered[channel_id] = (now, channel)
+    return _recall(channel_id, pk=channel_id)
+
+
+def addressed_channel(public_id: str) -> Channel | None:
+    """Returns the active channel of the unguessable id in a webhook's address, remembered for a moment."""
+    channel = _recall(public_id, public_id=public_id)
+    if channel is not None:
+        register_secret(public_id)
     return channel
+
+
+def forget_channel(public_id: str) -> None:
+    """Has this process read the channel of this webhook address anew."""
+    _remembered.pop(public_id, None)
 
 
 def forget_channels() -> None:
     """Has this process read every channel anew."""
     _remembered.clear()
+
+
+def _recall(key: int | str, **identity: int | str) -> Channel | None:
+    """Returns the active channel of this identity. Only those that exist are remembered, so strangers fill nothing."""
+    remembered_at, channel = _remembered.get(key, (0.0, None))
+    now = time.monotonic()
+    if channel is not None and now - remembered_at < CHANNEL_MEMORY_SECONDS:
+        return channel
+    channel = Channel.objects.filter(**identity, is_active=True).first()
+    if channel is None:
+        _remembered.pop(key, None)
+    else:
+        _remembered[key] = (now, channel)
+    return channel
 
 
 def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bool = False) -> Connector:

@@ -1,6 +1,5 @@
 """Where platforms deliver: verified on the raw bytes, stored, committed, and only then answered with 200."""
 
-import time
 from typing import Final
 
 import structlog
@@ -9,24 +8,19 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from channels.accounts import addressed_channel, forget_channel
 from channels.connectors.base import InboundRequest
 from channels.deliveries import accept
 from channels.errors import BadMessage, BadSignature, ConnectorError
 from channels.health import note_webhook
 from channels.models import Channel
-from config.logs import register_secret
 
 #: Larger than an order of a thousand lines.
 LARGEST_BODY: Final = 5 * 1024 * 1024
-#: How long a process may go by a channel as it was: rotated secrets and switched-off channels take effect
-#: after this.
-CHANNEL_MEMORY_SECONDS: Final = 2.0
 #: Pings are forms; some platforms send versioned media types ending in `+json`.
 _CONTENT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded")
-_LARGEST_MEMORY: Final = 10_000
 
 log = structlog.get_logger(__name__)
-_channels: dict[str, tuple[float, Channel]] = {}
 
 
 @csrf_exempt
@@ -50,7 +44,7 @@ def webhook(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 def _receive(request: HttpRequest, public_id: str) -> HttpResponse:
-    channel = _channel(public_id)
+    channel = addressed_channel(public_id)
     if channel is None:
         return _answer(404, "There is no such channel.")
     if not _is_readable_type(request.content_type or ""):
@@ -68,32 +62,11 @@ def _accept(channel: Channel, request: InboundRequest) -> None:
     try:
         accept(channel, request)
     except BadSignature:
-        _channels.pop(channel.public_id, None)
-        anew = _channel(channel.public_id)
+        forget_channel(channel.public_id)
+        anew = addressed_channel(channel.public_id)
         if anew is None or anew.credentials == channel.credentials:
             raise
         accept(anew, request)
-
-
-def _channel(public_id: str) -> Channel | None:
-    """Returns the active channel of this id, remembered for a moment."""
-    remembered_at, channel = _channels.get(public_id, (0.0, None))
-    now = time.monotonic()
-    if channel is not None and now - remembered_at < CHANNEL_MEMORY_SECONDS:
-        return channel
-    _channels.pop(public_id, None)
-    channel = Channel.objects.filter(public_id=public_id, is_active=True).first()
-    if channel is not None:
-        register_secret(public_id)
-        if len(_channels) >= _LARGEST_MEMORY:
-            _channels.clear()
-        _channels[public_id] = (now, channel)
-    return channel
-
-
-def forget_channels() -> None:
-    """Has this process read every channel anew."""
-    _channels.clear()
 
 
 def _is_readable_type(content_type: str) -> bool:

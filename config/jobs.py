@@ -48,9 +48,7 @@ def wake(task_path: str, *args: int) -> None:
 
 def _enqueue_once(payload: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            _ENQUEUE_ONCE.format(need_not_last=NEED_NOT_LAST), {"key": Conf.CLUSTER_NAME, "payload": payload}
-        )
+        cursor.execute(_ENQUEUE_ONCE_SQL, {"key": Conf.CLUSTER_NAME, "payload": payload})
     notify_after_commit(CHANNEL)
 
 

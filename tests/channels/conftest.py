@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from channels import accounts, preorders, tokens, views
+from channels import accounts, breaker, preorders, tokens
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def platforms_on_this_machine(settings: Settings) -> None:
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """Has each test read channels and tokens anew: processes go by them for a moment, and ids come again."""
-    views.forget_channels()
     accounts.forget_channels()
     tokens.forget_tokens()
     preorders.forget_preorders()
+    breaker.forget_successes()

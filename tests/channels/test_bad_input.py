@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from channels import views
+from channels import accounts
 from channels.models import ChannelOrder, WebhookDelivery
 from tests.channels.senders import KINDS, Sender, sender_of
 from tests.channels.shop import Shop, open_shop
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(params=KINDS)
 def sender(request: pytest.FixtureRequest) -> Iterator[Sender]:
-    views.forget_channels()
+    accounts.forget_channels()
     with sender_of(request.param) as sender:
         yield sender
 

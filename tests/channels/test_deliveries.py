@@ -11,7 +11,7 @@ from django.db import connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from channels import deliveries, views
+from channels import accounts, deliveries
 from channels.deliveries import LARGEST_ATTEMPTS, process_due, replay
 from channels.models import ChannelOrder, WebhookDelivery
 from channels.tasks import process_deliveries
@@ -25,7 +25,7 @@ SENDER = WooSender()
 
 @pytest.fixture
 def shop() -> Shop:
-    views.forget_channels()
+    accounts.forget_channels()
     shop = open_shop({"MUG": 99})
     SENDER.connect(shop)
     return shop
@@ -120,7 +120,7 @@ def test_an_unknown_topic_is_kept_and_shown(client: Client, shop: Shop) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_customer_data_is_anywhere_in_the_database(client: Client, kind: str) -> None:
     shop = open_shop({"MUG": 9})
-    views.forget_channels()
+    accounts.forget_channels()
     with sender_of(kind) as sender:
         sender.connect(shop)
         assert sender.send(client, shop.channel, sender.message()).status_code == 200

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ
 
-from channels import health, views
+from channels import accounts, health
 from channels.models import Channel, ChannelHealth, WebhookDelivery
 from tests.channels.senders import CUSTOMER, KINDS, SENDERS, Sender, WooSender, sender_of
 from tests.channels.shop import Shop, open_shop
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> None:
-    views.forget_channels()
+    accounts.forget_channels()
     health._noted_at.clear()
 
 
@@ -124,7 +124,7 @@ def test_a_replaced_secret_is_accepted_for_its_overlap_only(
             "previous_webhook_secrets": [{"secret": WooSender.secret, "valid_until": until.isoformat()}],
         }
         channel.save()
-        views.forget_channels()
+        accounts.forget_channels()
         assert woo.send(client, channel, woo.message()).status_code == status
 
 
@@ -151,7 +151,7 @@ def test_a_message_costs_one_read_and_one_insert(client: Client, woo: Sender, wo
             woo.send(client, woo_shop.channel, woo.message(order_id=order_id))
         counts.append([query["sql"].split()[0] for query in queries.captured_queries])
     assert counts == [["INSERT"], ["INSERT"]]
-    views.forget_channels()
+    accounts.forget_channels()
     with CaptureQueriesContext(connection) as queries:
         woo.send(client, woo_shop.channel, woo.message(order_id=4))
     assert [query["sql"].split()[0] for query in queries.captured_queries] == ["SELECT", "INSERT"]
