@@ -52,10 +52,7 @@ class PastShelf:
 _SHELVES: Final = """
 SELECT level.id, listing.id, channel.id, channel.name, coalesce(nullif(place.name, ''), place.external_id), listing.sku,
        listing.variant_id, sent.quantity, sent.computed_at, sent.id, sent.finished_at <= %(at)s, coalesce(sent.outcome, ''),
-       CASE WHEN confirmed.id IS NULL AND level.confirmed_at <= %(at)s THEN level.published_quantity
-            ELSE confirmed.quantity END,
-       CASE WHEN confirmed.id IS NULL AND level.confirmed_at <= %(at)s THEN level.confirmed_at
-            ELSE confirmed.finished_at END,
+       coalesce(confirmed.quantity, first.published_quantity), coalesce(confirmed.finished_at, first.confirmed_at),
        confirmed.id, fine.compared_with, fine.finished_at, fine.id
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id
@@ -78,6 +75,9 @@ LEFT JOIN LATERAL (
     WHERE listing_level_id = level.id AND finished_at <= %(at)s AND outcome = 'confirmed'
     ORDER BY finished_at DESC, id DESC LIMIT 1
 ) confirmed ON true
+LEFT JOIN channels_listinglevel first ON first.id = level.id AND first.confirmed_at <= %(at)s AND NOT EXISTS (
+    SELECT FROM channels_push WHERE listing_level_id = level.id AND outcome IN ('confirmed', 'unchanged')
+)
 LEFT JOIN LATERAL (
     SELECT * FROM channels_push
     WHERE listing_level_id = level.id AND finished_at <= %(at)s AND outcome = 'unchanged'

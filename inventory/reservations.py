@@ -173,7 +173,8 @@ def _asked(units: Sequence[ReservedUnits], held: dict[int, Hold]) -> list[tuple[
     for unit in units:
         hold = held[unit.reservation_id]
         counted = asked.setdefault(hold.id, Counter())
-        counted[unit.reservation_id] += hold.open if unit.quantity is None else _whole_units(hold, unit)
+        rest = max(hold.open - counted[unit.reservation_id], 0)
+        counted[unit.reservation_id] += rest if unit.quantity is None else _whole_units(hold, unit)
     holds = {hold.id: hold for hold in held.values()}
     return [(holds[identity], max(counted.values())) for identity, counted in asked.items()]
 

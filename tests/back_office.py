@@ -123,7 +123,7 @@ class Business:
         self.move(variant, location, line)
         level = self.list_on(channel, variant, location)
         self.add_documents(variant, location)
-        self.buy(variant, location, line)
+        self.buy(VariantFactory(merchant=self.merchant), location, line)
         self.rule_on(level, variant)
         self.bundle(variant)
         self.note_change(variant, location)

@@ -1,7 +1,7 @@
-"""A believable catalogue: a home and outdoor shop with 1,200 variants, the same on every machine."""
+"""A believable catalogue: a home and outdoor shop with 1,200 variants, gift sets among them, the same on every machine."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -61,6 +61,46 @@ class CatalogueVariant:
     def title(self) -> str:
         """Product and option in one line."""
         return f"{self.product}, {self.option}"
+
+
+@dataclass(frozen=True, slots=True)
+class GiftSet:
+    """A kit of the demo: several variants sold as one."""
+
+    sku: str
+    gtin: str
+    title: str
+    price: Decimal
+    #: Units by the SKU of a variant, or of another gift set.
+    parts: dict[str, int]
+
+
+#: Gift sets beside the variants; the last of them contain others.
+GIFT_SETS: Final = 24
+_NESTED: Final = 4
+
+
+def gift_sets(variants: Sequence[CatalogueVariant], *, seed: int = 7) -> list[GiftSet]:
+    """Returns kits of two or three variants that are well in stock, and a few hampers made of two such kits."""
+    source = random.Random(seed)  # noqa: S311 - a catalogue is no secret
+    stocked = [variant for variant in variants if variant.quantities["AMS"] >= 40]
+    sets: list[GiftSet] = []
+    for number in range(GIFT_SETS - _NESTED):
+        parts = source.sample(stocked, source.choice((2, 2, 3)))
+        price = sum(part.price for part in parts) * Decimal("0.90")
+        amounts = {part.sku: source.choice((1, 1, 1, 2)) for part in parts}
+        sets.append(_gift_set(number, f"Gift Set {number + 1:02d}", price, amounts))
+    for number in range(_NESTED):
+        inner = source.sample(sets[: GIFT_SETS - _NESTED], 2)
+        price = sum(each.price for each in inner) * Decimal("0.95")
+        amounts = {each.sku: 1 for each in inner}
+        sets.append(_gift_set(len(sets), f"Grand Hamper {number + 1}", price, amounts))
+    return sets
+
+
+def _gift_set(number: int, title: str, price: Decimal, parts: dict[str, int]) -> GiftSet:
+    gtin = gtin13(200_000_900_000 + number)
+    return GiftSet(f"GIFT-{number + 1:02d}", gtin, title, price.quantize(Decimal("0.01")), parts)
 
 
 def catalogue(size: int = 1200, *, seed: int = 7) -> list[CatalogueVariant]:

@@ -7,7 +7,7 @@ for infinity in the percentiles.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -75,6 +75,8 @@ class Stage:
     #: Units for sale at the start, by SKU.
     opening: Mapping[str, int]
     began_at: datetime
+    #: Of goods that are sold by their parts: the units of each part that one of them takes, by SKU.
+    parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def channel_ids(self) -> list[int]:
@@ -86,7 +88,7 @@ def summary(
     stage: Stage, books: Mapping[str, dict[str, Any]], adjusted: Sequence[StockEvent]
 ) -> dict[str, Any]:
     """Returns the figures; `books` are the shops' own, by kind, and `adjusted` what else changed the stock."""
-    oversell = count_oversold(stage.opening, [*_events_of(books), *adjusted])
+    oversell = count_oversold(stage.opening, [*_events_of(books, stage.parts), *adjusted])
     differing = diverged(stage, books)
     sold = [order for book in books.values() for order in book["orders"]]
     return {
@@ -105,8 +107,15 @@ def summary(
     }
 
 
-def _events_of(books: Mapping[str, dict[str, Any]]) -> list[StockEvent]:
-    return [StockEvent(at, sku, delta) for book in books.values() for at, sku, delta in book["movements"]]
+def _events_of(
+    books: Mapping[str, dict[str, Any]], parts: Mapping[str, Mapping[str, int]]
+) -> list[StockEvent]:
+    return [
+        StockEvent(at, part, delta * units)
+        for book in books.values()
+        for at, sku, delta in book["movements"]
+        for part, units in parts.get(sku, {sku: 1}).items()
+    ]
 
 
 def _conflicts(stage: Stage) -> int:

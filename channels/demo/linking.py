@@ -16,6 +16,7 @@ from channels.importing import import_channel
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
 from channels.sandbox import CatalogueItem
 from channels.subscriptions import register
+from inventory.bundles import kits_available
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, StockLevel, Variant
@@ -39,6 +40,10 @@ def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> Non
     for sku, code, free in levels:
         stock.setdefault(sku, {})[code] = free
     variants = Variant.objects.filter(merchant=merchant).select_related("product").order_by("id")
+    codes = dict(Location.objects.filter(merchant=merchant).values_list("id", "code"))
+    skus = {variant.pk: variant.sku for variant in variants}
+    for variant_id, kits in kits_available(merchant.pk, skus).items():
+        stock[skus[variant_id]] = {codes[location]: count for location, count in kits.items()}
     forms = Variant.objects.filter(merchant=merchant).values("product").annotate(count=Count("id"))
     counts = dict(forms.values_list("product", "count"))
     shop.client.load_catalogue(

@@ -62,12 +62,17 @@ class Performance:
         *,
         prices: Mapping[str, Decimal],
         announce: Callable[[str], None],
+        parts: Mapping[str, Mapping[str, int]] | None = None,
+        on_connected: Callable[[Sequence[Channel]], None] | None = None,
     ) -> None:
+        """`parts` are those of goods sold by their parts; `on_connected` is called once all shops have channels."""
         self._merchant = merchant
         self._shops = shops
         self._play = play
         self._prices = dict(prices)
         self._announce = announce
+        self._parts = parts or {}
+        self._on_connected = on_connected
         self._thread = threading.Thread(target=self._run, name="performance", daemon=True)
         self._is_stopping = threading.Event()
         self._peak_bytes = 0
@@ -110,7 +115,7 @@ class Performance:
     def _perform(self) -> dict[str, Any] | None:
         channels = self._connect()
         wait_until_told([channel.pk for channel in channels.values()], self._is_stopping.is_set)
-        stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now())
+        stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now(), self._parts)
         started = time.monotonic()
         self._play.run(stage, self._is_stopping.is_set)
         if self._is_stopping.is_set():
@@ -134,6 +139,8 @@ class Performance:
             load_shop(shop, self._merchant, self._prices)
         for shop in self._shops:
             channels[shop.kind] = link(shop, self._merchant)
+        if self._on_connected:
+            self._on_connected(list(channels.values()))
         self._announce("The shops are connected.")
         return channels
 

@@ -23,6 +23,11 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [model for model in MODELS if model._meta.app_label in {"inventory", "channels"}]
 FACTS = [model for model in OURS if isinstance(admin.site._registry[model], FactsAdmin)]
 EVERYBODY = [*ROLES, "superuser"]
+#: Every page of every model takes a role seconds: those between the least and the most that one may are walked apart.
+WALKERS = [
+    role if role in {"read-only", "superuser"} else pytest.param(role, marks=pytest.mark.slow)
+    for role in EVERYBODY
+]
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def _add_accounts(times: int) -> None:
         Group.objects.create(name=f"group {Group.objects.count()}")
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
+@pytest.mark.parametrize("role", WALKERS)
 def test_every_list_opens_for_whoever_may_see_it(role: str, signed_in: Callable[[str], Client]) -> None:
     Business().grow(2)
     client = signed_in(role)
@@ -97,7 +102,7 @@ def test_every_list_opens_for_whoever_may_see_it(role: str, signed_in: Callable[
         assert client.get(address(model, "changelist")).status_code == expected, model
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
+@pytest.mark.parametrize("role", WALKERS)
 def test_every_page_and_history_of_a_row_opens_for_whoever_may_see_it(
     role: str, signed_in: Callable[[str], Client]
 ) -> None:

@@ -198,7 +198,8 @@ def test_a_place_that_gets_a_location_is_told_and_named_in_one_list(
     data = {
         "name": "Main", "is_active": "on", "sources-TOTAL_FORMS": 2, "sources-INITIAL_FORMS": 1,
         "sources-0-id": source.pk, "sources-0-channel_location": place.pk, "sources-0-location": source.location_id,
-        "sources-0-priority": 0, "sources-1-channel_location": place.pk,
+        "sources-0-priority": 0, "sources-0-is_active": "on", "sources-1-is_active": "on",
+        "sources-1-channel_location": place.pk,
         "sources-1-location": business.locations[1].pk, "sources-1-priority": 1,
     }  # fmt: skip
     assert engineer.post(url, data).status_code == 302

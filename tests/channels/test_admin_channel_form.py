@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 
 ENTERED = "entered-by-hand-7"
 EXPOSURE = {"buffer_units": 0, "buffer_percent": 0, "minimum_exposure": 0, "maximum_exposure": ""}
+ROUTING = {"routing": "priority", "may_split": "on"}
 
 
 def settings_of(connector: type[Connector]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def secrets_of(connector: type[Connector], value: str = ENTERED) -> dict[str, st
 
 def form_of(channel: Channel, **changes: Any) -> dict[str, Any]:
     settings = {f"setting_{name}": value for name, value in channel.settings.items()}
-    return {"name": channel.name, "is_active": "on", **EXPOSURE, **settings, **changes}
+    return {"name": channel.name, "is_active": "on", **EXPOSURE, **ROUTING, **settings, **changes}
 
 
 def woocommerce(**fields: Any) -> Channel:

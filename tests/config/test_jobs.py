@@ -69,7 +69,7 @@ def test_a_wake_up_costs_one_statement_beside_the_notify(
 def test_a_queue_that_cannot_be_written_does_not_fail_what_was_committed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(jobs, "_ENQUEUE_ONCE", "SELECT 1 / 0")
+    monkeypatch.setattr(jobs, "_ENQUEUE_ONCE_SQL", "SELECT 1 / 0")
     with transaction.atomic():
         wake("config.heartbeat.beat")
     assert "division by zero" in caplog.text

@@ -1,13 +1,16 @@
 """Shows OneCount at work on simulated shops."""
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from channels.demo import options as common
+from channels.demo import trading
 from channels.demo.arguments import above_zero
-from channels.demo.catalogue import catalogue
+from channels.demo.catalogue import GIFT_SETS, CatalogueVariant, GiftSet, catalogue, gift_sets
 from channels.demo.linking import retire_other_shops
 from channels.demo.plays import Shoppers
 from channels.demo.shops import Temper, shops
@@ -16,12 +19,16 @@ from channels.demo.stocking import Goods, open_merchant, stock_up
 from channels.schedules import ensure_schedules
 from config import serving
 
+#: Gift sets included.
+VARIANTS: Final = 1200
+
 
 class Command(BaseCommand):
     """Runs the whole program with a believable catalogue, three simulated shops and customers who buy there."""
 
     help = (
-        "Create the database where there is none, load 1,200 variants in 3 locations, start simulated Shopify, "
+        "Create the database where there is none, load 1,200 variants (24 gift sets among them) in 3 locations with "
+        "goods on order and two ring-fenced pools, start simulated Shopify, "
         "WooCommerce and Bol.com shops with customers, and run web, jobs and pusher until Ctrl-C. With --for it ends "
         "by itself, lets things go quiet, and prints a summary; the exit code is 0 when all is well."
     )
@@ -51,10 +58,11 @@ class Command(BaseCommand):
         retire_other_shops([])
         name, password = common.ensure_login()
         merchant = open_merchant("Harbour & Hill (demo)", "demo")
-        items = catalogue()
-        stock_up(
-            merchant, [Goods(i.sku, i.product, i.title, i.quantities, i.gtin, i.category) for i in items]
-        )
+        items = catalogue(VARIANTS - GIFT_SETS)
+        sets = gift_sets(items)
+        stock_up(merchant, _goods(items, sets))
+        trading.bundle(merchant, sets)
+        trading.buy(merchant, items)
         report = common.reporter(sys.stderr)
         play = Shoppers(rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report)
         address = f"http://{options['host']}:{options['port']}/admin/"
@@ -66,9 +74,20 @@ class Command(BaseCommand):
 
         simulated = shops(options["shop_port"])
         performance = Performance(
-            merchant, simulated, play, prices={item.sku: item.price for item in items}, announce=announce
+            merchant,
+            simulated,
+            play,
+            prices={i.sku: i.price for i in items} | {s.sku: s.price for s in sets},
+            announce=announce,
+            parts=trading.parts_of(sets),
+            on_connected=partial(trading.set_rules, merchant),
         )
         temper = Temper(options["profile"], options["shop_limits"], options["seed"])
         summary = common.perform(performance, simulated, temper, options)
         if summary is not None:
             common.print_summary(self, summary, as_json=options["json"])
+
+
+def _goods(items: Sequence[CatalogueVariant], sets: Sequence[GiftSet]) -> list[Goods]:
+    plain = [Goods(i.sku, i.product, i.title, i.quantities, i.gtin, i.category) for i in items]
+    return plain + [Goods(s.sku, s.title, s.title, {}, s.gtin, "Gifts") for s in sets]
