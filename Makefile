@@ -15,7 +15,7 @@ serve: $(INSTALLED)
 	$(BIN)/python manage.py serve
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # Whole process groups and a real browser, one after the other.
 test-slow: $(INSTALLED)

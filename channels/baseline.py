@@ -54,15 +54,15 @@ def has_first_contact(channel: Channel) -> bool:
     ).exists()
 
 
-def read_shelves(channel: Channel, connector: Connector) -> int:
+def read_shelves(channel: Channel, connector: Connector, *, shown: Sequence[ShelfNumber] = ()) -> int:
     """Takes those shelves off what is due that show the right number already; returns how many.
 
-    A platform that compares is left to the pushes, which read it in large batches anyway. Raises what the connector
-    raises; what was read until then counts.
+    `shown` is what the listings said of them, where they did: nothing is read then. A platform that compares is left to
+    the pushes, which read it in large batches anyway. Raises what the connector raises; what was read until then counts.
     """
     if connector.capabilities.compare_and_set:
         return 0
-    shelves = (shelf for shelf in connector.fetch_levels() if shelf.quantity is not None)
+    shelves = (shelf for shelf in shown or connector.fetch_levels() if shelf.quantity is not None)
     return sum(_settle(channel, batch) for batch in _batches(shelves))
 
 

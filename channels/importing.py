@@ -8,7 +8,7 @@ from typing import Final
 from django.db import transaction
 
 from channels import fuse
-from channels.connectors.base import Connector, PlatformListing, PlatformLocation
+from channels.connectors.base import Connector, PlatformListing, PlatformLocation, ShelfNumber
 from channels.mapping import add_levels, map_by_sku
 from channels.models import Channel, ChannelLocation, Listing, ListingLevel
 from channels.models.listings import Lane
@@ -38,6 +38,8 @@ class ImportReport:
     held: int = 0
     #: What a person should look at, e.g. "sells below zero", one line a listing.
     warnings: list[str] = field(default_factory=list)
+    #: What shelves showed, where the platform says so together with its listings.
+    shown: list[ShelfNumber] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
@@ -57,6 +59,7 @@ def import_channel(channel: Channel, connector: Connector) -> ImportReport:
     for batch in _batches(connector.fetch_listings()):
         _keep_listings(channel, batch)
         seen.update(listing.external_id for listing in batch)
+        report.shown += [ShelfNumber(b.external_id, "", b.shown) for b in batch if b.shown is not None]
         report.warnings += [f"{b.sku or b.external_id}: {warning}" for b in batch for warning in b.warnings]
     report.listings = len(seen)
     _retire_unseen(channel, report, seen)

@@ -49,7 +49,7 @@ def demand_changes(
     pools = _pools(changes, sourcing.places)
     chosen = {id(change) for change in moved}
     if sourcing.is_replanned:
-        chosen |= {id(c) for c in changes if is_known(c, sourcing.places) and (c.is_open or _ordered(c))}
+        chosen |= {id(c) for c in changes if is_known(c, sourcing.places) and (c.is_open or _is_planned(c))}
     shared = {pools.get(change.line.pk) for change in moved if _ships(change)} - {None}
     chosen |= {id(c) for c in changes if c.is_open and pools.get(c.line.pk) in shared}
     return [
@@ -61,10 +61,11 @@ def demand_changes(
 
 def _ordered(change: LineChange) -> int:
     """Returns the units that the plan is made for: all that were ordered and had not left before."""
-    line = change.line
-    if line.is_sourced_by_hand or not line.is_named:
-        return 0
-    return max(line.quantity - change.was_fulfilled, 0)
+    return max(change.line.quantity - change.was_fulfilled, 0) if _is_planned(change) else 0
+
+
+def _is_planned(change: LineChange) -> bool:
+    return change.line.is_named and not change.line.is_sourced_by_hand
 
 
 def _ships(change: LineChange) -> bool:
@@ -96,6 +97,7 @@ def _difference(change: LineChange, sourcing: Sourcing, pool: str) -> DemandChan
         fulfilled=max(fulfilled, 0),
         unfulfilled=max(-fulfilled, 0),
         ordered=_ordered(change),
+        has_left=_is_planned(change) and change.was_fulfilled > 0,
         is_replanned=sourcing.is_replanned and change.is_open and not line.is_sourced_by_hand,
         kept_at=tuple(sorted(sourcing.standing.told.get(line.pk, ()))),
         refused_by=tuple(sorted(sourcing.standing.refused)),

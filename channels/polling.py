@@ -55,9 +55,9 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
     started_at = timezone.now()
     try:
         if feed.name == LISTINGS:
-            import_channel(feed.channel, connector)
+            report = import_channel(feed.channel, connector)
             if has_first_contact(feed.channel):
-                read_shelves(feed.channel, connector)
+                read_shelves(feed.channel, connector, shown=report.shown)
             is_finished = True
         else:
             is_finished = _read_orders(feed, connector)

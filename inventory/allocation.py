@@ -6,8 +6,8 @@ takes its first ones.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from inventory import taking
 from inventory.holds import fill_owed
@@ -37,11 +37,18 @@ class Wish:
     owed: Sequence[OwedUnits] = ()
     #: On which newly demanded units that are not there may be promised from inbound; None: not at all.
     terms: PromiseTerms | None = None
+    #: Location → units that left from there before; they are planned for as if they still lay there.
+    left: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
         """Units that it should hold after this."""
         return self.wanted + self.open + self.debt
+
+    @property
+    def gone(self) -> int:
+        """Units that left before."""
+        return sum(self.left.values())
 
     @property
     def open(self) -> int:
@@ -59,24 +66,41 @@ def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None
     if not wishes:
         return
     free = _free(posting, wishes)
-    asked = [Need(w.variant_id, max(w.ordered, w.units), w.location_ids) for w in wishes]
-    needed = [Need(w.variant_id, w.units, w.location_ids) for w in wishes]
+    asked = [Need(w.variant_id, max(w.ordered, w.units) + w.gone, w.location_ids) for w in wishes]
+    needed = [Need(w.variant_id, w.units + w.gone, w.location_ids) for w in wishes]
     planned = plan(routing, asked, free, full=_used_up(posting, wishes, routing))
-    shares = cut(routing, planned, needed, free)
+    cut_shares = cut(routing, planned, needed, free)
+    shares = [_without_gone(wish, share) for wish, share in zip(wishes, cut_shares, strict=True)]
+    wanted = [wish.units for wish in wishes]
     has_released = [_release(posting, wish, share) for wish, share in zip(wishes, shares, strict=True)]
-    for wish, share, need in zip(wishes, shares, needed, strict=True):
-        _hold(posting, wish, share, need.units)
+    for wish, share, units in zip(wishes, shares, wanted, strict=True):
+        _hold(posting, wish, share, units)
     if any(has_released):
         fill_owed(posting)
 
 
 def _free(posting: Posting, wishes: Iterable[Wish]) -> dict[tuple[int, int], int]:
-    """Returns what is available, what the wishes hold themselves included."""
+    """Returns what is available, what the wishes hold themselves and what left on them included."""
     free = {pair: max(level.available, 0) for pair, level in posting.levels.items()}
     for wish in wishes:
+        for place, units in wish.left.items():
+            free[wish.variant_id, place] += units
         for held in wish.held:
             free[wish.variant_id, held.level.location_id] += held.open
     return free
+
+
+def _without_gone(wish: Wish, share: Share) -> Share:
+    """Returns the share less what has left already; where it left from elsewhere, less the last of the others."""
+    if not wish.left:
+        return share
+    units = {place: max(count - wish.left.get(place, 0), 0) for place, count in share.units.items()}
+    excess = sum(units.values()) - wish.units
+    for place in reversed(list(units)):
+        taken = min(max(excess, 0), units[place])
+        units[place] -= taken
+        excess -= taken
+    return replace(share, units=units)
 
 
 def _used_up(posting: Posting, wishes: Iterable[Wish], routing: Routing) -> Collection[int]:
@@ -105,13 +129,13 @@ def _release(posting: Posting, wish: Wish, share: Share) -> bool:
     return has_released
 
 
-def _hold(posting: Posting, wish: Wish, share: Share, needed: int) -> None:
+def _hold(posting: Posting, wish: Wish, share: Share, wanted: int) -> None:
     """Holds what the plan adds; what it lacks is owed, and what is owed too much is closed."""
     here, debt = _held_at(wish), wish.debt
     for place, units in share.units.items():
         if units > here[place]:
             posting.hold(posting.levels[wish.variant_id, place], wish.reference, units - here[place])
-    short = needed - share.total
+    short = wanted - share.total
     if short < debt:
         taking.close_owed(posting, list(wish.owed), debt - short)
     elif missing := _unpromised(posting, wish, short - debt, share.places):

@@ -21,7 +21,7 @@ from django.db import transaction
 from inventory import taking
 from inventory.allocation import Wish, allocate
 from inventory.errors import UnknownStock
-from inventory.holds import OWED_CAUSES, fill_owed, held_for, load_owed, places_of, release_expired
+from inventory.holds import OWED_CAUSES, fill_owed, held_for, left_from, load_owed, places_of, release_expired
 from inventory.inbound import promises_of
 from inventory.inbound_rows import PromiseTerms
 from inventory.kits import Kit
@@ -57,6 +57,8 @@ class DemandChange:
     unfulfilled: int = 0
     #: Units to plan for: those not shipped before, cancelled ones included, so that it does not matter when they were.
     ordered: int = 0
+    #: Whether units of it left before: the plan is made as if they still lay where they left from.
+    has_left: bool = False
     #: Whether what it holds and is owed already is placed anew.
     is_replanned: bool = False
     #: Locations at which what it holds stays all the same: they have been told.
@@ -151,6 +153,7 @@ def _sum(one: DemandChange, other: DemandChange) -> DemandChange:
         fulfilled=one.fulfilled + other.fulfilled,
         unfulfilled=one.unfulfilled + other.unfulfilled,
         ordered=max(one.ordered, other.ordered),
+        has_left=one.has_left or other.has_left,
         is_replanned=one.is_replanned or other.is_replanned,
     )
 
@@ -201,12 +204,14 @@ class _Settlement:
 
     def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
         """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
-        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered]
+        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered or c.has_left]
         wishes = [_wish(posting, change, held) for change in planned]
+        left = left_from(posting.merchant_id, {change.reference for change in planned if change.has_left})
         told = {place for change in changes for place in change.kept_at}
         for wish in wishes:
             wish.location_ids = self.routing.beside(wish.location_ids, told)
             wish.terms = self.pre_orders.get(wish.reference)
+            wish.left = _left_at(wish, left)
         return wishes
 
     def _looked_up(self) -> set[str]:
@@ -237,10 +242,8 @@ class _Settlement:
         a shortage is being opened.
         """
         asked = {(c.variant_id, place) for c in self.changes for place in c.location_ids}
-        left_from = {(c.variant_id, c.left_from) for c in self.changes if c.left_from is not None}
-        needed = {
-            (part, place) for variant, place in asked | left_from for part, _ in posting.parts_of(variant)
-        }
+        named = {(c.variant_id, c.left_from) for c in self.changes if c.left_from is not None}
+        needed = {(part, place) for variant, place in asked | named for part, _ in posting.parts_of(variant)}
         elsewhere: set[tuple[int, int]] = set()
         if looked_up or self._returning():
             elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
@@ -298,6 +301,12 @@ def _cancel(posting: Posting, change: DemandChange, held: list[Hold], owed: list
         if units > 0:
             posting.release(reservation, units, Reason.CANCELLATION)
             rest -= units
+
+
+def _left_at(wish: Wish, left: Mapping[tuple[str, int, int], int]) -> dict[int, int]:
+    """Returns the units of the wish that left before, by location."""
+    found = {place: left.get((wish.reference, wish.variant_id, place), 0) for place in wish.location_ids}
+    return {place: units for place, units in found.items() if units}
 
 
 def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:

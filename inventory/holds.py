@@ -72,6 +72,15 @@ JOIN inventory_stocklevel l ON l.id = same.level_id
 WHERE named.merchant_id = %s AND named.id = ANY(%s::bigint[])
 """
 
+_LEFT: Final = """
+SELECT reservation.reference, reservation.variant_id, level.location_id, sum(reservation.fulfilled_quantity)::bigint
+FROM inventory_reservation reservation
+JOIN inventory_stocklevel level ON level.id = reservation.level_id
+WHERE reservation.merchant_id = %s AND reservation.reference = ANY(%s::text[])
+  AND reservation.fulfilled_quantity > 0 AND reservation.bundle_id IS NULL
+GROUP BY 1, 2, 3
+"""
+
 _LOCATIONS_OF_REFERENCES: Final = """
 SELECT DISTINCT l.variant_id, l.location_id
 FROM inventory_reservation r JOIN inventory_stocklevel l ON l.id = r.level_id
@@ -107,6 +116,15 @@ def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[Ho
     for hold in whole(_load(posting, _BY_REFERENCE, [posting.merchant_id, sorted(references)])):
         by_reference[hold.reference].append(hold)
     return by_reference
+
+
+def left_from(merchant_id: int, references: Collection[str]) -> dict[tuple[str, int, int], int]:
+    """Returns the units that left on these demands, kits apart, by (reference, variant, location)."""
+    if not references:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LEFT, [merchant_id, sorted(references)])
+        return {(reference, *at): units for reference, *at, units in cursor.fetchall()}
 
 
 def newest_first(posting: Posting, level_ids: Collection[int]) -> dict[int, list[Hold]]:

@@ -176,6 +176,8 @@ class PlatformListing:
     #: What a person should know: not tracked, sells below zero, duplicate SKU, fulfilled by the channel.
     warnings: tuple[str, ...] = ()
     is_active: bool = True
+    #: The number that its shelf showed, where the platform says so in the same answer and has no places of its own.
+    shown: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

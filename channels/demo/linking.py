@@ -79,8 +79,8 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
         confirmed_at=None, lease_token=None, leased_until=None, is_outcome_unknown=False, seen_at=None,
         seen_quantity=None, seen_expected=None, dead_at=None, attempts=0, next_attempt_at=None,
     )  # fmt: skip
-    import_channel(channel, connector)
-    read_shelves(channel, connector)
+    report = import_channel(channel, connector)
+    read_shelves(channel, connector, shown=report.shown)
     register(channel, connector)
     return channel
 

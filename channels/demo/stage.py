@@ -6,6 +6,7 @@ The playing is done in a thread beside the supervisor of the processes, which it
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -135,14 +136,22 @@ class Performance:
     def _connect(self) -> dict[str, Channel]:
         channels = {}
         ship_open_orders(self._merchant)
-        for shop in self._shops:
-            load_shop(shop, self._merchant, self._prices)
-        for shop in self._shops:
-            channels[shop.kind] = link(shop, self._merchant)
+        with ThreadPoolExecutor(len(self._shops)) as pool:
+            # Most of it is waiting for the shops' answers.
+            linked = [pool.submit(self._open, shop) for shop in self._shops]
+        for shop, channel in zip(self._shops, linked, strict=True):
+            channels[shop.kind] = channel.result()
         if self._on_connected:
             self._on_connected(list(channels.values()))
         self._announce("The shops are connected.")
         return channels
+
+    def _open(self, shop: Shop) -> Channel:
+        try:
+            load_shop(shop, self._merchant, self._prices)
+            return link(shop, self._merchant)
+        finally:
+            connection.close()
 
 
 def _for_sale(merchant: Merchant) -> dict[str, int]:

@@ -55,6 +55,15 @@ def test_a_shelf_that_is_right_already_is_not_told_and_counts_as_confirmed(
     assert fresh(levels["HAT"]).is_due
 
 
+def test_what_the_listings_said_of_their_shelves_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, connector, levels = connected(monkeypatch, {"MUG": 9, "CUP": 4}, {})
+    monkeypatch.setattr(connector, "fetch_levels", lambda: pytest.fail("nothing is read"))
+    shown = [ShelfNumber("listing-MUG", "", 9), ShelfNumber("listing-CUP", "", 5)]
+    assert read_shelves(shop.channel, connector, shown=shown) == 1
+    assert not fresh(levels["MUG"]).is_due
+    assert fresh(levels["CUP"]).is_due
+
+
 def test_what_is_marked_while_shelves_are_read_stays_due(monkeypatch: pytest.MonkeyPatch) -> None:
     shop, connector, levels = connected(monkeypatch, {"MUG": 9}, {"MUG": 9})
 

@@ -111,6 +111,7 @@ def _listing(entry: Mapping[str, Any], *, title: str) -> PlatformListing:
         gtin=read_text(entry, "global_unique_id"),
         warnings=tuple(_warnings(entry)),
         is_active=not is_kept_by_parent(entry),
+        shown=stock_quantity(entry),
     )
 
 

@@ -79,6 +79,7 @@ def test_levels_show_each_pool_once_and_negative_numbers_as_they_are(
     shown = {titles[level.listing_external_id]: level.quantity for level in connector.fetch_levels()}
     assert shown["Mug"] == 10
     assert shown["T-shirt – S"] == -2
+    assert {title: found[title].shown for title in shown} == shown
     assert shown["T-shirt – M"] == 5
     assert shown["E-book"] is None
     assert "Box" in shown
