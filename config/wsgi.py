@@ -15,3 +15,4 @@ startup.prepare()
 startup.hold_database()
 
 application = get_wsgi_application()
+processes.stay_resident()

@@ -62,15 +62,20 @@ class Performance:
         play: Play,
         *,
         prices: Mapping[str, Decimal],
+        welcome: str,
         announce: Callable[[str], None],
         parts: Mapping[str, Mapping[str, int]] | None = None,
         on_connected: Callable[[Sequence[Channel]], None] | None = None,
     ) -> None:
-        """`parts` are those of goods sold by their parts; `on_connected` is called once all shops have channels."""
+        """`announce` is given `welcome` once every process is up; `parts` are those of goods sold by their parts.
+
+        `on_connected` is called once all shops have channels.
+        """
         self._merchant = merchant
         self._shops = shops
         self._play = play
         self._prices = dict(prices)
+        self._welcome = welcome
         self._announce = announce
         self._parts = parts or {}
         self._on_connected = on_connected
@@ -114,6 +119,7 @@ class Performance:
             connection.close()
 
     def _perform(self) -> dict[str, Any] | None:
+        self._announce(f"{self._welcome}\nThe shops are being connected; customers come once they are.")
         channels = self._connect()
         wait_until_told([channel.pk for channel in channels.values()], self._is_stopping.is_set)
         stage = Stage(self._shops, channels, _for_sale(self._merchant), timezone.now(), self._parts)
@@ -135,6 +141,7 @@ class Performance:
 
     def _connect(self) -> dict[str, Channel]:
         channels = {}
+        started = time.monotonic()
         ship_open_orders(self._merchant)
         with ThreadPoolExecutor(len(self._shops)) as pool:
             # Most of it is waiting for the shops' answers.
@@ -143,7 +150,7 @@ class Performance:
             channels[shop.kind] = channel.result()
         if self._on_connected:
             self._on_connected(list(channels.values()))
-        self._announce("The shops are connected.")
+        self._announce(f"The shops are connected, {time.monotonic() - started:.0f} s later.")
         return channels
 
     def _open(self, shop: Shop) -> Channel:

@@ -67,18 +67,14 @@ class Command(BaseCommand):
         play = Shoppers(rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report)
         address = f"http://{options['host']}:{options['port']}/admin/"
 
-        def announce(text: str) -> None:
-            self.stderr.write(
-                f"{text}\nOneCount is ready at {address}  login {name}  password {password}  (Ctrl-C ends)"
-            )
-
         simulated = shops(options["shop_port"])
         performance = Performance(
             merchant,
             simulated,
             play,
             prices={i.sku: i.price for i in items} | {s.sku: s.price for s in sets},
-            announce=announce,
+            welcome=f"OneCount is ready at {address}  login {name}  password {password}  (Ctrl-C ends)",
+            announce=self.stderr.write,
             parts=trading.parts_of(sets),
             on_connected=partial(trading.set_rules, merchant),
         )

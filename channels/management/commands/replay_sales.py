@@ -73,9 +73,8 @@ class Command(BaseCommand):
             simulated,
             play,
             prices={row.sku: row.price for row in rows if row.price},
-            announce=lambda text: self.stderr.write(
-                f"{text}\nWatch at {address}  login {name}  password {password}"
-            ),
+            welcome=f"Watch at {address}  login {name}  password {password}",
+            announce=self.stderr.write,
         )
         temper = Temper(options["profile"], options["shop_limits"], options["seed"])
         summary = common.perform(performance, simulated, temper, options)

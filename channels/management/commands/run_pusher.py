@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from channels.pusher import Pusher
 from channels.schedules import ensure_schedules
+from config.processes import stay_resident
 
 
 class Command(BaseCommand):
@@ -19,4 +20,5 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: pusher.stop())
         ensure_schedules()
+        stay_resident()
         pusher.run()
