@@ -46,6 +46,8 @@ _NOTICES: Final = (LevelObserved, ListingChanged, Ignored, UnknownEvent)
 #: Failures after which a delivery goes to the dead letters: about 50 minutes.
 LARGEST_ATTEMPTS: Final = 8
 _TASK: Final = "channels.tasks.process_deliveries"
+#: Argument of the task that leaves notices to the next sweep, which takes all of a second together.
+_ORDERS_ONLY: Final = 1
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=15)
 #: Wait after somebody else held the rows; does not count as a failure.
@@ -74,7 +76,7 @@ def accept(channel: Channel, request: InboundRequest) -> bool:
         return False
     is_new = _store(channel, *read, request)
     if read[1] is DeliveryPriority.ORDER:
-        wake(_TASK)
+        wake(_TASK, _ORDERS_ONLY)
     return is_new
 
 
@@ -125,14 +127,19 @@ def _bounded_key(key: str) -> str:
     return key if len(key) <= 200 else hashlib.sha256(key.encode()).hexdigest()
 
 
-def process_due(limit: int = 100) -> int:
+def process_due(limit: int = 100, *, orders_only: bool = False) -> int:
     """Processes up to `limit` due deliveries, orders first, then the oldest; returns how many.
 
     Workers share the work. Notices of shelves and products, which every push and every order causes, are
-    taken together.
+    taken together, or not at all with `orders_only`.
     """
     count = 0
-    while count < limit and (taken := _process_next() or _process_notices(limit - count)):
+    while count < limit:
+        taken = _process_next()
+        if not taken and not orders_only:
+            taken = _process_notices(limit - count)
+        if not taken:
+            break
         count += taken
     return count
 
@@ -205,9 +212,9 @@ def _apply_notices(noticed: Sequence[tuple[WebhookDelivery, ChannelEvent]]) -> N
     observations.observe_all(
         [(d.channel, event, d.received_at) for d, event in noticed if isinstance(event, LevelObserved)]
     )
-    changed = {(d.channel, event) for d, event in noticed if isinstance(event, ListingChanged)}
-    for channel, event in sorted(changed, key=lambda pair: (pair[0].pk, pair[1].external_id)):
-        notices.note_listing_change(channel, event)
+    notices.note_listing_changes(
+        (d.channel, event) for d, event in noticed if isinstance(event, ListingChanged)
+    )
 
 
 def _process(delivery: WebhookDelivery) -> None:
@@ -278,7 +285,7 @@ def _apply(delivery: WebhookDelivery, event: ChannelEvent) -> None:
         case LevelObserved():
             observations.observe(channel, event, received_at=arrived_at)
         case ListingChanged():
-            notices.note_listing_change(channel, event)
+            notices.note_listing_changes([(channel, event)])
         case Disconnected():
             notices.note_disconnected(channel, event)
         case Ignored() | UnknownEvent():

@@ -59,13 +59,6 @@ SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM marked)
 """
 
 
-def has_notes() -> bool:
-    """Returns whether there is anything to fan out: what the pusher asks many times a second."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM channels_bundlechange)")
-        return bool(cursor.fetchone()[0])
-
-
 def fan_out() -> int:
     """Marks what all noted changes touch, and forgets the notes; returns how many listing levels it marked."""
     marked: int = 0

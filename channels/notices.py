@@ -1,9 +1,10 @@
 """What platforms tell us beside orders and numbers: listings that changed, access that ended."""
 
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Least, Now
 from django.utils import timezone
 
@@ -16,17 +17,38 @@ from channels.models import Channel, Listing, PollFeed
 _LISTINGS_PAUSE: Final = timedelta(hours=1)
 
 
-def note_listing_change(channel: Channel, event: ListingChanged) -> None:
-    """Stops pushing a listing that is gone; has all listings read soon where an unknown one changed."""
-    listings = Listing.objects.filter(
-        Q(external_id=event.external_id) | Q(parent_external_id=event.external_id), channel=channel
-    )
-    if event.is_deleted:
-        listings.update(is_active=False)
-    elif not listings.exists():
-        long_ago = timezone.now() - _LISTINGS_PAUSE
-        feed = PollFeed.objects.filter(channel=channel, name="listings", last_polled_at__lte=long_ago)
-        feed.update(next_poll_at=Least("next_poll_at", Now()))
+def note_listing_changes(changes: Iterable[tuple[Channel, ListingChanged]]) -> None:
+    """Stops pushing listings that are gone; has all listings of a channel read soon where an unknown one changed."""
+    by_channel: dict[Channel, dict[str, bool]] = {}
+    for channel, event in changes:
+        gone = by_channel.setdefault(channel, {})
+        gone[event.external_id] = gone.get(event.external_id, False) or event.is_deleted
+    for channel, gone in sorted(by_channel.items(), key=lambda entry: entry[0].pk):
+        deleted = [external_id for external_id, is_deleted in gone.items() if is_deleted]
+        if deleted:
+            _named(channel, deleted).update(is_active=False)
+        changed = gone.keys() - set(deleted)
+        if changed - _known(channel, changed):
+            _read_listings_soon(channel)
+
+
+def _named(channel: Channel, external_ids: Collection[str]) -> QuerySet[Listing]:
+    """Returns the listings of these ids, and those below a parent product of these ids."""
+    is_named = Q(external_id__in=external_ids) | Q(parent_external_id__in=external_ids)
+    return Listing.objects.filter(is_named, channel=channel)
+
+
+def _known(channel: Channel, external_ids: Collection[str]) -> set[str]:
+    if not external_ids:
+        return set()
+    pairs = _named(channel, external_ids).values_list("external_id", "parent_external_id")
+    return {external_id for pair in pairs for external_id in pair}
+
+
+def _read_listings_soon(channel: Channel) -> None:
+    long_ago = timezone.now() - _LISTINGS_PAUSE
+    feed = PollFeed.objects.filter(channel=channel, name="listings", last_polled_at__lte=long_ago)
+    feed.update(next_poll_at=Least("next_poll_at", Now()))
 
 
 def note_disconnected(channel: Channel, event: Disconnected) -> None:

@@ -26,7 +26,7 @@ from channels.crew import Crew
 from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
-from channels.fanout import fan_out, has_notes
+from channels.fanout import fan_out
 from channels.feeds import ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 #: Seconds between sweeps: what a lost wake-up costs.
 SWEEP: Final = 1.0
 #: Seconds between two surveys: what comes together is looked at together.
-SURVEY_PAUSE: Final = 0.02
+SURVEY_PAUSE: Final = 0.05
 #: Seconds given to calls in progress when the process is asked to end.
 PATIENCE: Final = 1.5
 #: Orders fetched in one turn of a channel.
@@ -190,9 +190,11 @@ class Pusher:
     def _survey(self) -> None:
         """Turns noted changes of parts into marks, and asks what is due."""
         self._surveyed_at = time.monotonic()
-        if has_notes():
+        found = survey()
+        if any(due.notes for due in found.values()):
             fan_out()
-        for channel_id, due in survey().items():
+            found = survey()
+        for channel_id, due in found.items():
             if channel_id not in self._desks:
                 continue
             desk = self._desks[channel_id]

@@ -37,7 +37,8 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
         SELECT FROM channels_listinglevel level
         WHERE level.channel_id = channel.id AND level.lease_token IS NOT NULL
           AND level.leased_until > clock_timestamp() AND level.wanted > level.done AND level.dead_at IS NULL
-    )
+    ),
+    (SELECT EXISTS (SELECT FROM channels_bundlechange))
 FROM channels_channel channel
 LEFT JOIN channels_channelhealth health ON health.channel_id = channel.id
 WHERE channel.is_active
@@ -58,6 +59,8 @@ class Due:
     fetches: bool
     #: Pushes that were accepted and may be live by now.
     follows: bool
+    #: Changes of parts, of whatever channel's bundles, that are not turned into marks yet.
+    notes: bool
 
 
 def survey() -> dict[int, Due]:

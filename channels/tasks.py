@@ -30,18 +30,21 @@ _LONGEST_RUN: Final = 45.0
 _AT_ONCE: Final = 500
 
 
-def process_deliveries() -> int:
-    """Processes all due deliveries, waits for those due in a moment, and judges observations."""
+def process_deliveries(orders_only: int = 0) -> int:
+    """Processes all due deliveries, waits for those due in a moment, and judges observations.
+
+    With `orders_only` notices of shelves and products are left to the next sweep.
+    """
     started = time.monotonic()
     count = 0
     while time.monotonic() - started < _LONGEST_RUN:
-        taken = deliveries.process_due(_AT_ONCE)
+        taken = deliveries.process_due(_AT_ONCE, orders_only=bool(orders_only))
         count += taken
         if not taken and not _wait_for_postponed():
             break
     else:
         wake("channels.tasks.process_deliveries")
-    if count:
+    if count and not orders_only:
         observations.judge_open()
     return count
 
