@@ -43,6 +43,8 @@ _SETTINGS: Final = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] ",
     "max_wal_size": "2GB",
+    # An import fills empty tables within seconds; by a minute of stale statistics every statement would be planned badly.
+    "autovacuum_naptime": "10s",
     # Containers often give /dev/shm 64 MB, which parallel queries outgrow.
     "dynamic_shared_memory_type": "mmap",
 }
