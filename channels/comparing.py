@@ -112,8 +112,8 @@ def adopt(lease: Lease, shown: Mapping[int, int]) -> set[int]:
 
 
 # A difference may be an order on its way to us, which will explain it. It is none when the shop shows the same
-# number against the same expectation after everything until then was imported: somebody wrote it by hand, or our own
-# call went over units that the shop had put back. From then on it is what is expected.
+# number against the same expectation after everything until then was imported, orders included of which only a hint
+# came: somebody wrote it by hand, or our own call went over units that the shop had put back. From then on it is expected.
 _LOOK: Final = """
 WITH seen AS (
     SELECT level.id, read.shown, read.shown <> level.expected AS differs,
@@ -122,6 +122,9 @@ WITH seen AS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = level.channel_id AND feed.name = 'orders'
               AND feed.covered_until >= level.seen_at + make_interval(secs => %s)
+        ) AND NOT EXISTS (
+            SELECT FROM channels_channelorder placed
+            WHERE placed.channel_id = level.channel_id AND placed.fetch_wanted > placed.fetched
         ) AS is_covered
     FROM unnest(%s::bigint[], %s::bigint[]) AS read (id, shown)
     JOIN channels_listinglevel level ON level.id = read.id

@@ -16,6 +16,8 @@ class Job(Enum):
     POLL = "poll"
     FETCH = "fetch"
     FOLLOW = "follow"
+    #: Reads all listings, which may take an hour.
+    IMPORT = "import"
 
 
 #: Seconds until the next push after one that took all there was: what comes meanwhile goes together.
@@ -23,9 +25,9 @@ _GATHERING: Final = 0.1
 #: Seconds after a job that could not even begin.
 _REST_AFTER_FAILURE: Final = 0.5
 #: Which can only go on once at a time.
-_SINGLE: Final = frozenset({Job.FOLLOW, Job.POLL})
+_SINGLE: Final = frozenset({Job.FOLLOW, Job.POLL, Job.IMPORT})
 #: Which go first when a push is running already.
-_OTHERS: Final = (Job.FOLLOW, Job.FETCH, Job.POLL)
+_OTHERS: Final = (Job.FOLLOW, Job.FETCH, Job.POLL, Job.IMPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class Desk:
     #: Until this monotonic instant no job of the kind begins.
     rests_until: dict[Job, float] = field(default_factory=lambda: dict.fromkeys(Job, 0.0))
     last: Job = Job.POLL
+    #: In which sequence jobs of each kind were begun last.
+    begun: dict[Job, int] = field(default_factory=lambda: dict.fromkeys(Job, 0))
 
     @property
     def calls(self) -> int:
-        """How many calls are going on."""
-        return sum(self.running.values())
+        """How many calls are going on; an import, which takes long, takes nobody's place."""
+        return sum(self.running.values()) - self.running[Job.IMPORT]
 
     def next_job(self) -> Job | None:
         """Returns what may begin now: a push before all else, then one of each other kind, then more pushes."""
@@ -70,11 +74,20 @@ class Desk:
         if self.calls >= (1 if self.breaker is BreakerState.HALF_OPEN else self.limit):
             return None
         others = [job for job in _OTHERS if self._may_begin(job) and self.running[job] < self._most(job)]
+        if self._is_single:
+            others.sort(key=self.begun.__getitem__)
         pushes = [Job.PUSH] if self._may_begin(Job.PUSH) and not self.is_leasing else []
-        is_pushes_turn = not self.running[Job.PUSH] and not (self.limit == 1 and self.last is Job.PUSH)
+        is_pushes_turn = not self.running[Job.PUSH] and not (self._is_single and self.last is Job.PUSH)
         return next(iter(pushes + others if is_pushes_turn else others + pushes), None)
 
+    @property
+    def _is_single(self) -> bool:
+        """Whether calls go one at a time: the kinds of jobs then take turns, so that one that fails holds up no other."""
+        return self.limit == 1 or self.breaker is BreakerState.HALF_OPEN
+
     def _may_begin(self, job: Job) -> bool:
+        if job is Job.IMPORT and self.breaker is BreakerState.HALF_OPEN:
+            return False
         return bool(self.wanted[job]) and self.rests_until[job] <= time.monotonic()
 
     def _most(self, job: Job) -> int:
@@ -85,7 +98,9 @@ class Desk:
         """Notes that a job begins; returns how often it had been asked for, for its `end`."""
         self.running[job] += 1
         self.is_leasing = self.is_leasing or job is Job.PUSH
-        self.last = job
+        self.begun[job] = max(self.begun.values()) + 1
+        if job is not Job.IMPORT:
+            self.last = job
         return self.wanted[job]
 
     def leased(self, *, is_full: bool) -> None:

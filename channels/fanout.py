@@ -33,7 +33,7 @@ WITH taken AS MATERIALIZED (
             AS lane
     FROM change
     JOIN inventory_bundlepart part ON part.variant_id = change.variant_id AND part.is_drawn_on
-    JOIN channels_listing listing ON listing.variant_id = part.bundle_variant_id
+    JOIN channels_listing listing ON listing.variant_id = part.bundle_variant_id AND listing.is_active
     JOIN channels_listinglevel level ON level.listing_id = listing.id
     JOIN channels_channel channel ON channel.id = level.channel_id
     JOIN channels_channellocationsource source
@@ -50,7 +50,8 @@ WITH taken AS MATERIALIZED (
     UPDATE channels_listinglevel level
     SET wanted = level.wanted + 1,
         lane = CASE WHEN level.wanted > level.done THEN least(level.lane, locked.lane) ELSE locked.lane END,
-        due_since = coalesce(level.due_since, clock_timestamp())
+        due_since = coalesce(level.due_since, clock_timestamp()),
+    next_attempt_at = CASE WHEN level.attempts > 0 THEN level.next_attempt_at END
     FROM locked
     WHERE level.id = locked.id
     RETURNING level.id

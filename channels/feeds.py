@@ -6,7 +6,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from channels.connectors import CONNECTORS
@@ -33,8 +33,8 @@ def ensure_feeds() -> None:
 
 def ask_for_poll(channel_id: int) -> None:
     """Has the channel's orders polled at once: something was sold that we have not seen."""
-    feed = PollFeed.objects.filter(channel_id=channel_id, name=ORDERS)
-    if feed.update(next_poll_at=Least("next_poll_at", Now())):
+    # Now, and not when it was due before: a poll that runs already began before whatever was seen.
+    if PollFeed.objects.filter(channel_id=channel_id, name=ORDERS).update(next_poll_at=Now()):
         notify_after_commit("onecount_push")
 
 
@@ -47,10 +47,10 @@ def _due_feeds() -> QuerySet[PollFeed]:
     return PollFeed.objects.filter(is_free, is_spoken_to, channel__is_active=True, next_poll_at__lte=now)
 
 
-def lease_due_feed(channel_id: int) -> PollFeed | None:
-    """Leases the channel's feed that is longest overdue; None when none is due."""
+def lease_due_feed(channel_id: int, name: str = ORDERS) -> PollFeed | None:
+    """Leases this feed of the channel; None when it is not due, or somebody else reads it."""
     with transaction.atomic():
-        due = _due_feeds().filter(channel_id=channel_id).order_by("next_poll_at", "id")
+        due = _due_feeds().filter(channel_id=channel_id, name=name)
         feed = due.select_for_update(of=("self",), skip_locked=True, no_key=True).first()
         if feed is None:
             return None

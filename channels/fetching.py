@@ -5,20 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from channels import breaker
 from channels.connectors.base import Connector
 from channels.errors import BadMessage, ConnectorError, PermanentError, Rejected, TransientError
 from channels.models import Channel, ChannelOrder
-from channels.orders import apply_deleted, record_state
+from channels.orders import apply_missing, record_state
+from inventory.errors import StockBusy, StockError
+
+log = structlog.get_logger(__name__)
 
 #: Longer than any call may take; a fetch whose worker died is due again then.
 LEASE: Final = timedelta(seconds=60)
 #: After a failure that may pass; after one that a person has to mend.
 SOON: Final = timedelta(seconds=15)
 LATER: Final = timedelta(minutes=10)
+#: Wait after somebody else held the stock.
+_BUSY_PAUSE: Final = timedelta(milliseconds=150)
 
 #: Orders of which the ledger knows nothing yet come first: a poll that mentions hundreds of known ones must not hold up a sale.
 _LEASE: Final = """
@@ -58,8 +64,7 @@ class _Fetch:
 def fetch_due(channel: Channel, connector: Connector, *, limit: int = 200) -> int:
     """Fetches and applies orders of the channel that are due, oldest first; returns how many calls were made.
 
-    Stops when the channel itself fails. Raises `StockBusy` when the stock could not be had in time; that
-    order is due again after its lease.
+    Stops when the channel itself fails. An order whose stock could not be had in time is due again in a moment.
     """
     for count in range(limit):
         fetch = _lease(channel)
@@ -81,7 +86,13 @@ def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
     """Fetches one order and applies it; False when the channel itself does not work."""
     try:
         _fetch_and_apply(channel, connector, fetch)
-    except (Rejected, BadMessage) as error:
+    except StockBusy as error:
+        _postpone(fetch, str(error), _BUSY_PAUSE)
+        return True
+    except (OperationalError, InterfaceError):
+        raise  # the database is gone: nothing is wrong with this order
+    except (Rejected, BadMessage, StockError, DatabaseError) as error:
+        log.warning("fetched_order_failed", channel=channel.pk, order=fetch.external_id, exc_info=True)
         _postpone(fetch, str(error), LATER)
         return True
     except ConnectorError as error:
@@ -98,7 +109,8 @@ def _fetch_and_apply(channel: Channel, connector: Connector, fetch: _Fetch) -> N
     state = connector.fetch_order(fetch.external_id)
     arrived_at = timezone.now()
     if state is None:
-        apply_deleted(channel, fetch.external_id, arrived_at=arrived_at)
+        if not apply_missing(channel, fetch.external_id, arrived_at=arrived_at):
+            raise Rejected("The platform does not show this order, of which it spoke; it is asked again.")
     else:
         # The answer may contradict what a webhook said of the same second; asking again would bring the same
         # answer.

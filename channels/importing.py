@@ -1,11 +1,12 @@
 """Brings in what a platform knows of itself: its places and what it sells there."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
 from django.db import transaction
+from django.db.models import F
 
 from channels import fuse
 from channels.connectors.base import Connector, PlatformListing, PlatformLocation, ShelfNumber
@@ -48,10 +49,13 @@ class ImportReport:
         )
 
 
-def import_channel(channel: Channel, connector: Connector) -> ImportReport:
+def import_channel(
+    channel: Channel, connector: Connector, *, on_batch: Callable[[], None] = lambda: None
+) -> ImportReport:
     """Reads the platform's places and listings, keeps what is new or changed, and maps listings by exact SKU.
 
-    Repeating it is harmless; mappings that people made stay. Raises `ConnectorError`; what was read until then stays.
+    `on_batch` is called after each batch of listings: reading all of them may take long. Repeating it is harmless;
+    mappings that people made stay. Raises `ConnectorError`; what was read until then stays.
     """
     report = ImportReport()
     report.locations = _keep_locations(channel, connector.fetch_locations())
@@ -59,6 +63,7 @@ def import_channel(channel: Channel, connector: Connector) -> ImportReport:
     for batch in _batches(connector.fetch_listings()):
         _keep_listings(channel, batch)
         seen.update(listing.external_id for listing in batch)
+        on_batch()
         report.shown += [ShelfNumber(b.external_id, "", b.shown) for b in batch if b.shown is not None]
         report.warnings += [f"{b.sku or b.external_id}: {warning}" for b in batch for warning in b.warnings]
     report.listings = len(seen)
@@ -80,8 +85,19 @@ def _keep_locations(channel: Channel, found: Sequence[PlatformLocation]) -> int:
 
 
 def _batches(listings: Iterator[PlatformListing]) -> Iterator[list[PlatformListing]]:
-    while batch := list(islice(listings, BATCH)):
+    while batch := [_cleaned(listing) for listing in islice(listings, BATCH)]:
         yield batch
+
+
+def _cleaned(listing: PlatformListing) -> PlatformListing:
+    """Returns the listing without characters that PostgreSQL does not hold: one odd title must not stop an import."""
+    return replace(
+        listing, sku=_storable(listing.sku), gtin=_storable(listing.gtin), title=_storable(listing.title)
+    )
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 @transaction.atomic
@@ -110,21 +126,42 @@ def _keep_listings(channel: Channel, batch: Iterable[PlatformListing]) -> None:
         update_fields=_FIELDS,
     )
     if back:
-        # Nobody knows what they show after their absence.
-        add_levels(back)
-        levels = ListingLevel.objects.filter(listing__in=back).values_list("id", flat=True)
-        mark_listing_levels(list(levels), lane=Lane.DECREASE)
-        returned = Listing.objects.filter(pk__in=back).values_list("variant_id", flat=True)
-        refresh_standings(channel.merchant_id, {variant_id for variant_id in returned if variant_id})
+        _bring_back(channel.merchant_id, back)
+
+
+def _bring_back(merchant_id: int, listing_ids: Sequence[int]) -> None:
+    """Has listings told again that were not active: nobody knows what they show after their absence."""
+    add_levels(listing_ids)
+    levels = ListingLevel.objects.filter(listing__in=listing_ids).values_list("id", flat=True)
+    mark_listing_levels(list(levels), lane=Lane.DECREASE)
+    returned = Listing.objects.filter(pk__in=listing_ids).values_list("variant_id", flat=True)
+    refresh_standings(merchant_id, {variant_id for variant_id in returned if variant_id})
+
+
+@transaction.atomic
+def follow_switch(listing: Listing) -> None:
+    """Stops pushing a listing that a person switched off, or begins again."""
+    merchant_id = listing.channel.merchant_id
+    if listing.is_switched_off:
+        retire(merchant_id, [listing.pk])
+        return
+    fuse.lock(merchant_id)
+    Listing.objects.filter(pk=listing.pk).update(is_active=True)
+    _bring_back(merchant_id, [listing.pk])
 
 
 def _returning(channel: Channel, rows: Mapping[str, Listing]) -> list[int]:
-    """Returns the mapped listings that were inactive and are sold again."""
+    """Returns the mapped listings that were inactive and are sold again; leaves off what a person switched off."""
     active = [external_id for external_id, row in rows.items() if row.is_active]
-    retired = Listing.objects.filter(
-        channel=channel, external_id__in=active, is_active=False, variant__isnull=False
-    )
-    return list(retired.values_list("id", flat=True))
+    retired = Listing.objects.filter(channel=channel, external_id__in=active, is_active=False)
+    back = []
+    for pk, external_id, variant_id, is_off in retired.values_list(
+        "id", "external_id", "variant_id", "is_switched_off"
+    ):
+        rows[external_id].is_active = not is_off
+        if variant_id and not is_off:
+            back.append(pk)
+    return back
 
 
 @transaction.atomic
@@ -153,8 +190,9 @@ def _retire_unseen(channel: Channel, report: ImportReport, seen: set[str]) -> No
     retire(channel.merchant_id, gone)
 
 
+@transaction.atomic
 def retire(merchant_id: int, listing_ids: Sequence[int]) -> None:
-    """Stops pushing listings; those that share what is scarce with them move up."""
+    """Stops pushing listings, and leaves none of their shelves due; those that share what is scarce with them move up."""
     variants: set[int] = set()
     for start in range(0, len(listing_ids), BATCH):
         batch = Listing.objects.filter(
@@ -162,5 +200,12 @@ def retire(merchant_id: int, listing_ids: Sequence[int]) -> None:
         )
         variants.update(batch.filter(variant__isnull=False).values_list("variant_id", flat=True))
         batch.update(is_active=False)
+        shelves = ListingLevel.objects.filter(
+            listing__in=listing_ids[start : start + BATCH], wanted__gt=F("done")
+        )
+        due = list(
+            shelves.select_for_update(no_key=True, of=("self",)).order_by("id").values_list("id", flat=True)
+        )
+        ListingLevel.objects.filter(pk__in=due).update(done=F("wanted"), due_since=None, next_attempt_at=None)
     if variants:
         refresh_standings(merchant_id, variants)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
@@ -40,13 +40,15 @@ from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
 from inventory.demands import settle
 from inventory.ledger import Context, domain_errors
+from inventory.locking import lock_levels
+from inventory.models import BundlePart
 
 # A concurrent twin waits here for the first one's commit.
 _INSERT: Final = """
 INSERT INTO channels_channelorder
     (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
-     is_deleted, fetch_wanted, fetched, fetch_error, marks, routed_for)
-VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, 0, 0, '', '{}', '')
+     is_deleted, may_return, fetch_wanted, fetched, fetch_error, marks, routed_for)
+VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, false, 0, 0, '', '{}', '')
 ON CONFLICT (channel_id, external_id) DO NOTHING
 RETURNING id, {plan_once}
 """
@@ -57,17 +59,21 @@ _INSERT_SQL: Final = _INSERT.replace("{plan_once}", PLAN_ONCE)
 _HINT: Final = """
 INSERT INTO channels_channelorder AS kept
     (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
-     is_deleted, fetch_wanted, fetched, fetch_error, marks, routed_for, next_fetch_at)
+     is_deleted, may_return, fetch_wanted, fetched, fetch_error, marks, routed_for, next_fetch_at)
 VALUES (%(channel)s, %(external_id)s, %(at)s, '', '[]', '', '', '', false,
-        false, 1, 0, '', '{}', '', clock_timestamp())
+        false, false, 1, 0, '', '{}', '', clock_timestamp())
 ON CONFLICT (channel_id, external_id) DO UPDATE
 SET fetch_wanted = kept.fetch_wanted + 1,
     next_fetch_at = CASE
         WHEN kept.fetch_wanted > kept.fetched THEN kept.next_fetch_at
         ELSE clock_timestamp()
     END
-WHERE NOT kept.is_deleted
+WHERE NOT kept.is_deleted OR kept.may_return
 """
+
+
+#: An order that was named and is not shown is asked for so long.
+GIVEN_UP_AFTER: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,8 @@ def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -
     with _order_lock(channel, state.external_id, arrived_at) as (order, is_new):
         kept = order.state_key
         if is_newer(key, kept):
+            if order.may_return:
+                order.is_deleted = order.may_return = False
             _keep(order, state, key)
             places = places_of(channel, (line.location_external_id for line in state.lines))
             changes = order_lines.changes_of(order, is_new=is_new)
@@ -111,13 +119,34 @@ def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -
 def apply_deleted(channel: Channel, external_id: str, *, arrived_at: datetime) -> None:
     """Cancels what is still open of an order that the platform no longer has; no later state revives it."""
     with _order_lock(channel, external_id, arrived_at) as (order, is_new):
-        if order.is_deleted:
+        if order.is_deleted and not order.may_return:
             return
-        order.is_deleted = True
-        order.fetched = order.fetch_wanted
-        order.next_fetch_at = None
-        changes = order_lines.changes_of(order, is_new=is_new)
-        _bring_up(channel, order, _in_order(changes), places_of(channel))
+        order.may_return = False
+        _remove(channel, order, is_new=is_new)
+
+
+def apply_missing(channel: Channel, external_id: str, *, arrived_at: datetime) -> bool:
+    """Cancels what is open of an order that the platform did not show when asked; a later state brings it back.
+
+    Returns False, and changes nothing, for one of which nothing but its id was ever told and that is young: some
+    platforms speak of an order before they show it.
+    """
+    with _order_lock(channel, external_id, arrived_at) as (order, is_new):
+        if order.is_deleted:
+            return True
+        if not order.state_digest and arrived_at - order.arrived_at < GIVEN_UP_AFTER:
+            return False
+        order.may_return = True
+        _remove(channel, order, is_new=is_new)
+        return True
+
+
+def _remove(channel: Channel, order: ChannelOrder, *, is_new: bool) -> None:
+    order.is_deleted = True
+    order.fetched = order.fetch_wanted
+    order.next_fetch_at = None
+    changes = order_lines.changes_of(order, is_new=is_new)
+    _bring_up(channel, order, _in_order(changes), places_of(channel))
 
 
 def apply_waiting(channel: Channel, order_id: int) -> None:
@@ -198,6 +227,7 @@ def _bring_up(
     key = _settlement_key(order, moved, occasion)
     take_backs = order_lines.take_backs(moved, places)
     if take_backs:
+        _lock_stock(channel, changes, places)
         settle(_context(channel, order, f"{key}:moved"), take_backs)
     is_replanned = occasion.is_replanned or was_routed_for not in ("", order.routed_for) or wants_more(moved)
     sourcing = Sourcing(places, standing, is_replanned)
@@ -207,6 +237,13 @@ def _bring_up(
         settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
     _mark_shelves(channel, order, changes, moved, places)
     order.save(force_update=True)
+
+
+def _lock_stock(channel: Channel, changes: Sequence[LineChange], places: Places) -> None:
+    """Locks what both settlements of a move may touch: the first one locks shelves, after which no level may follow."""
+    variant_ids = {change.line.variant_id for change in changes if change.line.variant_id}
+    parts = BundlePart.objects.filter(bundle_variant__in=variant_ids).values_list("variant_id", flat=True)
+    lock_levels(channel.merchant_id, {*variant_ids, *parts}, {site.location_id for site in places.sites})
 
 
 def _mark_shelves(

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -55,7 +56,7 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
     started_at = timezone.now()
     try:
         if feed.name == LISTINGS:
-            report = import_channel(feed.channel, connector)
+            report = import_channel(feed.channel, connector, on_batch=partial(_renew, feed))
             if has_first_contact(feed.channel):
                 read_shelves(feed.channel, connector, shown=report.shown)
             is_finished = True
@@ -63,6 +64,11 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
             is_finished = _read_orders(feed, connector)
     except ConnectorError as error:
         _note_failure(feed, error)
+    except (LeaseLost, OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # the outermost loop: what is wrong must be seen
+        log.exception("feed_failed", channel=feed.channel_id, feed=feed.name)
+        _leave(feed, str(error) or type(error).__name__, _LONGEST_PAUSE)
     else:
         _note_success(feed, started_at, is_finished=is_finished)
 
@@ -137,6 +143,12 @@ def _store_cursor(feed: PollFeed, page: OrderPage) -> None:
     feed.cursor = page.cursor
 
 
+def _renew(feed: PollFeed) -> None:
+    """Renews the lease of a feed that takes long to read. Raises `LeaseLost`."""
+    if not _leased(feed).update(leased_until=timezone.now() + LEASE):
+        raise LeaseLost
+
+
 def _leased(feed: PollFeed) -> QuerySet[PollFeed]:
     return PollFeed.objects.filter(pk=feed.pk, lease_token=feed.lease_token)
 
@@ -156,15 +168,19 @@ def _note_success(feed: PollFeed, started_at: datetime, *, is_finished: bool) ->
 
 
 def _note_failure(feed: PollFeed, error: ConnectorError) -> None:
-    pause = _pause(error, feed.failures) * random.uniform(0.75, 1.25)  # noqa: S311
+    _leave(feed, str(error), _pause(error, feed.failures))
+    breaker.note_failure(feed.channel_id, error)
+
+
+def _leave(feed: PollFeed, reason: str, pause: timedelta) -> None:
+    """Ends a reading that failed; the feed is due again after about this pause."""
     _leased(feed).update(
         failures=F("failures") + 1,
-        last_error=str(error)[:2000],
-        next_poll_at=timezone.now() + pause,
+        last_error=reason[:2000],
+        next_poll_at=timezone.now() + pause * random.uniform(0.75, 1.25),  # noqa: S311
         lease_token=None,
         leased_until=None,
     )
-    breaker.note_failure(feed.channel_id, error)
 
 
 def _pause(error: ConnectorError, failures: int) -> timedelta:

@@ -27,7 +27,7 @@ from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.fanout import fan_out
-from channels.feeds import ensure_feeds, lease_due_feed, postpone
+from channels.feeds import LISTINGS, ORDERS, ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
 from channels.propagation import Propagation
@@ -162,7 +162,7 @@ class Pusher:
                 desk.end(job, done, asked=asked)
                 # A failure may have opened the breaker and a probe closed it; of two feeds one was read.
                 is_probe = desk.breaker is not BreakerState.CLOSED
-                if done.has_failed or is_probe or (done.count and job is Job.POLL):
+                if done.has_failed or is_probe or (done.count and job in (Job.POLL, Job.IMPORT)):
                     self._is_survey_due = True
                     # At once: nothing may begin by what was known before.
                     self._surveyed_at = -SWEEP
@@ -202,6 +202,7 @@ class Pusher:
             asked = {
                 Job.PUSH: due.pushes,
                 Job.POLL: due.polls,
+                Job.IMPORT: due.imports,
                 Job.FETCH: due.fetches,
                 Job.FOLLOW: due.follows,
             }
@@ -242,7 +243,13 @@ class Pusher:
         return push_batch(desk.channel_id, desk.turns, on_lease=leased)
 
     def _poll(self, desk: Desk) -> Done:
-        feed = lease_due_feed(desk.channel_id)
+        return self._read(desk, ORDERS)
+
+    def _import(self, desk: Desk) -> Done:
+        return self._read(desk, LISTINGS)
+
+    def _read(self, desk: Desk, name: str) -> Done:
+        feed = lease_due_feed(desk.channel_id, name)
         if feed is None:
             return Done()
         try:
@@ -270,6 +277,7 @@ class Pusher:
     _jobs: Final[dict[Job, Callable[["Pusher", Desk], Done]]] = {
         Job.PUSH: _push,
         Job.POLL: _poll,
+        Job.IMPORT: _import,
         Job.FETCH: _fetch,
         Job.FOLLOW: _follow,
     }

@@ -18,6 +18,8 @@ from channels.preorders import allows_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
 
+#: Rows locked together by what has no need to be whole.
+_AT_ONCE: Final = 1_000
 #: Wakes the pusher.
 WAKE_UP: Final = "onecount_push"
 
@@ -32,11 +34,13 @@ WITH {touched}, locked AS (
     FOR NO KEY UPDATE OF level
 )"""
 
+#: A second look may wait; a change does not. A listing that failed keeps its pause.
 _RAISE: Final = """
 UPDATE channels_listinglevel level
 SET wanted = level.wanted + 1,
     lane = CASE WHEN level.wanted > level.done THEN least(level.lane, locked.lane) ELSE locked.lane END,
-    due_since = coalesce(level.due_since, clock_timestamp())
+    due_since = coalesce(level.due_since, clock_timestamp()),
+    next_attempt_at = CASE WHEN level.attempts > 0 THEN level.next_attempt_at END
 FROM locked
 WHERE level.id = locked.id AND locked.is_marked
 """
@@ -61,11 +65,13 @@ SELECT (SELECT count(*) FROM marked) + (SELECT count(*) FROM noted)
     RETURNING id
 ), touched AS (
     SELECT level.id, min(change.lane) AS lane,
-        bool_or(change.delta <> 0 OR channel.kind = ANY(%s::text[])) AS is_marked
+        bool_or((change.delta <> 0 OR channel.kind = ANY(%s::text[])) AND listing.is_active AND place.is_active)
+            AS is_marked
     FROM change
     JOIN channels_listing listing ON listing.variant_id = change.variant_id
     JOIN channels_listinglevel level ON level.listing_id = listing.id
     JOIN channels_channel channel ON channel.id = level.channel_id
+    JOIN channels_channellocation place ON place.id = level.channel_location_id
     JOIN channels_channellocationsource source
         ON source.channel_location_id = level.channel_location_id AND source.location_id = change.location_id
     GROUP BY level.id
@@ -76,12 +82,19 @@ _MARK_VARIANTS: Final = _MARK.format(
     touched="""touched AS (
     SELECT level.id, %s::smallint AS lane, true AS is_marked
     FROM channels_listing listing JOIN channels_listinglevel level ON level.listing_id = listing.id
-    WHERE listing.variant_id = ANY(%s::bigint[])
+    JOIN channels_channellocation place ON place.id = level.channel_location_id
+    WHERE listing.variant_id = ANY(%s::bigint[]) AND listing.is_active AND place.is_active
 )"""
 )
 
 _MARK_LEVELS: Final = _MARK.format(
-    touched="touched AS (SELECT DISTINCT id, %s::smallint AS lane, true AS is_marked FROM unnest(%s::bigint[]) AS given (id))"
+    touched="""touched AS (
+    SELECT level.id, %s::smallint AS lane, true AS is_marked
+    FROM channels_listinglevel level
+    JOIN channels_listing listing ON listing.id = level.listing_id
+    JOIN channels_channellocation place ON place.id = level.channel_location_id
+    WHERE level.id = ANY(%s::bigint[]) AND listing.is_active AND place.is_active
+)"""
 )
 
 _READ_FIRST: Final = """
@@ -170,14 +183,16 @@ def lane_of(change: LevelChange) -> Lane:
 def mark_listing_levels(ids: Sequence[int], *, lane: Lane, read_first: bool = False) -> None:
     """Marks these listing levels, for a reason outside the ledger: a rule, a mapping, "push now".
 
-    With `read_first` shops that compare are read before they are told, whatever they should show by what we know.
+    Outside a transaction each thousand is one of its own, so that no sale waits for all of them. With `read_first` shops
+    that compare are read before they are told, whatever they should show by what we know.
     """
-    if not ids:
-        return
-    with transaction.atomic():
-        if read_first:
-            _execute_and_wake(_READ_FIRST, [list(ids)])
-        _execute_and_wake(_MARK_LEVELS, [int(lane), list(ids)])
+    ordered = sorted(set(ids))
+    for start in range(0, len(ordered), _AT_ONCE):
+        part = ordered[start : start + _AT_ONCE]
+        with transaction.atomic():
+            if read_first:
+                _execute_and_wake(_READ_FIRST, [part])
+            _execute_and_wake(_MARK_LEVELS, [int(lane), part])
 
 
 def replay(ids: Sequence[int]) -> int:

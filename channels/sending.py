@@ -70,13 +70,21 @@ class _Batch:
     #: The key of the call that is on its way; None while nothing has been sent.
     call_id: uuid.UUID | None = None
 
+    #: Some were not sent: a call failed or the limit was used up, so that the channel does not work well.
+    is_cut: bool = False
     #: Listing levels to be looked at again although they were told.
     doubtful: set[int] = field(default_factory=set)
+    #: Listing levels that were read for the first time. What the shop sold before that is imported later and lowers what
+    #: is expected once more, so that those that were then told something have to be looked at again too.
+    first: set[int] = field(default_factory=set)
 
     def close(self, draft: Draft, told: Told) -> None:
         """Ends one listing level's part in the batch."""
         del self.open[draft.level.id]
-        if told.is_done and told.level.id in self.doubtful:
+        is_doubtful = told.level.id in self.doubtful or (
+            told.level.id in self.first and told.quantity is not None
+        )
+        if told.is_done and is_doubtful:
             told = replace(told, is_doubtful=True, pause=SECOND_LOOK)
         self.told.append(told)
 
@@ -118,7 +126,8 @@ def send(lease: Lease, connector: Connector) -> Done:
         has_failed = True
         _give_up(batch, error)
     else:
-        breaker.note_success(lease.channel_id, is_push=True)
+        if not batch.is_cut:
+            breaker.note_success(lease.channel_id, is_push=True)
     write_outcomes(lease, batch.told, log=batch.log)
     unsent = {level.id for level in lease.levels} - {each.level.id for each in batch.told}
     if unsent:
@@ -133,7 +142,16 @@ def _tell(batch: _Batch) -> None:
         _redecide(batch, {draft.level.id: Decision(draft.exposure.quantity, None) for draft in _open(batch)})
         _push(batch)
         return
-    _resolve(batch)
+    unsure = _unsure(batch)
+    _converge(batch)
+    if unsure:
+        # After all that can be told at once: reading may have to wait for the limit.
+        _resolve(batch, unsure)
+        _converge(batch)
+
+
+def _converge(batch: _Batch) -> None:
+    """Tells what is open, and reads and tells again what turns out to be stale."""
     for _ in range(STALE_ROUNDS):
         _settle_unchanged(batch)
         stale = _push(batch)
@@ -166,18 +184,24 @@ def _redecide(batch: _Batch, decisions: dict[int, Decision]) -> None:
         batch.open[identity] = Draft(draft.level, draft.exposure, draft.computed_at, decision)
 
 
-def _resolve(batch: _Batch) -> None:
-    """Reads shelves of which we do not know what they should show, before anything is sent to them."""
+def _unsure(batch: _Batch) -> list[Leased]:
+    """Takes out of the batch the shelves of which we do not know what they should show."""
     unsure = [
-        draft.level
-        for draft in _open(batch)
-        if draft.exposure.expected is None or draft.level.is_outcome_unknown
+        draft for draft in _open(batch) if draft.exposure.expected is None or draft.level.is_outcome_unknown
     ]
-    if unsure:
-        shown = _read(batch, unsure)
-        batch.doubtful |= adopt(batch.lease, shown) | look(batch.lease, shown)
-        _compute(batch, unsure)
-        _compare(batch, unsure, shown)
+    for draft in unsure:
+        del batch.open[draft.level.id]
+        if draft.exposure.expected is None:
+            batch.first.add(draft.level.id)
+    return [draft.level for draft in unsure]
+
+
+def _resolve(batch: _Batch, unsure: Sequence[Leased]) -> None:
+    """Reads shelves before anything is sent to them, and takes them into the batch."""
+    shown = _read(batch, unsure)
+    batch.doubtful |= adopt(batch.lease, shown) | look(batch.lease, shown)
+    _compute(batch, unsure)
+    _compare(batch, unsure, shown)
 
 
 def _read_again(batch: _Batch, stale: Sequence[Draft]) -> None:
@@ -200,7 +224,7 @@ def _compare(batch: _Batch, levels: Sequence[Leased], shown: dict[int, int]) -> 
         else:
             decisions[level.id] = decide(exposure.quantity, expected=exposure.expected, shown=number)
     _redecide(batch, decisions)
-    if batch.doubtful:
+    if batch.doubtful or any(decisions[each].quantity is not None for each in batch.first & decisions.keys()):
         ask_for_poll(batch.lease.channel_id)
 
 
@@ -247,6 +271,10 @@ def _note(batch: _Batch, draft: Draft, result: PushResult | None) -> bool:
     if result is None:
         reason = "The platform did not answer for this item."
         result = PushResult(draft.level.id, ItemOutcome.UNKNOWN, reason)
+    if result.outcome is ItemOutcome.NOT_SENT:
+        batch.is_cut = True
+        del batch.open[draft.level.id]
+        return True
     if result.outcome is ItemOutcome.STALE:
         batch.log.append(draft.told(PushOutcome.STALE, call_id=batch.call_id, error=result.reason))
         return False
@@ -265,6 +293,28 @@ def _told_of(draft: Draft, result: PushResult, call_id: uuid.UUID | None, connec
     return draft.told(outcome, **details)
 
 
+_OTHERS_WORK: Final = """
+SELECT coalesce(health.last_push_at > (
+    SELECT min(failed.finished_at) FROM channels_push failed
+    WHERE failed.listing_level_id = level.id AND failed.finished_at > coalesce((
+        SELECT max(finished_at) FROM channels_push
+        WHERE listing_level_id = level.id AND outcome IN ('confirmed', 'unchanged', 'accepted')
+    ), '-infinity')
+), false)
+FROM channels_listinglevel level
+JOIN channels_channelhealth health ON health.channel_id = level.channel_id
+WHERE level.id = %s
+"""
+
+
+def _others_work(lease: Lease) -> bool:
+    """Tells whether the channel took other pushes since the only listing of this lease began to fail."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS_WORK, [lease.levels[0].id])
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
 def _give_up(batch: _Batch, error: ConnectorError) -> None:
     """Notes a failure of the whole call.
 
@@ -281,7 +331,7 @@ def _give_up(batch: _Batch, error: ConnectorError) -> None:
         outcome = PushOutcome.UNKNOWN
     elif isinstance(error, PermanentError):
         outcome = PushOutcome.REJECTED
-    may_park = len(batch.lease.levels) == 1 and in_a_row <= 1
+    may_park = len(batch.lease.levels) == 1 and in_a_row <= 1 and _others_work(batch.lease)
     for draft in _open(batch):
         details = after_call(draft.level, outcome, error, batch.connector.capabilities, may_park=may_park)
         batch.close(draft, draft.told(outcome, call_id=batch.call_id, error=str(error), **details))

@@ -23,7 +23,12 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
     ), false),
     coalesce(health.breaker_open_until <= clock_timestamp(), true) AND EXISTS (
         SELECT FROM channels_pollfeed feed
-        WHERE feed.channel_id = channel.id AND feed.next_poll_at <= clock_timestamp()
+        WHERE feed.channel_id = channel.id AND feed.name = 'orders' AND feed.next_poll_at <= clock_timestamp()
+          AND coalesce(feed.leased_until < clock_timestamp(), true)
+    ),
+    coalesce(health.breaker_open_until <= clock_timestamp(), true) AND EXISTS (
+        SELECT FROM channels_pollfeed feed
+        WHERE feed.channel_id = channel.id AND feed.name = 'listings' AND feed.next_poll_at <= clock_timestamp()
           AND coalesce(feed.leased_until < clock_timestamp(), true)
     ),
     coalesce((
@@ -53,8 +58,10 @@ class Due:
     breaker: BreakerState
     #: Listing levels to be told.
     pushes: bool
-    #: Feeds to be read.
+    #: Orders to be read.
     polls: bool
+    #: Listings to be read.
+    imports: bool
     #: Orders of which only a hint came.
     fetches: bool
     #: Pushes that were accepted and may be live by now.

@@ -7,6 +7,7 @@ import structlog
 
 from channels import breaker, deliveries, fetching, mapping, observations, polling, retention, subscriptions
 from channels.accounts import open_connector
+from channels.breaker import BreakerState
 from channels.errors import ConnectorError
 from channels.models import Channel
 from channels.rehearsals import running
@@ -59,7 +60,10 @@ def _wait_for_postponed() -> bool:
 
 def fetch_hinted(channel_id: int = 0) -> int:
     """Fetches the orders that hints named, of one channel or (0) of all; returns how many calls were made."""
-    channel_ids = [channel_id] if channel_id else [each for each, due in survey().items() if due.fetches]
+    waiting = {
+        each: due for each, due in survey().items() if due.fetches and due.breaker is not BreakerState.OPEN
+    }
+    channel_ids = [channel_id] if channel_id else list(waiting)
     return sum(_fetch(each) for each in channel_ids)
 
 

@@ -186,9 +186,18 @@ class EmbeddedServer:
         """Returns whether this is a live process of PostgreSQL that works in our data directory."""
         try:
             is_postgres = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-            return is_postgres and Path(process.cwd()) == self._data.resolve()
+            return is_postgres and self._works_here(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        try:
+            return Path(process.cwd()) == self._data.resolve()
+        except psutil.AccessDenied:
+            # Root in a container may not look into another account's process; its command line all may read.
+            words = process.cmdline()
+            is_account = process.uids().real == installation.account().uid
+            return is_account and words[1:3] == ["-D", str(self._data)]
 
     def _clear_remains(self) -> None:
         """Ends backends that outlived a killed server, and removes its pid file.
@@ -283,7 +292,8 @@ class EmbeddedServer:
             _wait_for([postmaster], _STOP_TIMEOUT_SECONDS)
             self._clear_remains()
         if self._child is not None:
-            self._child.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(_STOP_TIMEOUT_SECONDS)
             self._child = None
 
 

@@ -15,6 +15,7 @@ from channels.admin.pools import pin_page
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import why_panel
 from channels.admin.why import listing_why_page
+from channels.importing import follow_switch
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels, replay
@@ -55,14 +56,21 @@ class ListingAdmin(HistoryAdmin):
         "title",
         "variant",
         "is_active",
+        "is_switched_off",
         "external_id",
         "parent_external_id",
         "gtin",
         "data",
     )
-    readonly_fields: ClassVar[tuple[str, ...]] = tuple(name for name in fields if name != "is_active")
+    readonly_fields: ClassVar[tuple[str, ...]] = tuple(name for name in fields if name != "is_switched_off")
     actions = ("push_now",)
     detail_actions = ("push_now",)
+
+    def save_model(self, request: HttpRequest, obj: Listing, form: Any, change: bool) -> None:
+        """Stops or resumes what is told of it."""
+        super().save_model(request, obj, form, change)
+        if "is_switched_off" in form.changed_data:
+            follow_switch(obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
         """Brings channel and variant along."""

@@ -213,6 +213,8 @@ class ItemOutcome(Enum):
     REJECTED = "rejected"
     #: Worth trying again.
     RETRY = "retry"
+    #: Nothing was tried: the calls before it used up the limit, or failed. It stays due as it was.
+    NOT_SENT = "not_sent"
     #: It may have been applied.
     UNKNOWN = "unknown"
 

@@ -237,6 +237,16 @@ def read_id(payload: Mapping[str, Any], name: str) -> str:
     return found
 
 
+def read_part(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Returns an object within; empty where it is absent or null. Raises `BadMessage` for anything else."""
+    value = payload.get(name)
+    if value is None:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise BadMessage(f"{name} is not an object.")
+
+
 def read_text(payload: Mapping[str, Any], name: str) -> str:
     """Returns a text; empty where it is absent or null. Whole numbers are written out."""
     value = payload.get(name)

@@ -30,8 +30,10 @@ class Listing(models.Model):
     title = models.CharField(max_length=300, blank=True)
     #: What else the connector needs to address it, e.g. Shopify's variant id.
     data = models.JSONField(default=dict, blank=True)
-    #: A listing that is not active is not pushed.
+    #: A listing that is not active is not pushed: the platform does not sell it, or a person switched it off.
     is_active = models.BooleanField(default=True)
+    #: A person's word; what the platform says of the listing does not undo it.
+    is_switched_off = models.BooleanField("switched off", default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
 

@@ -29,6 +29,8 @@ class ChannelOrder(models.Model):
     is_test = models.BooleanField(default=False)
     #: Deleted at the platform: its open units are cancelled and no later state revives it.
     is_deleted = models.BooleanField(default=False)
+    #: The platform did not show it when asked, which is not its word that it is deleted: a later state brings it back.
+    may_return = models.BooleanField(default=False, db_default=False)
     #: Hints received; a fetch copies it to `fetched`. Due means `fetch_wanted > fetched`.
     fetch_wanted = models.BigIntegerField(default=0)
     fetched = models.BigIntegerField(default=0)

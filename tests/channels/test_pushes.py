@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from channels.importing import follow_switch
 from channels.models import Channel, Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.orders import apply_state
@@ -142,13 +143,27 @@ def test_marking_is_one_statement_whatever_the_number_of_changes(count: int) -> 
 
 
 @pytest.mark.django_db
-def test_what_is_off_is_marked_too_so_that_nothing_is_forgotten_when_it_comes_back() -> None:
+def test_a_channel_that_is_off_is_marked_so_that_nothing_is_forgotten_when_it_comes_back() -> None:
     shop = open_shop({"MUG": 9})
     listing = shop.list_variant("MUG")
-    Listing.objects.update(is_active=False)
     Channel.objects.update(is_active=False)
     mark_due(shop.merchant.pk, [change(shop)])
     assert due(listing)
+
+
+@pytest.mark.django_db
+def test_a_listing_that_is_switched_off_is_not_due_and_told_again_when_it_comes_back() -> None:
+    shop = open_shop({"MUG": 9})
+    listing = shop.list_variant("MUG")
+    mark_due(shop.merchant.pk, [change(shop)])
+    for is_off in (True, False):
+        listing.is_switched_off = is_off
+        listing.save()
+        follow_switch(listing)
+        assert due(listing) == (not is_off)
+        if is_off:
+            mark_due(shop.merchant.pk, [change(shop)])
+            assert not due(listing)
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from channels.connectors.base import ItemOutcome, PushItem, PushResult, ShelfNumber
+from channels.connectors.pushing import outcome_of
 from channels.connectors.shopify.graphql import Api, Document, gid
 from channels.connectors.shopify.levels import read_levels
 from channels.errors import OutcomeUnknown, Rejected, TransientError
@@ -79,9 +80,8 @@ class PushRun:
         except TransientError as error:
             if not self._results:
                 raise
-            is_unknown = isinstance(error, OutcomeUnknown)
-            outcome = ItemOutcome.UNKNOWN if is_unknown else ItemOutcome.RETRY
-            self._note_all([item for item in batch if not self._is_done(item)], outcome, str(error))
+            left = [item for item in batch if not self._is_done(item)]
+            self._note_all(left, outcome_of(error), str(error))
             return
         yield from self._parts(batch, left, problems)
 

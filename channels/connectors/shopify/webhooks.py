@@ -165,7 +165,7 @@ def _changed_order(payload: Mapping[str, Any]) -> list[ChannelEvent]:
 
 
 def _order_state(payload: Mapping[str, Any]) -> OrderState:
-    address = payload.get("shipping_address") or {}
+    address = messages.read_part(payload, "shipping_address")
     return OrderState(
         external_id=messages.read_id(payload, "id"),
         updated_at=messages.read_instant(payload, "updated_at"),
@@ -235,7 +235,7 @@ def _returned(payload: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _edited_order(payload: Mapping[str, Any]) -> list[ChannelEvent]:
-    return [OrderHint(messages.read_id(payload.get("order_edit") or {}, "order_id"))]
+    return [OrderHint(messages.read_id(messages.read_part(payload, "order_edit"), "order_id"))]
 
 
 def _refunded_order(payload: Mapping[str, Any]) -> list[ChannelEvent]:

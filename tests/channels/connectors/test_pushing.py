@@ -26,14 +26,14 @@ def failing_at(
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
-    [(OutcomeUnknown("late"), ItemOutcome.UNKNOWN), (Throttled("slow"), ItemOutcome.RETRY)],
+    [(OutcomeUnknown("late"), ItemOutcome.UNKNOWN), (Throttled("slow"), ItemOutcome.NOT_SENT)],
 )
 def test_what_was_confirmed_is_kept_when_a_later_call_fails(
     error: TransientError, outcome: ItemOutcome
 ) -> None:
     sent: list[str] = []
     results = push_in_calls(CALLS, failing_at("b", error, sent))
-    assert [result.outcome for result in results] == [ItemOutcome.CONFIRMED, outcome, ItemOutcome.RETRY]
+    assert [result.outcome for result in results] == [ItemOutcome.CONFIRMED, outcome, ItemOutcome.NOT_SENT]
     assert sent == ["a", "b"]
 
 
