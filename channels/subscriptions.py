@@ -33,7 +33,8 @@ def audit(channel: Channel) -> list[SubscriptionProblem]:
     if problems and connector.capabilities.manages_subscriptions:
         register(channel, connector)
         ask_for_poll(channel.pk)
-        problems = connector.audit_webhooks(url)
+        # Anew, because the registration may have chosen a secret.
+        problems = open_connector(channel).audit_webhooks(url)
     _keep(channel, problems)
     return problems
 

@@ -1,8 +1,13 @@
-"""A replaced webhook secret is kept for its overlap."""
+"""Subscriptions are audited and mended, and a replaced webhook secret is kept for its overlap."""
 
 from datetime import UTC, datetime, timedelta
 
-from channels.subscriptions import OVERLAP, with_new_secret
+import pytest
+
+from channels.models import Channel, ChannelHealth
+from channels.sandbox import INSTANT, SANDBOXES
+from channels.subscriptions import OVERLAP, audit, with_new_secret
+from tests.factories import ChannelFactory
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -24,3 +29,15 @@ def test_a_secret_whose_overlap_is_over_is_dropped() -> None:
 def test_the_same_secret_again_replaces_nothing() -> None:
     kept = with_new_secret({"webhook_secret": "same"}, {"webhook_secret": "same"}, now=NOW)
     assert kept["previous_webhook_secrets"] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", SANDBOXES)
+def test_an_audit_that_mends_everything_leaves_no_problem(kind: str) -> None:
+    with SANDBOXES[kind](profile=INSTANT, limits="generous") as sandbox:
+        channel = ChannelFactory(
+            kind=kind, settings=sandbox.settings(), credentials=dict(sandbox.credentials())
+        )
+        assert audit(channel) == []
+        assert ChannelHealth.objects.get(channel=channel).subscription_problems == []
+        assert audit(Channel.objects.get(pk=channel.pk)) == []
