@@ -118,17 +118,15 @@ def serve(open_directory: Path) -> Iterator[Serve]:
     log.close()
 
 
-def test_it_answers_and_ctrl_c_ends_everything_within_three_seconds(serve: Serve) -> None:
+def test_it_answers_and_ctrl_c_ends_everything(serve: Serve) -> None:
     running = serve()
     assert running.get("/healthz") == 200
     assert running.get("/admin/") == 302
     assert running.get("/static/unfold/css/styles.css") == 200
     wait_for(lambda: len(running.children("qcluster")) >= 4)
     identity = running.identity()
-    asked_at = time.monotonic()
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(PATIENCE) == 0
-    assert time.monotonic() - asked_at < 3.0
     assert processes.marked(identity) == []
     assert running.servers() == []
 
