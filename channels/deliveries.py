@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
-from channels import notices, observations, orders
+from channels import notices, observations, orders, retry_queue
 from channels.accounts import channel_of, open_connector
 from channels.connectors.base import Connector, InboundMessage, InboundRequest
 from channels.errors import BadMessage, ChannelError
@@ -34,6 +34,7 @@ from channels.events import (
 )
 from channels.models import Channel, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
+from channels.retry_queue import Work
 from channels.screening import check_events, check_payload
 from config.jobs import wake
 from inventory.errors import StockBusy
@@ -50,8 +51,6 @@ _TASK: Final = "channels.tasks.process_deliveries"
 _ORDERS_ONLY: Final = 1
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=15)
-#: Wait after somebody else held the rows; does not count as a failure.
-_BUSY_PAUSE: Final = timedelta(milliseconds=150)
 
 # One statement, so that a repeat costs no more than the first. `repeats` counts what came again.
 _STORE: Final = """
@@ -223,17 +222,30 @@ def _process(delivery: WebhookDelivery) -> None:
         with domain_errors(), transaction.atomic():
             is_known = _dispatch(delivery)
     except StockBusy as error:
-        _postpone(delivery, str(error), _BUSY_PAUSE)
+        _put_off(delivery, error)
     except (OperationalError, InterfaceError):
         raise  # the database is gone: nothing is wrong with this delivery
     except Exception as error:  # the outermost loop: one bad delivery must not hold up the others
         log.warning("delivery_failed", delivery=delivery.pk, channel=delivery.channel_id, exc_info=True)
         _fail(delivery, error)
     else:
+        if delivery.next_attempt_at is not None:
+            retry_queue.settle(Work.of_delivery(delivery))
         delivery.state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
         delivery.processed_at = timezone.now()
         delivery.error = ""
         delivery.save(update_fields=["state", "processed_at", "error"])
+
+
+def _put_off(delivery: WebhookDelivery, error: StockBusy) -> None:
+    """Tries again soon, because somebody else held the rows; that is no failure of the delivery."""
+    pause = retry_queue.postpone(Work.of_delivery(delivery), error.reason)
+    if pause is not None:
+        _postpone(delivery, str(error), pause)
+        return
+    delivery.state = DeliveryState.DEAD
+    delivery.error = f"{error} Others were in the way {retry_queue.ATTEMPTS} times in a row; replay it."
+    delivery.save(update_fields=["state", "error"])
 
 
 def _fail(delivery: WebhookDelivery, error: Exception) -> None:

@@ -9,11 +9,12 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from channels import breaker
+from channels import breaker, retry_queue
 from channels.connectors.base import Connector
 from channels.errors import BadMessage, ConnectorError, PermanentError, Rejected, TransientError
 from channels.models import Channel, ChannelOrder
 from channels.orders import apply_missing, record_state
+from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
 
 log = structlog.get_logger(__name__)
@@ -23,8 +24,6 @@ LEASE: Final = timedelta(seconds=60)
 #: After a failure that may pass; after one that a person has to mend.
 SOON: Final = timedelta(seconds=15)
 LATER: Final = timedelta(minutes=10)
-#: Wait after somebody else held the stock.
-_BUSY_PAUSE: Final = timedelta(milliseconds=150)
 
 #: Orders of which the ledger knows nothing yet come first: a poll that mentions hundreds of known ones must not hold up a sale.
 _LEASE: Final = """
@@ -39,7 +38,7 @@ UPDATE channels_channelorder kept
 SET next_fetch_at = clock_timestamp() + make_interval(secs => %s)
 FROM due
 WHERE kept.id = due.id
-RETURNING kept.id, kept.external_id, kept.fetch_wanted, kept.next_fetch_at
+RETURNING kept.id, kept.external_id, kept.fetch_wanted, kept.next_fetch_at, kept.fetch_error <> ''
 """
 
 _DONE: Final = """
@@ -59,6 +58,8 @@ class _Fetch:
     external_id: str
     wanted: int
     leased_until: datetime
+    #: Whether the last fetch failed, or was put off.
+    has_failed: bool
 
 
 def fetch_due(channel: Channel, connector: Connector, *, limit: int = 200) -> int:
@@ -87,7 +88,8 @@ def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
     try:
         _fetch_and_apply(channel, connector, fetch)
     except StockBusy as error:
-        _postpone(fetch, str(error), _BUSY_PAUSE)
+        pause = retry_queue.postpone(Work.of_order(channel, fetch.external_id), error.reason)
+        _postpone(fetch, str(error), LATER if pause is None else pause)
         return True
     except (OperationalError, InterfaceError):
         raise  # the database is gone: nothing is wrong with this order
@@ -100,6 +102,8 @@ def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
         breaker.note_failure(channel.pk, error)
         return False
     breaker.note_success(channel.pk)
+    if fetch.has_failed:
+        retry_queue.settle(Work.of_order(channel, fetch.external_id))
     with connection.cursor() as cursor:
         cursor.execute(_DONE, {"id": fetch.order_id, "wanted": fetch.wanted})
     return True

@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Mod
 from django.utils import timezone
 
-from channels import breaker
+from channels import breaker, retry_queue
 from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
@@ -27,6 +27,7 @@ from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_int
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.orders import apply_state, hint
+from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
 
 __all__ = ["LeaseLost", "ask_for_poll", "ensure_feeds", "poll_feed", "poll_interval", "recheck_open_orders"]
@@ -110,10 +111,12 @@ def _news(channel: Channel, glimpses: Sequence[OrderGlimpse]) -> list[str]:
 
 def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:
     """Applies one order; one that cannot be applied is marked for a fetch and does not hold up the others."""
+    reason = ""
     for attempt in range(_BUSY_TRIES):
         try:
             apply_state(channel, state, arrived_at=arrived_at)
-        except StockBusy:
+        except StockBusy as error:
+            reason = error.reason
             time.sleep(0.05 * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         except (OperationalError, InterfaceError):
             raise  # the database is gone; the page is read again
@@ -123,7 +126,16 @@ def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:
             return
         else:
             return
-    hint(channel, state.external_id, arrived_at=arrived_at)
+    _put_off(channel, state.external_id, reason, arrived_at)
+
+
+def _put_off(channel: Channel, external_id: str, reason: str, arrived_at: datetime) -> None:
+    """Leaves an order that others were in the way of to be fetched in a moment."""
+    pause = retry_queue.postpone(Work.of_order(channel, external_id), reason)
+    hint(channel, external_id, arrived_at=arrived_at)
+    ChannelOrder.objects.filter(channel=channel, external_id=external_id).update(
+        fetch_error=str(StockBusy()), next_fetch_at=timezone.now() + (pause or _LONGEST_PAUSE)
+    )
 
 
 def _park(channel: Channel, external_id: str, error: str, arrived_at: datetime) -> None:

@@ -31,6 +31,7 @@ FROM youngest
 """
 
 _IS_DONE: Final = "old.state IN ('processed', 'unknown')"
+_IS_OVER: Final = "old.state IN ('done', 'returned')"
 _IS_JUDGED: Final = "old.verdict <> 'open'"
 _IS_NOT_THE_LAST: Final = """EXISTS (
     SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id
@@ -45,6 +46,7 @@ def forget_old() -> dict[str, int]:
     return {
         "deliveries": _forget("channels_webhookdelivery", "received_at", soon, _IS_DONE),
         "observations": _forget("channels_shelfobservation", "received_at", soon, _IS_JUDGED),
+        "retries": _forget("channels_retry", "last_at", soon, _IS_OVER),
         "pushes": _forget("channels_push", "finished_at", late, _IS_NOT_THE_LAST),
     }
 

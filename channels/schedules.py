@@ -16,6 +16,7 @@ _SCHEDULES: Final[dict[str, tuple[str, str, int | None]]] = {
     "Audit of webhook subscriptions": ("channels.tasks.audit_subscriptions", Schedule.HOURLY, None),
     "Forgetting of what is old": ("channels.tasks.forget_old", Schedule.DAILY, None),
     "Checkpoints of the ledger": ("channels.tasks.write_checkpoints", Schedule.HOURLY, None),
+    "Conflicts and their resolution": ("reconciliation.tasks.look_after_conflicts", Schedule.MINUTES, 1),
     "Recheck of open orders": ("channels.tasks.recheck_open_orders", Schedule.DAILY, None),
 }
 

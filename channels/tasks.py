@@ -1,9 +1,8 @@
 """What workers are woken for; it may be called at any time: what there is to do lies in rows."""
 
 import time
+from functools import partial
 from typing import Final
-
-import structlog
 
 from channels import breaker, deliveries, fetching, mapping, observations, polling, retention, subscriptions
 from channels.accounts import open_connector
@@ -11,16 +10,14 @@ from channels.breaker import BreakerState
 from channels.errors import ConnectorError
 from channels.models import Channel
 from channels.rehearsals import running
+from channels.retry_queue import insist
 from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
 from inventory import checkpoints
 from inventory.backorders import break_missed
-from inventory.errors import StockBusy
 from inventory.models import Merchant
 from inventory.reservations import expire
-
-log = structlog.get_logger(__name__)
 
 #: Seconds a worker stays with deliveries that were postponed for a moment, before it leaves them to the
 #: sweep.
@@ -39,7 +36,8 @@ def process_deliveries(orders_only: int = 0) -> int:
     started = time.monotonic()
     count = 0
     while time.monotonic() - started < _LONGEST_RUN:
-        taken = deliveries.process_due(_AT_ONCE, orders_only=bool(orders_only))
+        due = partial(deliveries.process_due, _AT_ONCE, orders_only=bool(orders_only))
+        taken = insist("webhook messages", due)
         count += taken
         if not taken and not _wait_for_postponed():
             break
@@ -75,29 +73,24 @@ def _fetch(channel_id: int) -> int:
         return fetching.fetch_due(channel, open_connector(channel))
     except ConnectorError as error:
         breaker.note_failure(channel_id, error)
-    except StockBusy:
-        log.info("fetch_postponed", channel=channel_id)
     return 0
 
 
 def apply_mapped(merchant_id: int = 0) -> int:
     """Maps listings by SKU and applies the lines that waited, of one merchant or (0) of all."""
     merchants = Merchant.objects.filter(pk=merchant_id) if merchant_id else Merchant.objects.all()
-    return sum(_apply_mapped(pk) for pk in merchants.values_list("id", flat=True))
+    ids = list(merchants.values_list("id", flat=True))
+    return sum(insist(f"mapping of merchant {pk}", partial(_apply_mapped, pk)) for pk in ids)
 
 
 def _apply_mapped(merchant_id: int) -> int:
-    try:
-        mapping.map_by_sku(merchant_id)
-        return mapping.apply_waiting_lines(merchant_id)
-    except StockBusy:
-        wake("channels.tasks.apply_mapped", merchant_id)
-        return 0
+    mapping.map_by_sku(merchant_id)
+    return mapping.apply_waiting_lines(merchant_id)
 
 
 def judge_observations() -> int:
     """Judges numbers that shops show and nothing has explained yet; returns how many got their verdict."""
-    return observations.judge_open()
+    return insist("judging of observations", observations.judge_open)
 
 
 def audit_subscriptions() -> int:
@@ -117,12 +110,12 @@ def forget_old() -> dict[str, int]:
 
 def expire_reservations() -> int:
     """Releases reservations whose time is over; returns how many."""
-    return expire()
+    return insist("expiry of reservations", expire)
 
 
 def break_missed_promises() -> int:
     """Turns promises whose day is over into conflicts; returns on how many lines of purchase orders."""
-    return break_missed()
+    return insist("missed promises", break_missed)
 
 
 def write_checkpoints() -> int:
@@ -137,13 +130,17 @@ def run_rehearsal(rehearsal_id: int) -> None:
 
 def follow_rules() -> int:
     """Ends pins and versions whose time is over, begins versions whose day has come; returns how many."""
+    return insist("dates of rules and pins", _follow_rules)
+
+
+def _follow_rules() -> int:
     budgets.release_yesterday()
     return pins.expire_pins() + lifecycle.follow_dates()
 
 
 def measure_rules(merchant_id: int = 0) -> int:
     """Measures what rules go by, of one merchant or (0) of all; returns how many shelves that changed."""
-    return velocity.measure_all(merchant_id)
+    return insist("measures for rules", partial(velocity.measure_all, merchant_id))
 
 
 def sweep() -> None:

@@ -114,11 +114,18 @@ _TO_DO: Final = [
         "state=waiting",
     ),
     _link(
-        "Open conflicts",
+        "Conflicts to decide",
         "priority_high",
         "inventory_conflict_changelist",
         "inventory.view_conflict",
-        "state=open",
+        "state=undecided",
+    ),
+    _link(
+        "To do at platforms",
+        "checklist",
+        "reconciliation_resolution_changelist",
+        "reconciliation.view_resolution",
+        "state=person",
     ),
     _link(
         "On the way",
@@ -149,7 +156,21 @@ _TO_DO: Final = [
         "channels.view_webhookdelivery",
         "state__exact=dead",
     ),
+    _link(
+        "Retries given up",
+        "sync_problem",
+        "channels_retry_changelist",
+        "channels.view_retry",
+        "state__exact=exhausted",
+    ),
 ]
+
+_CONFLICTS: Final = _models(
+    "reconciliation",
+    ("Resolutions", "handyman", "resolution"),
+    ("Conflict policies", "policy", "conflictpolicy"),
+    ("Causes of conflicts", "troubleshoot", "conflictcase"),
+)
 
 _ENGINE_ROOM: Final = [
     *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
@@ -169,6 +190,7 @@ _ENGINE_ROOM: Final = [
         ("Sold within the lag", "speed_2x", "lagdemand"),
         ("Mutation fuses", "power", "mutationfuse"),
         ("Bundle changes", "call_split", "bundlechange"),
+        ("Retries", "sync_problem", "retry"),
     ),
     *_models(
         "inventory",
@@ -218,6 +240,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
             {"title": "Rules", "separator": True, "items": _RULES},
+            {"title": "Conflicts", "separator": True, "items": _CONFLICTS},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],
     },

@@ -41,6 +41,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
+    "reconciliation.resolve_conflict": ("resolution", "Can resolve conflicts"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -117,6 +118,9 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PRIORITY,
         "channels.resource_channelorderline",
         "channels.answer_fulfilmentrequest",
+        "reconciliation.resolve_conflict",
+        "reconciliation.add_conflictpolicy",
+        "reconciliation.change_conflictpolicy",
         *_PLACES,
         *_EVERYDAY,
     ),

@@ -15,13 +15,13 @@ from django.db import connection
 from django.utils import timezone
 
 from inventory.errors import InsufficientInbound, InvalidStockRequest, Shortage, UnknownStock
-from inventory.holds import OWED_CAUSES, fill_owed, load_waiting, release_expired
+from inventory.holds import debt_of, fill_owed, load_waiting, release_expired
 from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, perform
 from inventory.models import Backorder, Conflict
-from inventory.posting import OwedUnits, Posting, Short
+from inventory.posting import Posting, Short
 from inventory.reservations import Demand, hold_available
 from inventory.validation import check_places, check_quantities, check_references
 
@@ -131,7 +131,7 @@ def backorder_conflict(
         if conflict is None:
             raise UnknownStock("The merchant has no such conflict.")
         inbound = _lock(posting, {(conflict.variant_id, place) for place in conflict.location_ids})
-        debt = _debt(posting, conflict)
+        debt = debt_of(posting, conflict)
         units = debt.open if quantity is None else quantity
         if not 0 < units <= debt.open:
             raise InvalidStockRequest(
@@ -144,16 +144,6 @@ def backorder_conflict(
 
     request = [conflict_id, asdict(terms), quantity]
     return perform(context, "backorder", request, work)
-
-
-def _debt(posting: Posting, conflict: Conflict) -> OwedUnits:
-    for debt in posting.conflicts.values():
-        if debt.id == conflict.pk and debt.cause in OWED_CAUSES:
-            return debt
-    raise InvalidStockRequest(
-        "conflict_id",
-        "no goods are owed any more, or the conflict waits for a recount. There is nothing to promise.",
-    )
 
 
 _MISSED: Final = """

@@ -49,6 +49,11 @@ class InsufficientStock(StockError):
 class StockBusy(StockError):
     """The stock is being changed by somebody else; try again in a moment."""
 
+    def __init__(self, reason: str = "changed meanwhile") -> None:
+        #: What came in between: a lock timeout, a deadlock, a serialisation failure, rows that had changed meanwhile.
+        self.reason = reason
+        super().__init__()
+
 
 class ReservationExpired(StockError):
     """The reservation has expired; reserve again."""

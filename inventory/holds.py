@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from inventory.errors import StockBusy
+from inventory.errors import InvalidStockRequest, StockBusy
 from inventory.inbound import promises_of
 from inventory.kits import KITS_AS_JSON, Kit, current_kits, kits_from
 from inventory.locking import LockedLevel
@@ -97,6 +97,7 @@ OWED_CAUSES: Final = (
     ConflictCause.SHORTAGE.value,
     ConflictCause.BROKEN.value,
     ConflictCause.INBOUND.value,
+    ConflictCause.GIVEN.value,
 )
 
 
@@ -250,6 +251,17 @@ def _owed(posting: Posting, row: tuple[Any, ...]) -> OwedUnits:
         posting.conflicts[key] = owed
         return owed
     return known
+
+
+def debt_of(posting: Posting, conflict: Conflict) -> OwedUnits:
+    """Returns what a conflict still owes, once it is loaded. Raises `InvalidStockRequest` where it waits for no goods."""
+    for debt in posting.conflicts.values():
+        if debt.id == conflict.pk and debt.open and debt.cause in OWED_CAUSES:
+            return debt
+    raise InvalidStockRequest(
+        "conflict_id",
+        "no goods are owed any more, or the conflict waits for a recount. There is nothing to do.",
+    )
 
 
 #: Kits wait in the list of their own variant: goods may complete them that are only a part.

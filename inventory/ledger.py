@@ -80,12 +80,12 @@ SELECT nextval(pg_get_serial_sequence('inventory_reservation', 'id')) FROM gener
 #: How often an operation begins anew because it needs further levels; each time it has all that it needed before.
 _ATTEMPTS: Final = 8
 
-#: What PostgreSQL says → what it means here. `55P03` lock timeout, `40P01` deadlock, `40001` serialisation,
-#: `23001` our own trigger, `22003` a number out of range.
+#: What PostgreSQL says where others hold the rows; whoever is told so tries again.
+BUSY_STATES: Final = {"55P03": "lock timeout", "40P01": "deadlock", "40001": "serialisation failure"}
+
+#: What PostgreSQL says → what it means here. `23001` our own trigger, `22003` a number out of range.
 _ERRORS_BY_STATE: Final[dict[str, Callable[[], StockError]]] = {
-    "55P03": StockBusy,
-    "40P01": StockBusy,
-    "40001": StockBusy,
+    **{state: partial(StockBusy, reason) for state, reason in BUSY_STATES.items()},
     "23001": LedgerIsAppendOnly,
     "22003": partial(InvalidStockRequest, "lines", "a number does not fit into 64 bits."),
 }

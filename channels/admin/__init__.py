@@ -11,6 +11,7 @@ from channels.admin import (
     places,
     pools,
     rehearsals,
+    retries,
     rules,
     spans,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "places",
     "pools",
     "rehearsals",
+    "retries",
     "rules",
     "spans",
 ]

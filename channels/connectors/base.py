@@ -249,6 +249,18 @@ class SubscriptionProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelEffects:
+    """What cancelling a line at the platform will do, as far as it is known before."""
+
+    #: The platform pays the customer back.
+    refunds: bool = False
+    #: The platform puts the units on its own number again.
+    restocks: bool = False
+    #: All open units of a line are cancelled together, or none.
+    whole_lines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CancelOutcome:
     """What cancelling a line at the platform did."""
 
@@ -383,6 +395,15 @@ class Connector(ABC):
     ) -> CancelOutcome:
         """Cancels units of a line for want of stock."""
         raise Unsupported
+
+    @classmethod
+    def cancel_effects(cls, settings: Mapping[str, Any]) -> CancelEffects:
+        """Returns what cancelling a line does under these settings of a channel."""
+        return CancelEffects()
+
+    def is_process_open(self, tracking_id: str) -> bool:
+        """Returns whether the platform has yet to decide on a cancellation. Raises `Rejected` when it refused."""
+        return False
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:

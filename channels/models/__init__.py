@@ -20,6 +20,7 @@ from channels.models.outbound import Push
 from channels.models.pins import Pin
 from channels.models.pools import ChannelGroup, PoolUse
 from channels.models.rehearsals import Rehearsal
+from channels.models.retry_queue import Retry
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Push",
     "RateBucket",
     "Rehearsal",
+    "Retry",
     "Rule",
     "RuleSet",
     "RuleSetActivation",

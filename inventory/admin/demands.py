@@ -169,16 +169,16 @@ class ConflictFilter(StateFilter):
 class ConflictAdmin(LinkedReferences):
     """Units that are owed but not there."""
 
-    list_display = (
+    list_display: tuple[str, ...] = (
         "id", "state", "sku", "cause", "reference_link", "quantity", "open_quantity", "opened_at", "resolved_at",
     )  # fmt: skip
-    list_filter = (ConflictFilter, "cause", "merchant")
-    list_select_related = ("variant",)
+    list_filter: tuple[Any, ...] = (ConflictFilter, "cause", "merchant")
+    list_select_related: tuple[str, ...] = ("variant",)
     search_fields = ("variant__sku__exact", "reference__exact")
     search_help_text = "SKU or reference, in full"
     ordering = ("-id",)
     readonly_fields: ClassVar[tuple[str, ...]] = ("reference_link", "state")
-    fields = (
+    fields: tuple[Any, ...] = (
         "state", "variant", "cause", "reference_link", ("quantity", "open_quantity"), "opened_at", "resolved_at",
         "operation",
     )  # fmt: skip

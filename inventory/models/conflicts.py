@@ -17,6 +17,8 @@ class ConflictCause(models.TextChoices):
     BROKEN = "broken", "Reserved goods went missing"
     #: Inbound that was promised slipped, was cancelled or came short.
     INBOUND = "inbound", "Promised inbound will not come in time"
+    #: What was held was given to a demand that is more urgent.
+    GIVEN = "given", "Given to a more urgent demand"
     #: Goods left that the ledger did not know of.
     BEYOND_RECORD = "beyond_record", "Shipped beyond record"
 

@@ -8,6 +8,7 @@ from channels.connectors.answers import readable
 from channels.connectors.base import (
     Account,
     Address,
+    CancelEffects,
     CancelOutcome,
     Capabilities,
     Client,
@@ -135,6 +136,10 @@ class BolConnector(Connector):
     ) -> CancelOutcome:
         with readable(self.label):
             return cancel_line(self._api, order_external_id, line_external_id, quantity)
+
+    @classmethod
+    def cancel_effects(cls, settings: Mapping[str, Any]) -> CancelEffects:
+        return CancelEffects(refunds=True, restocks=True, whole_lines=True)
 
     def is_process_open(self, tracking_id: str) -> bool:
         """Looks after a cancellation that bol had not decided; raises `Rejected` when it failed."""

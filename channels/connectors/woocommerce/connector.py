@@ -9,6 +9,7 @@ from channels.connectors.answers import readable
 from channels.connectors.base import (
     Account,
     Address,
+    CancelEffects,
     CancelOutcome,
     Capabilities,
     Client,
@@ -124,6 +125,10 @@ class WooCommerceConnector(Connector):
                 call_id=call_id,
                 pays_back=pays_back,
             )
+
+    @classmethod
+    def cancel_effects(cls, settings: Mapping[str, Any]) -> CancelEffects:
+        return CancelEffects(refunds=bool(settings.get("pays_back_cancellations")))
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
