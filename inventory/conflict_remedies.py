@@ -3,6 +3,8 @@
 A promise from inbound is `inventory.backorders.backorder_conflict`; a demand that is given up is cancelled by `settle`.
 """
 
+from typing import Final
+
 from inventory.errors import InsufficientStock, InvalidStockRequest, Shortage, UnknownStock
 from inventory.holds import debt_of, fill, fill_owed, load_by_id, load_owed, release_expired
 from inventory.ledger import Context, Outcome, perform
@@ -11,6 +13,8 @@ from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
 from inventory.validation import check_quantities
+
+_PART_OF_A_KIT: Final = "holds a part of a kit, which would not be whole any more."
 
 
 def serve_conflict(
@@ -66,7 +70,7 @@ def take_over(
         if release_expired(posting):
             fill_owed(posting)
         load_owed(posting, {conflict.variant_id})
-        debt, hold = debt_of(posting, conflict), _hold_of(posting, reservation_id, conflict)
+        debt, hold = debt_of(posting, conflict), _hold_of(posting, reservation_id)
         units = _units(debt, hold.open, quantity)
         posting.release(hold, units, Reason.SALE)
         posting.close(debt, units)
@@ -93,27 +97,22 @@ def _conflict(context: Context, conflict_id: int) -> Conflict:
 def _place_of(context: Context, reservation_id: int, conflict: Conflict) -> int:
     """Returns where a reservation is held, which never changes. Raises `UnknownStock`, `InvalidStockRequest`."""
     held = Reservation.objects.filter(merchant_id=context.merchant_id, pk=reservation_id)
-    found = held.values_list("variant_id", "bundle_id", "level__location_id").first()
-    if found is None:
+    reservation = held.select_related("level").first()
+    if reservation is None:
         raise UnknownStock("The merchant has no such reservation.")
-    variant_id, bundle_id, location_id = found
-    if variant_id != conflict.variant_id:
+    if reservation.variant_id != conflict.variant_id:
         raise InvalidStockRequest("reservation_id", "holds another variant than the one that is owed.")
-    if bundle_id is not None:
-        raise InvalidStockRequest(
-            "reservation_id", "holds a part of a kit, which would not be whole any more."
-        )
-    return int(location_id)
+    if reservation.bundle_id is not None:
+        raise InvalidStockRequest("reservation_id", _PART_OF_A_KIT)
+    if reservation.reference == conflict.reference:
+        raise InvalidStockRequest("reservation_id", "is the conflict's own; choose somebody else's.")
+    return reservation.level.location_id
 
 
-def _hold_of(posting: Posting, reservation_id: int, conflict: Conflict) -> HeldUnits:
+def _hold_of(posting: Posting, reservation_id: int) -> HeldUnits:
     hold = load_by_id(posting, [reservation_id])[reservation_id]
     if not isinstance(hold, HeldUnits):
-        raise InvalidStockRequest(
-            "reservation_id", "holds a part of a kit, which would not be whole any more."
-        )
-    if hold.reference == conflict.reference:
-        raise InvalidStockRequest("reservation_id", "is the conflict's own; choose somebody else's.")
+        raise InvalidStockRequest("reservation_id", _PART_OF_A_KIT)
     return hold
 
 

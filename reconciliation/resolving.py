@@ -66,7 +66,7 @@ def resolve(conflict: Conflict, decision: Decision) -> Resolution:
     """
     examine(conflict)
     with domain_errors(), transaction.atomic():
-        ConflictCase.objects.select_for_update().get(pk=conflict.pk)
+        lock_case(conflict.pk)
         repeat = _first(conflict, decision)
         if repeat is not None:
             return repeat
@@ -75,6 +75,11 @@ def resolve(conflict: Conflict, decision: Decision) -> Resolution:
         _APPLY[decision.kind](conflict, decision, resolution)
         resolution.save()
     return resolution
+
+
+def lock_case(conflict_id: int) -> None:
+    """Has those who decide about one conflict take turns; before all other locks."""
+    ConflictCase.objects.select_for_update().get(pk=conflict_id)
 
 
 def _key(conflict: Conflict, decision: Decision) -> str:
@@ -248,7 +253,7 @@ def drop(resolution: Resolution) -> bool:
 def try_again(resolution: Resolution) -> bool:
     """Has a failed cancellation told again under the same id; False where it has not failed or its units are owed no more."""
     with transaction.atomic():
-        ConflictCase.objects.select_for_update().get(pk=resolution.conflict_id)
+        lock_case(resolution.conflict_id)
         found = _locked(resolution, ResolutionState.FAILED)
         if found is None or found.call_id is None or undecided_units(found.conflict) < found.quantity:
             return False

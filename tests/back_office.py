@@ -32,6 +32,7 @@ from channels.models import (
     Push,
     RateBucket,
     Rehearsal,
+    Retry,
     Rule,
     RuleSet,
     RuleSetActivation,
@@ -48,6 +49,7 @@ from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
 from inventory.models import (
     BundleKind,
+    Conflict,
     CountSheet,
     CountSheetLine,
     CustomerReturn,
@@ -71,6 +73,7 @@ from inventory.models import (
 from inventory.purchasing import LineConfirmation, confirm_lines, place
 from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
+from reconciliation.models import ConflictCase, ConflictPolicy, Resolution
 from tests.factories import (
     ChannelFactory,
     ChannelLocationSourceFactory,
@@ -127,6 +130,8 @@ class Business:
         self.rule_on(level, variant)
         self.bundle(variant)
         self.note_change(variant, location)
+        self.decide(channel, line)
+        self.note_retry(channel)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -234,6 +239,46 @@ class Business:
             available_delta=-1,
             available_after=4,
             created_at=timezone.now(),
+        )
+
+    def decide(self, channel: Channel, line: ChannelOrderLine) -> Resolution:
+        """Judges what an order is owed, has it cancelled by hand, and gives the channel a policy that is off."""
+        now = timezone.now()
+        conflict = Conflict.objects.get(merchant=self.merchant, reference=line.reference)
+        ConflictCase.objects.create(
+            conflict=conflict,
+            merchant=self.merchant,
+            channel=channel,
+            cause_class="true_race",
+            evidence="Two orders within a second.",
+            examined_at=now,
+        )
+        ConflictPolicy.objects.create(channel=channel)
+        return Resolution.objects.create(
+            merchant=self.merchant,
+            key=f"test:{conflict.pk}",
+            conflict=conflict,
+            channel=channel,
+            remedy="cancel",
+            target=str(line.pk),
+            summary="Cancel by hand",
+            quantity=1,
+            state="checklist",
+            checklist="Cancel it there.",
+            requested_at=now,
+        )
+
+    def note_retry(self, channel: Channel) -> None:
+        """Notes work of a channel that others are in the way of."""
+        now = timezone.now()
+        Retry.objects.create(
+            merchant=self.merchant,
+            channel=channel,
+            kind="order",
+            key=f"{channel.pk}:1",
+            reason="deadlock",
+            first_at=now,
+            last_at=now,
         )
 
     def context(self) -> Context:
