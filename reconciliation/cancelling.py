@@ -97,7 +97,7 @@ def _lease() -> Resolution | None:
 
 def _try(call: _Call) -> None:
     try:
-        outcome = _call(call)
+        outcome = _ask(call)
     except TransientError as error:
         breaker.note_failure(call.channel.pk, error)
         _postpone(call.resolution, error, within_reason(error))
@@ -113,7 +113,7 @@ def _try(call: _Call) -> None:
         _record(call.resolution, outcome)
 
 
-def _call(call: _Call) -> CancelOutcome:
+def _ask(call: _Call) -> CancelOutcome:
     resolution, line = call.resolution, call.line
     connector = open_connector(call.channel)
     if resolution.tracking_id:

@@ -14,7 +14,8 @@ from channels import deliveries, fetching, polling, retry_queue
 from channels.connectors.base import OrderPage
 from channels.models import ChannelOrder, PollFeed, Retry, WebhookDelivery
 from channels.models.inbound import DeliveryState
-from channels.orders import hint
+from channels.models.retry_queue import RetryKind
+from channels.orders import hint, record_state
 from channels.retried_work import try_again
 from inventory.errors import StockBusy
 from inventory.models import StockLevel
@@ -56,8 +57,8 @@ def busy(times: int, then: Callable[..., Any] | None = None) -> Callable[..., An
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Notes pauses in place of waiting."""
     pauses: list[float] = []
-    monkeypatch.setattr(retry_queue.time, "sleep", pauses.append)
-    monkeypatch.setattr(polling.time, "sleep", pauses.append)
+    monkeypatch.setattr("channels.retry_queue.time.sleep", pauses.append)
+    monkeypatch.setattr("channels.polling.time.sleep", pauses.append)
     return pauses
 
 
@@ -74,7 +75,7 @@ def due_again(delivery: WebhookDelivery) -> None:
 
 
 def test_pauses_double_up_to_a_minute_and_are_spread(no_waiting: list[float]) -> None:
-    work = retry_queue.Work(retry_queue.RetryKind.JOB, "a job")
+    work = retry_queue.Work(RetryKind.JOB, "a job")
     pauses = [retry_queue.postpone(work, "deadlock") for _ in range(retry_queue.ATTEMPTS)]
     assert pauses[-1] is None
     seconds = [each.total_seconds() for each in pauses[:-1] if each is not None]
@@ -145,7 +146,7 @@ def test_a_fetched_order_is_put_off_and_those_behind_it_are_not(
 ) -> None:
     for number in ("1", "2"):
         hint(shop.channel, number)
-    monkeypatch.setattr(fetching, "record_state", busy(1, fetching.record_state))
+    monkeypatch.setattr(fetching, "record_state", busy(1, record_state))
     connector = connector_with(order(line("MUG", 1), id="1"), order(line("MUG", 1), id="2"))
     assert fetching.fetch_due(shop.channel, connector) == 2
     assert shop.level("MUG") == (9, 1)

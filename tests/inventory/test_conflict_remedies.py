@@ -175,13 +175,12 @@ def test_strangers_conflicts_reservations_and_places_are_unknown(cast: Cast, str
     conflict = owed_order(cast, 3)
     stranger.receive(3)
     theirs = stranger.hold("theirs", 1)
-    for attempt in (
-        lambda: take(cast, conflict, theirs),
-        lambda: serve(stranger, conflict),
-        lambda: serve_conflict(cast.context(), conflict.pk, LocationFactory().pk),
-    ):
-        with pytest.raises(UnknownStock):
-            attempt()
+    with pytest.raises(UnknownStock):
+        take(cast, conflict, theirs)
+    with pytest.raises(UnknownStock):
+        serve(stranger, conflict)
+    with pytest.raises(UnknownStock):
+        serve_conflict(cast.context(), conflict.pk, LocationFactory().pk)
 
 
 @pytest.mark.django_db(transaction=True)

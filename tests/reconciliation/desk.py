@@ -12,6 +12,7 @@ from django.utils import timezone
 from channels import fetching
 from channels.connectors.base import CancelOutcome
 from channels.events import OrderLineState, OrderState
+from channels.line_remedies import line_of
 from channels.models import ChannelOrderLine, Listing
 from channels.orders import apply_state
 from inventory.ledger import Context
@@ -106,8 +107,9 @@ class Desk:
 
     def line_number(self, conflict: Conflict) -> str:
         """Returns the id of the order that a conflict is about."""
-        line_id = ChannelOrderLine.id_of(conflict.reference)
-        return ChannelOrderLine.objects.select_related("order").get(pk=line_id).order.external_id
+        line = line_of(conflict.reference)
+        assert line is not None
+        return line.order.external_id
 
     def conflict(self, number: str) -> Conflict:
         """Returns the open conflict of an order."""

@@ -11,7 +11,7 @@ from reconciliation.models import RemedyKind, Resolution
 from reconciliation.remedies import undecided_units
 from reconciliation.resolving import drop, try_again
 from tests.inventory.cast import assert_ledger_holds
-from tests.reconciliation.desk import Desk, apply
+from tests.reconciliation.desk import CancellingConnector, Desk, apply
 
 pytestmark = pytest.mark.django_db
 
@@ -45,11 +45,10 @@ def test_the_platform_cancels_and_the_ledger_follows_its_order(desk: Desk) -> No
 def test_no_call_is_made_within_a_transaction(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     depth = len(connection.savepoint_ids)
     seen: list[int] = []
-    real = cancelling.open_connector
 
-    def opened(channel: Channel) -> object:
+    def opened(channel: Channel) -> CancellingConnector:
         seen.append(len(connection.savepoint_ids))
-        return real(channel)
+        return desk.connector
 
     cancel(desk)
     monkeypatch.setattr(cancelling, "open_connector", opened)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from channels.connectors.base import Connector
+from channels.connectors.base import CancelEffects, Connector
 from channels.connectors.bol import BolConnector, processes
 from channels.connectors.bol.orders import OVERLAP, PAGE_SIZE, Feed, order_state
 from channels.errors import BadMessage, OutcomeUnknown, Rejected
@@ -223,6 +223,7 @@ def test_an_item_is_cancelled_and_followed_until_bol_has_done_it(
             True,
             "",
         )
+    assert connector.cancel_effects({}) == CancelEffects(refunds=True, restocks=True, whole_lines=True)
     assert counts(item_of(connector, placed.id)) == (3, 3, 0)
 
 

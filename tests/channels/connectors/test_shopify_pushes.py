@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from channels.connectors.base import Address, ItemOutcome, PushItem, PushResult
+from channels.connectors.base import Address, CancelEffects, ItemOutcome, PushItem, PushResult
 from channels.connectors.shopify import ShopifyConnector
 from channels.errors import OutcomeUnknown, Rejected, TransientError
 from channels.sandbox.book import CatalogueItem
@@ -187,6 +187,7 @@ def test_units_of_a_line_are_cancelled_without_going_back_on_the_shelf(
     assert state is not None
     outcome = shopify.cancel_line(placed.id, state.lines[0].external_id, 2, call_id=CALL)
     assert (outcome.cancelled, outcome.restocks, outcome.refunds) == (2, False, False)
+    assert shopify.cancel_effects({}) == CancelEffects()
     assert shop.number("B") == 0
     state = shopify.fetch_order(placed.id)
     assert state is not None

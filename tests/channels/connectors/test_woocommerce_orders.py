@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from channels.connectors import CONNECTORS
-from channels.connectors.base import Connector
+from channels.connectors.base import CancelEffects, Connector
 from channels.connectors.woocommerce.orders import STAGES, order_state, reduce_order
 from channels.errors import BadMessage, Rejected
 from channels.events import OrderLineState
@@ -252,6 +252,8 @@ def test_a_line_is_cancelled_once_by_a_refund_that_does_not_restock(
     for _ in range(2):
         outcome = connector.cancel_line(placed.id, line_id, 2, call_id="call-1")
         assert (outcome.cancelled, outcome.refunds, outcome.restocks) == (2, False, False)
+    assert connector.cancel_effects({}) == CancelEffects()
+    assert connector.cancel_effects({"pays_back_cancellations": True}) == CancelEffects(refunds=True)
     assert counts(fetched(connector, placed.id)) == (3, 2, 0, 0)
     assert sandbox.number("MUG") == 7
 
