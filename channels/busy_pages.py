@@ -8,10 +8,10 @@ import structlog
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from channels import retry_queue
+from config.admin_site import own_page
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +45,10 @@ class BusyMiddleware:
         if back:
             messages.error(request, _TEXT)
             return redirect(back)
-        page = TemplateResponse(
-            request, "onecount/busy.html", {"text": _TEXT, "title": "Please try again"}, status=503
-        )
+        page = own_page(request, "onecount/busy.html", "Please try again", text=_TEXT)
+        page.status_code = 503
         page.headers["Retry-After"] = "1"
-        return page.render()
+        return page
 
 
 def _page_of_action(request: HttpRequest) -> str:

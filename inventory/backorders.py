@@ -138,7 +138,9 @@ def backorder_conflict(
                 "quantity", f"only {debt.open} units are still owed. Ask for at most these."
             )
         posting.close(debt, units)
-        rest = inbound.take(debt.reference, debt.variant_id, units, debt.location_ids, terms)
+        rest = inbound.take(
+            debt.reference, debt.variant_id, units, debt.location_ids, terms, besides=debt.reference
+        )
         if rest:
             raise InsufficientInbound([Shortage(debt.reference, debt.variant_id, units, units - rest)])
 

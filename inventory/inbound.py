@@ -57,9 +57,14 @@ class Inbound:
         quantity: int,
         location_ids: Sequence[int],
         terms: PromiseTerms,
+        *,
+        besides: str = "",
     ) -> int:
-        """Promises units of confirmed inbound, the earliest first; returns those that it does not cover."""
-        for line, spare in self.promisable(variant_id, location_ids, terms.by):
+        """Promises units of confirmed inbound, the earliest first; returns those that it does not cover.
+
+        What is owed to `besides` does not count: a demand does not stand in its own way.
+        """
+        for line, spare in self.promisable(variant_id, location_ids, terms.by, besides=besides):
             units = min(spare, quantity)
             if units > 0 and line.confirmed_on is not None:
                 line.promised += units
@@ -70,13 +75,13 @@ class Inbound:
         return quantity
 
     def promisable(
-        self, variant_id: int, location_ids: Sequence[int], by: date
+        self, variant_id: int, location_ids: Sequence[int], by: date, *, besides: str = ""
     ) -> Iterator[tuple[InboundLine, int]]:
         """Gives the lines that may serve these places by a day, earliest first, with the units that are free.
 
         What is owed at these places gets the first units that come. A line that is overdue promises nothing.
         """
-        owed = self._owed(variant_id, location_ids)
+        owed = self._owed(variant_id, location_ids, besides)
         for line in sorted(self.lines.values(), key=lambda line: (line.confirmed_on or by, line.id)):
             if line.variant_id != variant_id or line.location_id not in location_ids:
                 continue
@@ -86,12 +91,13 @@ class Inbound:
             owed -= eaten
             yield line, line.spare - eaten
 
-    def _owed(self, variant_id: int, location_ids: Sequence[int]) -> int:
+    def _owed(self, variant_id: int, location_ids: Sequence[int], besides: str) -> int:
         return sum(
             owed.open
             for owed in self._posting.conflicts.values()
             if owed.variant_id == variant_id
             and owed.cause != ConflictCause.BEYOND_RECORD
+            and (not besides or owed.reference != besides)
             and not set(owed.location_ids).isdisjoint(location_ids)
         )
 
