@@ -268,6 +268,41 @@ class Model:
         self.fill()
         return True
 
+    def serve(self, number: int, target: str) -> bool:
+        """Holds what it can of a debt at a place; says whether that was anything. A refusal leaves all as it was."""
+        kept = deepcopy((self.on_hand, self.holds, self.debts))
+        debt = self.debts[number]
+        place = debt.variant, target
+        self.touch({debt.variant}, {target})
+        self.fill()
+        self.on_hand.setdefault(place, 0)
+        units = min(self.available(place), debt.open)
+        if units <= 0:
+            self.on_hand, self.holds, self.debts = kept
+            return False
+        debt.open -= units
+        self.hold(debt.reference, place, units)
+        return True
+
+    def take_over(self, number: int, giver: int, places: tuple[str, ...]) -> bool:
+        """Gives what a hold has to a debt; the giver is owed it at these places. A refusal leaves all as it was."""
+        kept = deepcopy((self.on_hand, self.holds, self.debts))
+        debt, hold = self.debts[number], self.holds[giver]
+        self.touch({debt.variant}, {hold.place[1], *places})
+        self.fill()
+        units = min(hold.open, debt.open)
+        if not units or hold.reference == debt.reference or hold.place[0] != debt.variant:
+            self.on_hand, self.holds, self.debts = kept
+            return False
+        for where in (hold.place[1], *places):
+            self.on_hand.setdefault((debt.variant, where), 0)
+        hold.open -= units
+        debt.open -= units
+        self.hold(debt.reference, hold.place, units)
+        self.owe(hold.reference, debt.variant, "given", places, units)
+        self.fill()
+        return True
+
     def take_back(self, reference: str, variant: str, home: str, units: int) -> int:
         """Returns units that were beyond record, which are wanted again."""
         beyond = 0

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from inventory.conflict_remedies import serve_conflict, take_over
 from inventory.demands import DemandChange, settle
 from inventory.errors import InsufficientStock, InvalidStockRequest
 from inventory.models import Conflict, Location, Reservation, StockLevel, StockMovement, Variant
@@ -126,6 +127,43 @@ class LedgerMachine(RuleBasedStateMachine):
         except (InsufficientStock, InvalidStockRequest):
             was_moved = False
         assert self.model.resource(reference, variant, source, target) == was_moved
+
+    def owed_numbers(self) -> list[int]:
+        return [n for n, d in enumerate(self.model.debts) if d.open and d.cause != "beyond_record"]
+
+    def conflict(self, number: int) -> int:
+        debt = self.model.debts[number]
+        open_now = Conflict.objects.filter(open_quantity__gt=0, reference=debt.reference, cause=debt.cause)
+        return open_now.get(variant=self.variant(debt.variant)).pk
+
+    @rule(data=st.data(), place=_PLACES)
+    def serve_conflict(self, data: Any, place: str) -> None:
+        numbers = self.owed_numbers()
+        if not numbers:
+            return
+        number = data.draw(st.sampled_from(numbers))
+        try:
+            serve_conflict(self.cast.context(), self.conflict(number), self.place(place).pk)
+            was_served = True
+        except (InsufficientStock, InvalidStockRequest):
+            was_served = False
+        assert self.model.serve(number, place) == was_served
+
+    @rule(data=st.data(), places=_ROUTES)
+    def take_over(self, data: Any, places: tuple[str, ...]) -> None:
+        numbers, givers = self.owed_numbers(), [n for n, h in enumerate(self.model.holds) if h.open]
+        if not numbers or not givers:
+            return
+        number, giver = data.draw(st.sampled_from(numbers)), data.draw(st.sampled_from(givers))
+        reservation = Reservation.objects.order_by("id")[giver]
+        conflict_id = self.conflict(number)
+        context, at = self.cast.context(), self.ids(places)
+        try:
+            take_over(context, conflict_id, reservation.pk, giver_location_ids=at)
+            was_taken = True
+        except (InsufficientStock, InvalidStockRequest):
+            was_taken = False
+        assert self.model.take_over(number, giver, places) == was_taken
 
     @rule(data=st.data(), units=_UNITS)
     def fulfil_or_release_some(self, data: Any, units: int) -> None:

@@ -100,17 +100,17 @@ def test_others_see_conflicts_and_resolve_none(client: Client, desk: Desk, role:
 
 def test_many_are_resolved_at_once_after_a_confirm_step(operations: Client, desk: Desk) -> None:
     first, second = desk.oversell(1), desk.oversell(2)
-    desk.order_goods(2)
+    desk.order_goods(3)
     listed = reverse("admin:inventory_conflict_changelist")
     response = operations.post(listed, {"action": "resolve_many", "_selected_action": [first.pk, second.pk]})
     address = response["Location"]
     assert "Resolve 2 conflicts" in operations.get(address).content.decode()
     form = {"key": str(uuid4()), "kind": "best", "seen": "1700000000"}
     text = operations.post(address, form, follow=True).content.decode()
-    assert "resolved, or on the way to it" in text
-    assert sum(Conflict.objects.values_list("open_quantity", flat=True)) == 1
-    operations.post(address, form)
-    assert sum(Conflict.objects.values_list("open_quantity", flat=True)) == 1
+    assert "2 conflicts resolved, or on the way to it." in text
+    assert sum(Conflict.objects.values_list("open_quantity", flat=True)) == 0
+    assert "None of the chosen" in operations.post(address, form, follow=True).content.decode()
+    assert Resolution.objects.count() == 2
 
 
 @pytest.mark.parametrize("state", ["undecided", "open", "pending", "failed", "resolved"])
