@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0008_bundle_fanout'),
+        ('channels', '0002_source_spans'),
         ('inventory', '0011_conflict_resolution'),
     ]
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0010_bundles'),
+        ('inventory', '0002_append_only'),
     ]
 
     operations = [
