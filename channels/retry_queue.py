@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 ATTEMPTS: Final = 12
 FIRST_PAUSE: Final = 0.15
 LONGEST_PAUSE: Final = 60.0
+_QUIET: Final = timedelta(hours=1)
 #: Attempts of a job in a row, before it is left to its next run.
 _RUNS: Final = 4
 
@@ -101,6 +102,12 @@ def settle(work: Work) -> None:
     waiting.filter(state=RetryState.WAITING).update(
         state=RetryState.DONE, next_attempt_at=None, ended_at=timezone.now()
     )
+
+
+def settle_quiet() -> int:
+    """Ends what has met nobody since it was due again an hour ago: it was done on another way; returns how many."""
+    quiet = Retry.objects.filter(state=RetryState.WAITING, next_attempt_at__lt=timezone.now() - _QUIET)
+    return quiet.update(state=RetryState.DONE, next_attempt_at=None, ended_at=timezone.now())
 
 
 def note_page(path: str, reason: str) -> None:

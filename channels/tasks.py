@@ -4,7 +4,17 @@ import time
 from functools import partial
 from typing import Final
 
-from channels import breaker, deliveries, fetching, mapping, observations, polling, retention, subscriptions
+from channels import (
+    breaker,
+    deliveries,
+    fetching,
+    mapping,
+    observations,
+    polling,
+    retention,
+    retry_queue,
+    subscriptions,
+)
 from channels.accounts import open_connector
 from channels.breaker import BreakerState
 from channels.errors import ConnectorError
@@ -146,6 +156,7 @@ def measure_rules(merchant_id: int = 0) -> int:
 def sweep() -> None:
     """Wakes whatever is due: a wake-up may have been lost."""
     polling.ensure_feeds()
+    retry_queue.settle_quiet()
     wake("channels.tasks.process_deliveries")
     for channel_id, due in survey().items():
         if due.fetches:

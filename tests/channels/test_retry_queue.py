@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -199,6 +200,14 @@ def test_an_error_of_another_kind_is_not_tried_again(no_waiting: list[float]) ->
     with pytest.raises(OperationalError):
         retry_queue.insist("a job", job)
     assert not Retry.objects.exists()
+
+
+def test_work_that_was_done_on_another_way_does_not_wait_for_ever() -> None:
+    retry_queue.postpone(retry_queue.Work(RetryKind.JOB, "a job"), "deadlock")
+    assert retry_queue.settle_quiet() == 0
+    Retry.objects.update(next_attempt_at=timezone.now() - timedelta(hours=2))
+    assert retry_queue.settle_quiet() == 1
+    assert Retry.objects.get().state == "done"
 
 
 # -- people
