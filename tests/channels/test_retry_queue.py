@@ -148,6 +148,7 @@ def test_a_fetched_order_is_put_off_and_those_behind_it_are_not(
     for number in ("1", "2"):
         hint(shop.channel, number)
     monkeypatch.setattr(fetching, "record_state", busy(1, record_state))
+    monkeypatch.setattr(retry_queue, "FIRST_PAUSE", 60.0)
     connector = connector_with(order(line("MUG", 1), id="1"), order(line("MUG", 1), id="2"))
     assert fetching.fetch_due(shop.channel, connector) == 2
     assert shop.level("MUG") == (9, 1)
