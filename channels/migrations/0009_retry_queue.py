@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0002_source_spans'),
+        ('channels', '0003_mends'),
         ('inventory', '0011_conflict_resolution'),
     ]
 
