@@ -41,6 +41,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
+    "analytics.import_supportticket": ("supportticket", "Can count the tickets of a help desk"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -95,6 +96,17 @@ _PRIORITY: Final = (
     "channels.delete_listingrank",
 )
 
+#: What figures are held against, who is told of them, and what help desks were asked.
+_FIGURES: Final = (
+    "analytics.add_kpitarget",
+    "analytics.change_kpitarget",
+    "analytics.delete_kpitarget",
+    "analytics.add_reportplan",
+    "analytics.change_reportplan",
+    "analytics.delete_reportplan",
+    "analytics.import_supportticket",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -118,6 +130,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.resource_channelorderline",
         "channels.answer_fulfilmentrequest",
         *_PLACES,
+        *_FIGURES,
         *_EVERYDAY,
     ),
     "commerce": (
@@ -127,6 +140,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.change_listing",
         "channels.rehearse_rules",
         *_PRIORITY,
+        *_FIGURES,
         *_EVERYDAY,
     ),
     "engineering": (
