@@ -1,9 +1,9 @@
-"""The figures of the dashboard: five statements at most, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: eight statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
-- *Sums over whole tables* (stock in all, and the latency of an hour's orders) are computed once in `SLOW_SECONDS` by each
-  web process and kept in Django's cache, however many watch; a few hundred thousand levels take some ten milliseconds.
+- *Sums over whole tables* (stock in all, the latency of an hour's orders, a week's rates) are computed once in `SLOW_SECONDS`
+  by each web process and kept in Django's cache, however many watch; a few hundred thousand levels take some ten milliseconds.
 - *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows,
   counted up to `MOST_COUNTED`, and the latest movements from the end of the primary key; kept for `FAST_SECONDS`.
 """
@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
+from analytics.kpis.headline import Headline, headlines
 from channels.admin.condition import condition
 from inventory.models import StockMovement
 
@@ -117,6 +118,8 @@ class Figures:
     owed: Owed
     latency: Latency
     latency_by_channel: dict[int, Latency]
+    #: Rates of the last seven days.
+    headlines: list[Headline]
     channels: list[ChannelState]
     movements: list[StockMovement]
 
@@ -125,12 +128,13 @@ def figures() -> Figures:
     """Returns the figures, at most `SLOW_SECONDS` old."""
     stock = _kept("stock", SLOW_SECONDS, _stock)
     latencies = _kept("latency", SLOW_SECONDS, _latencies)
+    rates = _kept("headlines", SLOW_SECONDS, headlines)
     owed = _kept("owed", FAST_SECONDS, _owed)
     channels = _kept("channels", FAST_SECONDS, _channels)
     movements = _kept("movements", FAST_SECONDS, _movements)
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
-    return Figures(stock, owed, latencies.get(0, none), by_channel, channels, movements)
+    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements)
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:

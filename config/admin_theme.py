@@ -48,6 +48,8 @@ def _models(app: str, *entries: tuple[str, str, str]) -> list[dict[str, Any]]:
 _OVERVIEW: Final = [
     {"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")},
     _link("Stock grid", "grid_on", "channels_stock_grid", "channels.view_listinglevel"),
+    _link("Key figures", "target", "analytics_kpis", "analytics.view_kpiday"),
+    _link("Performance", "trending_up", "analytics_performance", "analytics.view_salesfact"),
 ]
 
 _STOCK: Final = _models(
@@ -103,6 +105,24 @@ _RULES: Final = [
     ),
     _link("Starter set", "auto_awesome", "channels_starter_set", "channels.add_ruleset"),
     _link("Import ranks", "upload_file", "channels_import_ranks", "channels.add_listingrank"),
+]
+
+_FIGURES: Final = [
+    *_models(
+        "analytics",
+        ("Targets", "target", "kpitarget"),
+        ("Daily reports", "outgoing_mail", "reportplan"),
+        ("Sent reports", "mark_email_read", "reportrun"),
+        ("Support tickets", "support_agent", "supportticket"),
+    ),
+    _link("Import tickets", "upload_file", "analytics_import_tickets", "analytics.import_supportticket"),
+    *_models(
+        "analytics",
+        ("Days of figures", "calendar_month", "kpiday"),
+        ("Sales facts", "point_of_sale", "salesfact"),
+        ("Stock facts", "inventory", "stockfact"),
+        ("Stock days", "event_available", "stockday"),
+    ),
 ]
 
 _TO_DO: Final = [
@@ -202,6 +222,14 @@ _ENGINE_ROOM: Final = [
         ("Bundle components", "format_list_bulleted", "bundlecomponent"),
         ("Bundle parts", "join_inner", "bundlepart"),
     ),
+    *_models(
+        "analytics",
+        ("Fast sellers", "bolt", "fastseller"),
+        ("Counted lines", "checklist", "countedline"),
+        ("Level marks", "bookmark", "levelmark"),
+        ("Orders to be counted", "pending", "orderchange"),
+        ("Days to be measured", "today", "daychange"),
+    ),
     *_models("auth", ("Users", "person", "user"), ("Roles", "group", "group")),
 ]
 
@@ -241,6 +269,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"title": "Channels", "separator": True, "items": _CHANNELS},
             {"title": "Rules", "separator": True, "items": _RULES},
             {"title": "Conflicts", "separator": True, "items": _CONFLICTS},
+            {"title": "Figures", "separator": True, "items": _FIGURES},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],
     },

@@ -42,6 +42,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
     "reconciliation.resolve_conflict": ("resolution", "Can resolve conflicts"),
+    "analytics.import_supportticket": ("supportticket", "Can count the tickets of a help desk"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -96,6 +97,17 @@ _PRIORITY: Final = (
     "channels.delete_listingrank",
 )
 
+#: What figures are held against, who is told of them, and what help desks were asked.
+_FIGURES: Final = (
+    "analytics.add_kpitarget",
+    "analytics.change_kpitarget",
+    "analytics.delete_kpitarget",
+    "analytics.add_reportplan",
+    "analytics.change_reportplan",
+    "analytics.delete_reportplan",
+    "analytics.import_supportticket",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -122,6 +134,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "reconciliation.add_conflictpolicy",
         "reconciliation.change_conflictpolicy",
         *_PLACES,
+        *_FIGURES,
         *_EVERYDAY,
     ),
     "commerce": (
@@ -131,6 +144,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.change_listing",
         "channels.rehearse_rules",
         *_PRIORITY,
+        *_FIGURES,
         *_EVERYDAY,
     ),
     "engineering": (

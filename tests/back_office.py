@@ -74,6 +74,7 @@ from inventory.purchasing import LineConfirmation, confirm_lines, place
 from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
 from reconciliation.models import ConflictCase, ConflictPolicy, Resolution
+from tests.analytics.growing import measure
 from tests.factories import (
     ChannelFactory,
     ChannelLocationSourceFactory,
@@ -100,7 +101,7 @@ def person(role: str) -> User:
 
 @dataclass
 class Business:
-    """A merchant with stock and channels; `grow` adds one row to every table of both apps."""
+    """A merchant with stock and channels; `grow` adds one row to every table of all apps."""
 
     merchant: Merchant = field(default_factory=MerchantFactory)
     variants: list[Variant] = field(default_factory=list)
@@ -132,6 +133,7 @@ class Business:
         self.note_change(variant, location)
         self.decide(channel, line)
         self.note_retry(channel)
+        measure(StockLevel.objects.get(variant=variant, location=location), channel)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )

@@ -20,7 +20,11 @@ from tests.back_office import SECRET, Business, person
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = [model for model in MODELS if model._meta.app_label in {"inventory", "channels", "reconciliation"}]
+OURS = [
+    model
+    for model in MODELS
+    if model._meta.app_label in {"inventory", "channels", "reconciliation", "analytics"}
+]
 FACTS = [model for model in OURS if isinstance(admin.site._registry[model], FactsAdmin)]
 EVERYBODY = [*ROLES, "superuser"]
 #: Every page of every model takes a role seconds: those between the least and the most that one may are walked apart.
@@ -55,12 +59,12 @@ def queries_of(client: Client, url: str) -> int:
     return len(captured)
 
 
-def test_every_model_of_ours_has_its_page() -> None:
+def test_every_model_has_its_page() -> None:
     from django.apps import apps
 
     own = {
         model
-        for label in ("inventory", "channels", "reconciliation")
+        for label in ("inventory", "channels", "reconciliation", "analytics")
         for model in apps.get_app_config(label).get_models()
         if not model.__name__.startswith("Historical")
     }
@@ -132,9 +136,19 @@ PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
 RANKS = {"channels.ListingRank"}
 POLICIES = {"reconciliation.ConflictPolicy"}
+FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, *RULES, *RANKS, *POLICIES, "inventory.Location"},
-    "commerce": RANKS,
+    "operations": {
+        *CATALOGUE,
+        *DOCUMENTS,
+        *PURCHASING,
+        *RULES,
+        *RANKS,
+        *POLICIES,
+        *FIGURES,
+        "inventory.Location",
+    },
+    "commerce": {*RANKS, *FIGURES},
     "engineering": {"inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
@@ -144,6 +158,7 @@ MAY_ADD = {
         *RULES,
         *RANKS,
         *POLICIES,
+        *FIGURES,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",
@@ -189,6 +204,8 @@ def test_own_pages_open_for_every_role(role: str, signed_in: Callable[[str], Cli
         reverse("admin:channels_stock_grid"),
         reverse("admin:channels_unmapped"),
         reverse("admin:inventory_variant_movements", args=[variant.pk]),
+        reverse("admin:analytics_kpis"),
+        reverse("admin:analytics_performance"),
     ):
         assert client.get(url).status_code == 200, url
 

@@ -1,0 +1,76 @@
+"""The files of a daily report: the day's sales and stock, a row a SKU."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, Final
+
+from django.db import connection
+
+#: What a spreadsheet would take for a formula.
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+_SALES_COLUMNS: Final = (
+    "day", "sku", "channel", "currency", "ordered", "cancelled", "shipped", "returned", "unpriced", "amount",
+    "cancelled_amount", "returned_amount",
+)  # fmt: skip
+
+_SALES: Final = """
+SELECT fact.ordered_on, coalesce(variant.sku, ''), channel.name, fact.currency, fact.ordered, fact.cancelled, fact.shipped,
+       fact.returned, fact.unpriced, fact.amount, fact.cancelled_amount, fact.returned_amount
+FROM analytics_salesfact fact
+JOIN channels_channel channel ON channel.id = fact.channel_id
+LEFT JOIN inventory_variant variant ON variant.id = fact.variant_id
+WHERE fact.merchant_id = %s AND fact.ordered_on = %s
+ORDER BY variant.sku, channel.name, fact.currency, fact.id
+"""
+
+_STOCK_COLUMNS: Final = (
+    "day", "sku", "location", "received", "shipped", "returned", "transferred", "adjusted", "on_hand", "available",
+    "minutes_out_of_stock",
+)  # fmt: skip
+
+_STOCK: Final = """
+SELECT day.recorded_on, variant.sku, location.code, sum(fact.received)::bigint, sum(fact.shipped)::bigint,
+       sum(fact.returned)::bigint, sum(fact.transferred)::bigint, sum(fact.adjusted)::bigint, day.on_hand, day.available,
+       round(extract(epoch FROM day.out_for) / 60)::bigint
+FROM analytics_stockday day
+JOIN analytics_stockfact fact ON fact.merchant_id = day.merchant_id AND fact.variant_id = day.variant_id
+    AND fact.location_id = day.location_id AND fact.recorded_on = day.recorded_on
+JOIN inventory_variant variant ON variant.id = day.variant_id
+JOIN inventory_location location ON location.id = day.location_id
+WHERE day.merchant_id = %s AND day.recorded_on = %s
+GROUP BY day.id, variant.sku, location.code
+ORDER BY variant.sku, location.code
+"""
+
+
+def sales_file(merchant_id: int, day: date) -> str:
+    """Returns what was ordered on a day, a row for each SKU, channel and currency."""
+    return _file(_SALES_COLUMNS, _rows(_SALES, [merchant_id, day]))
+
+
+def stock_file(merchant_id: int, day: date) -> str:
+    """Returns what moved on a day, a row for each SKU and location with movements."""
+    return _file(_STOCK_COLUMNS, _rows(_STOCK, [merchant_id, day]))
+
+
+def _file(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_plain(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Keeps a spreadsheet from running what a shop calls its goods."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+
+
+def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
