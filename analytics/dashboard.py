@@ -1,4 +1,4 @@
-"""The figures of the dashboard: five statements at most, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: seven statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from channels.admin.condition import condition
 from inventory.models import StockMovement
+from reconciliation.glance import Glance, glance
 
 SLOW_SECONDS: Final = 5
 FAST_SECONDS: Final = 1
@@ -119,6 +120,8 @@ class Figures:
     latency_by_channel: dict[int, Latency]
     channels: list[ChannelState]
     movements: list[StockMovement]
+    #: Open alerts, and the last proof of the ledger.
+    glance: Glance
 
 
 def figures() -> Figures:
@@ -130,7 +133,8 @@ def figures() -> Figures:
     movements = _kept("movements", FAST_SECONDS, _movements)
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
-    return Figures(stock, owed, latencies.get(0, none), by_channel, channels, movements)
+    seen = _kept("glance", FAST_SECONDS, glance)
+    return Figures(stock, owed, latencies.get(0, none), by_channel, channels, movements, seen)
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:

@@ -1,5 +1,9 @@
-"""The channels' schedules: rows that operations can edit, added where they are missing."""
+"""The schedules: rows that operations can edit, added where they are missing.
 
+Apps that stand on this one add theirs by `add_schedule` when they are loaded.
+"""
+
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils import timezone
@@ -20,6 +24,26 @@ _SCHEDULES: Final[dict[str, tuple[str, str, int | None]]] = {
 }
 
 
+#: Name → hour of the day (UTC) of the first run; the others run at once.
+_HOURS: Final[dict[str, int]] = {}
+
+
+def add_schedule(
+    name: str, function: str, kind: str, *, minutes: int | None = None, hour: int | None = None
+) -> None:
+    """Has a schedule kept: a function called every so often, first at once or when it is next `hour` (UTC)."""
+    _SCHEDULES[name] = (function, kind, minutes)
+    if hour is not None:
+        _HOURS[name] = hour
+
+
+def _first_run(name: str, now: datetime) -> datetime:
+    if name not in _HOURS:
+        return now
+    today = now.replace(hour=_HOURS[name], minute=0, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
+
+
 def ensure_schedules() -> None:
     """Adds schedules that do not exist; one that operations changed or switched off stays as it is."""
     now = timezone.now()
@@ -31,6 +55,6 @@ def ensure_schedules() -> None:
                 "schedule_type": kind,
                 "minutes": minutes,
                 "repeats": -1,
-                "next_run": now,
+                "next_run": _first_run(name, now),
             },
         )

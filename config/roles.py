@@ -41,6 +41,8 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
+    "reconciliation.answer_alert": ("alert", "Can acknowledge, mute and end alerts"),
+    "reconciliation.prove_ledger": ("proofrun", "Can begin a proof of the ledger"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -95,6 +97,14 @@ _PRIORITY: Final = (
     "channels.delete_listingrank",
 )
 
+#: Seeing to alerts, and saying who is told of them.
+_ALERTS: Final = (
+    "reconciliation.answer_alert",
+    "reconciliation.add_alertrecipient",
+    "reconciliation.change_alertrecipient",
+    "reconciliation.prove_ledger",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -117,6 +127,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PRIORITY,
         "channels.resource_channelorderline",
         "channels.answer_fulfilmentrequest",
+        *_ALERTS,
         *_PLACES,
         *_EVERYDAY,
     ),
@@ -133,6 +144,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.connect_channel",
         "channels.add_channel",
         "channels.change_channel",
+        *_ALERTS,
         *_PLACES,
         "inventory.add_location",
         "inventory.change_location",

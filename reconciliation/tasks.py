@@ -1,0 +1,39 @@
+"""What workers are woken for; each may be called at any time: what there is to do lies in rows."""
+
+from reconciliation import alert_sending, alerts, proofs, retention
+from reconciliation.health import sweep
+from reconciliation.models import ProofScope
+
+
+def watch() -> int:
+    """Checks everything, opens and ends alerts by it, makes old ones worse; returns how many things are wrong."""
+    wrong = sweep()
+    alerts.escalate_due()
+    alert_sending.send_due()
+    proofs.wake_open()
+    return wrong
+
+
+def send_alerts() -> int:
+    """Sends what recipients are to be told; returns how many messages arrived."""
+    return alert_sending.send_due()
+
+
+def prove_recent() -> int:
+    """Begins the nightly proof, from the last proven checkpoints on; returns the id of its run."""
+    return proofs.start(ProofScope.INCREMENTAL, asked_by="schedule").pk
+
+
+def prove_all() -> int:
+    """Begins the weekly proof of the whole ledger; returns the id of its run."""
+    return proofs.start(ProofScope.FULL, asked_by="schedule").pk
+
+
+def go_on_proving() -> int:
+    """Takes open proofs further; returns how many steps were done."""
+    return proofs.go_on()
+
+
+def forget_old() -> dict[str, int]:
+    """Deletes alerts that have long been over; returns how many."""
+    return retention.forget_old_alerts()

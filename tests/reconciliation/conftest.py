@@ -1,0 +1,21 @@
+"""What every test of the reconciliation app may count on."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+
+from channels import accounts, breaker, error_log, heartbeats, last_call
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    """Has each test read everything anew: processes go by it for a moment, and ids come again."""
+    accounts.forget_channels()
+    breaker.forget_successes()
+    error_log.forget_refusals()
+    heartbeats.forget_beats()
+    last_call.forget()
+    cache.clear()
+    yield
+    cache.clear()
