@@ -22,7 +22,6 @@ from reconciliation.alert_sending import renew_secret, send_again
 from reconciliation.models import AlertDelivery, AlertRecipient
 from reconciliation.models.alerts import RecipientKind
 
-
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[AlertRecipient]
 else:

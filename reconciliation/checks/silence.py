@@ -24,6 +24,8 @@ from reconciliation.models import Severity
 USUAL: Final = 6
 #: The same by the last hour alone, which knows nothing of nights and sales that end.
 USUAL_BY_THE_HOUR: Final = 60
+#: Fewer messages than these within the last hour have no pace.
+FEWEST_FOR_A_PACE: Final = 20
 #: So many that nobody is in doubt.
 USUAL_IS_CRITICAL: Final = 60
 #: Silence shorter than this is never worth a word.
@@ -126,6 +128,8 @@ def expected(silence: Silence) -> float:
         windows = _known(silence, days)
         if len(windows) >= 2:
             return float(min(windows))
+    if silence.hour_before < FEWEST_FOR_A_PACE:
+        return 0.0
     counted_over = max(min(silence.days_known * 86_400, 3600.0), 60.0)
     at_that_pace = silence.hour_before * min(silence.seconds, LONGEST) / counted_over
     return at_that_pace * USUAL / USUAL_BY_THE_HOUR

@@ -27,9 +27,11 @@ from channels.errors import (
     Unsupported,
 )
 from channels.fetching import fetch_due
-from channels.models import ChannelOrder, ErrorEntry, PollFeed
+from channels.models import ChannelOrder, ErrorEntry, ListingLevel, PollFeed, Push
+from channels.models.listings import Lane
 from channels.orders import hint
 from channels.polling import poll_feed
+from channels.pushes import mark_listing_levels
 from channels.retention import forget_old
 from channels.transport import HttpClient
 from inventory.errors import StockBusy
@@ -45,6 +47,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def shop() -> Shop:
     return open_shop({"MUG": 9, "CUP": 4}, kind="telling")
+
+
+def mark_all(shop: Shop) -> None:
+    levels = ListingLevel.objects.filter(channel=shop.channel)
+    mark_listing_levels(list(levels.values_list("pk", flat=True)), lane=Lane.INCREASE)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +119,7 @@ def test_each_listing_that_a_platform_refuses_is_logged_with_its_shelf(
     refused = shop.shelf(shop.list_variant("MUG"))
     shop.list_variant("CUP")
     shelves.reaction = _refusing(refused.listing.external_id)
+    mark_all(shop)
     tell_all(shop)
     (entry,) = ErrorEntry.objects.all()
     assert (entry.object_label, entry.object_id) == ("channels.listinglevel", refused.pk)
@@ -134,6 +142,7 @@ def test_a_call_that_fails_for_all_its_listings_is_one_row(
     shop.list_variant("MUG")
     shop.list_variant("CUP")
     shelves.before_call = _failing
+    mark_all(shop)
     tell_all(shop)
     assert list(ErrorEntry.objects.values_list("code", "job")) == [("unavailable", "push")]
 
@@ -145,8 +154,10 @@ def _failing(items: Sequence[PushItem]) -> None:
 def test_pushes_that_work_write_nothing_to_the_log(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     use_platform(monkeypatch)
     shop.list_variant("MUG")
+    mark_all(shop)
     with CaptureQueriesContext(connection) as captured:
         tell_all(shop)
+    assert Push.objects.exists()
     assert not [query for query in captured if "errorentry" in query["sql"]]
 
 
@@ -179,7 +190,8 @@ def test_a_poll_and_a_fetch_that_fail_name_feed_and_order(
     assert logged == [("poll", "channels.pollfeed", feed.pk), ("fetch", "channels.channelorder", known.pk)]
 
 
-def test_an_order_that_cannot_be_applied_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_that_cannot_be_applied_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = open_shop()
     feed = PollFeed.objects.create(channel=shop.channel, name="orders", next_poll_at=timezone.now())
     monkeypatch.setattr("channels.polling.apply_state", _unreadable_state)
     poll_feed(feed, SimpleConnector(Book(pages={"": OrderPage((order(),), cursor="end")})))
