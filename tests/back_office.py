@@ -276,7 +276,13 @@ class Business:
             alert=alert, recipient=recipient, event="alert.opened", created_at=now, sent_at=now
         )
         run = ProofRun.objects.create(
-            scope="full", state="held", started_at=now, finished_at=now, steps=[["documents", 0]], position=1
+            scope="full",
+            state="held",
+            started_at=now,
+            finished_at=now,
+            steps=[["documents", 0]],
+            position=1,
+            digest="0" * 64,
         )
         ProvenCheckpoint.objects.create(
             merchant=self.merchant, run=run, at=now, digest="0" * 64, proven_at=now

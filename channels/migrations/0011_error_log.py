@@ -5,7 +5,7 @@ import django.db.models.deletion
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0008_bundle_fanout'),
+        ('channels', '0002_source_spans'),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('channels', '0011_error_log'),
-        ('inventory', '0010_bundles'),
+        ('inventory', '0002_append_only'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

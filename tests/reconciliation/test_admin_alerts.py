@@ -236,4 +236,4 @@ def test_the_dashboard_shows_alerts_and_the_last_proof(signed_in: Callable[[str]
     alert("Great matter", severity=Severity.EMERGENCY)
     text = signed_in("read-only").get(reverse("admin:index")).content.decode()
     assert "Great matter" in text
-    assert "digest 000000000000" in text, text[text.index("Ledger</dt>") :][:600]
+    assert "digest 000000000000" in text
