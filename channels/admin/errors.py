@@ -32,6 +32,18 @@ class AgeFilter(StateFilter):
     )
 
 
+class AnswerFilter(StateFilter):
+    """What the platform answered."""
+
+    title = "answer"
+    parameter_name = "answer"
+    states = (
+        ("none", "None", lambda q: q.filter(status__isnull=True)),
+        ("refused", "4xx", lambda q: q.filter(status__gte=400, status__lt=500)),
+        ("failed", "5xx", lambda q: q.filter(status__gte=500)),
+    )
+
+
 class CodeFilter(admin.SimpleListFilter):
     """What kind of failure it was."""
 
@@ -52,7 +64,7 @@ class ErrorEntryAdmin(FactsAdmin):
     """What went wrong, across all channels: call, code, time, remedy, and a link to what it is about."""
 
     list_display = ("at", "channel", "job", "shown_code", "status", "call", "what", "about")
-    list_filter = (ChannelFilter, AgeFilter, CodeFilter, "job", "status")
+    list_filter = (ChannelFilter, AgeFilter, CodeFilter, "job", AnswerFilter)
     search_fields = ("message", "call")
     search_help_text = "Words of the message or of the call"
     ordering = ("-id",)

@@ -308,6 +308,32 @@ def test_several_workers_share_no_step() -> None:
     assert (run.state, run.movements) == (ProofState.HELD, StockMovement.objects.count())
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scope", ProofScope)
+def test_it_holds_while_the_shop_is_open(scope: ProofScope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step sees another moment; what is sold in between is no divergence."""
+    monkeypatch.setattr(proof, "BATCH", 1)
+    cast = Cast()
+    cast.receive(200)
+    cast.receive(200, cast.shirt)
+    checkpoint(cast)
+    prove()
+
+    def sell() -> None:
+        for number in range(25):
+            cast.hold(f"cart-{number}", 2)
+            cast.settle(f"order-{number}", wanted=3)
+            cast.settle(f"order-{number}", fulfilled=3)
+            cast.receive(1, cast.shirt)
+
+    def prove_often() -> list[str]:
+        return [prove(scope).state for _ in range(5)]
+
+    sold, states = race([sell, prove_often])
+    assert sold is None
+    assert states == [ProofState.HELD] * 5
+
+
 def test_a_step_that_fails_is_tried_again_and_given_up_without_a_verdict(
     history: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
