@@ -1,13 +1,26 @@
 """What workers are woken for; each may be called at any time: what there is to do lies in rows."""
 
+from datetime import timedelta
+from typing import Final
+
+from django.utils import timezone
+
+from channels import heartbeats
+from channels.models import Heartbeat
 from reconciliation import alert_sending, alerts, proofs, retention
+from reconciliation.checks.installation import WATCH
 from reconciliation.health import sweep
 from reconciliation.models import ProofScope
+
+#: A watch that comes after a longer pause finds what piled up while nothing ran: it leaves that a minute to clear.
+_PAUSE: Final = timedelta(minutes=3)
 
 
 def watch() -> int:
     """Checks everything, opens and ends alerts by it, makes old ones worse; returns how many things are wrong."""
-    wrong = sweep()
+    is_back = not Heartbeat.objects.filter(name=WATCH, beat_at__gt=timezone.now() - _PAUSE).exists()
+    heartbeats.beat(WATCH)
+    wrong = 0 if is_back else sweep()
     alerts.escalate_due()
     alert_sending.send_due()
     proofs.wake_open()

@@ -22,8 +22,10 @@ SKEW_IS_CRITICAL: Final = 30.0
 #: Space left on the disk of the data directory, as a share and in bytes; whichever is less is enough.
 LITTLE_SPACE: Final = (0.10, 5 * 1024**3)
 NO_SPACE: Final = (0.03, 1024**3)
-#: A process is silent when its heartbeat is older; each beats every ten seconds, jobs with the sweep of each minute.
-SILENT_AFTER: Final = {PUSHER: 60.0, JOBS: 300.0}
+#: The heartbeat of the watch of each minute, which opens and ends alerts.
+WATCH: Final = "watch"
+#: A process is silent when its heartbeat is older; each beats every ten seconds, what jobs do every minute.
+SILENT_AFTER: Final = {PUSHER: 60.0, JOBS: 300.0, WATCH: 300.0}
 _OTHERS_SILENT_AFTER: Final = 60.0
 #: How late a schedule may be before nobody seems to run it.
 OVERDUE: Final = timedelta(minutes=10)
@@ -31,6 +33,7 @@ OVERDUE: Final = timedelta(minutes=10)
 _DOES: Final = {
     PUSHER: "tells channels their numbers and reads their orders",
     JOBS: "processes messages and runs what is scheduled",
+    WATCH: "opens and ends alerts",
 }
 
 

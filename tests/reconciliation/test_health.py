@@ -42,7 +42,7 @@ def channel() -> Channel:
     now = timezone.now()
     ChannelHealth.objects.create(channel=made, last_success_at=now, subscriptions_audited_at=now)
     PollFeed.objects.create(channel=made, name="orders", next_poll_at=now, last_polled_at=now)
-    for name in (heartbeats.PUSHER, heartbeats.JOBS):
+    for name in (heartbeats.PUSHER, heartbeats.JOBS, installation.WATCH):
         heartbeats.beat(name)
     return made
 
@@ -175,6 +175,17 @@ def test_the_watch_checks_escalates_and_sends(channel: Channel) -> None:
     Alert.objects.update(escalates_at=long_ago)
     tasks.watch()
     assert Alert.objects.get().severity == Severity.CRITICAL
+
+
+def test_the_first_watch_after_a_pause_leaves_what_piled_up_a_minute(channel: Channel) -> None:
+    late_message(channel)
+    for pause in (timedelta(minutes=2), timedelta(minutes=4)):
+        Heartbeat.objects.filter(name=installation.WATCH).update(beat_at=timezone.now() - pause)
+        Alert.objects.all().delete()
+        heartbeats.forget_beats()
+        tasks.watch()
+        assert Alert.objects.exists() is (pause < timedelta(minutes=3))
+    assert tasks.watch() == 1
 
 
 def test_every_kind_belongs_to_one_check() -> None:
