@@ -85,7 +85,13 @@ def note(channel_id: int, error: Exception, *, job: str, about: Model | None = N
     call = last_call(channel_id)
     if isinstance(error, Throttled) and call.status is None:
         return
-    _append([_entry(channel_id, code_of(error), str(error) or type(error).__name__, job=job, about=_name_of(about))])
+    _append(
+        [
+            _entry(
+                channel_id, code_of(error), str(error) or type(error).__name__, job=job, about=_name_of(about)
+            )
+        ]
+    )
 
 
 def note_items(channel_id: int, told: Sequence[Told]) -> None:

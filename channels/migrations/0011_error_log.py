@@ -5,7 +5,7 @@ import django.db.models.deletion
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0002_source_spans'),
+        ('channels', '0003_mends'),
     ]
 
     operations = [
