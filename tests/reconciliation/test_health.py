@@ -130,7 +130,7 @@ def test_a_check_that_cannot_look_ends_no_alert_and_hides_no_other(
 
     monkeypatch.setitem(health.CHECKS, "channels", (fail, health.CHECKS["channels"][1]))
     Heartbeat.objects.all().delete()
-    assert sweep() == 3
+    assert sweep() == 4
     assert open_kinds() == {"inbound_late", "process_silent"}
     code, text = checked()
     assert code == 1
