@@ -1,4 +1,4 @@
-"""The figures of the dashboard: eight statements at most, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: nine statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
@@ -20,6 +20,7 @@ from django.utils import timezone
 from analytics.kpis.headline import Headline, headlines
 from channels.admin.condition import condition
 from inventory.models import StockMovement
+from reconciliation.glance import Glance, glance
 
 SLOW_SECONDS: Final = 5
 FAST_SECONDS: Final = 1
@@ -122,6 +123,8 @@ class Figures:
     headlines: list[Headline]
     channels: list[ChannelState]
     movements: list[StockMovement]
+    #: Open alerts, and the last proof of the ledger.
+    glance: Glance
 
 
 def figures() -> Figures:
@@ -134,7 +137,8 @@ def figures() -> Figures:
     movements = _kept("movements", FAST_SECONDS, _movements)
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
-    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements)
+    seen = _kept("glance", FAST_SECONDS, glance)
+    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements, seen)
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:

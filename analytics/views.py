@@ -12,9 +12,11 @@ from django.views.decorators.http import require_safe
 
 from analytics.dashboard import MOST_COUNTED, Latency, figures
 from channels.admin.condition import TONES
-from config.admin_panels import NOTHING, Change, Panel, badge, duration, moment, page_of
+from config.admin_panels import NOTHING, Change, Panel, badge, duration, list_of, moment, page_of
 from inventory.admin.references import linked
 from inventory.models import StockMovement
+from reconciliation.admin.alerts import severity_badge
+from reconciliation.glance import Glance
 
 #: What one has to be allowed to see to see the figures.
 SEEN: Final = ("inventory.view_stocklevel", "channels.view_channel")
@@ -71,9 +73,26 @@ def _content(request: HttpRequest) -> str:
         "figures": found,
         "latency": _shown(found.latency),
         "channels": channels,
+        "alerts": _alerts_panel(found.glance),
         "movements": Panel("Latest movements", _MOVEMENT_HEADERS, _movement_rows(found.movements)),
     }
     return render_to_string("onecount/dashboard_live.html", context, request=request)
+
+
+def _alerts_panel(seen: Glance) -> Panel:
+    rows = [
+        (severity_badge(each), page_of(each), moment(each.opened_at), each.remedy) for each in seen.alerts
+    ]
+    links = [(list_of("reconciliation.alert", "state=open"), "All open alerts")]
+    note = f"The worst {len(rows)}; there are more." if seen.has_more else ""
+    return Panel(
+        "Alerts",
+        ("Severity", "What", "Since", "What to do"),
+        rows,
+        empty="Nothing is wrong.",
+        note=note,
+        links=links,
+    )
 
 
 def _counted(count: int) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from channels.connectors import connector_class
 from channels.connectors.base import Account, Connector
 from channels.errors import Misconfigured
+from channels.last_call import forget as forget_last_call
 from channels.models import Channel
 from channels.transport import HttpClient, check_url
 from config.logs import register_secret
@@ -70,6 +71,7 @@ def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bo
 
     `priority` lets its calls also spend what ordinary calls leave of each limit. Raises `Misconfigured`.
     """
+    forget_last_call()
     kind = connector_class(channel.kind)
     account = account_of(channel)
     client = HttpClient(

@@ -15,8 +15,10 @@ from enum import Enum
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models import Model
 from django.utils import timezone
 
+from channels import error_log
 from channels.errors import (
     ConnectorError,
     Misconfigured,
@@ -25,6 +27,7 @@ from channels.errors import (
     TransientError,
     Unauthorised,
 )
+from channels.models.error_log import ErrorJob
 
 #: Failures in a row after which it opens; those that a person has to mend open it at once.
 THRESHOLD: Final = 3
@@ -107,12 +110,15 @@ def concerns_channel(error: ConnectorError) -> bool:
     return not isinstance(error, Throttled)
 
 
-def note_failure(channel_id: int, error: ConnectorError) -> int:
-    """Counts a failure of the whole channel and opens its breaker after enough of them.
+def note_failure(
+    channel_id: int, error: ConnectorError, *, job: str = ErrorJob.OTHER, about: Model | None = None
+) -> int:
+    """Counts a failure of the whole channel and opens its breaker after enough of them; logs every failure.
 
-    Returns how many there were in a row: 1 where something worked since the one before. What does not
-    concern the whole channel is not counted, and 0 is returned.
+    `job` says what was being done, `about` which row it concerned. Returns how many there were in a row: 1 where
+    something worked since the one before. What does not concern the whole channel is not counted, and 0 is returned.
     """
+    error_log.note(channel_id, error, job=job, about=about)
     if not concerns_channel(error):
         return 0
     forget_success(channel_id)

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
-from channels import notices, observations, orders, retry_queue
+from channels import error_log, notices, observations, orders, retry_queue
 from channels.accounts import channel_of, open_connector
 from channels.connectors.base import Connector, InboundMessage, InboundRequest
 from channels.errors import BadMessage, ChannelError
@@ -251,6 +251,7 @@ def _put_off(delivery: WebhookDelivery, error: StockBusy) -> None:
 def _fail(delivery: WebhookDelivery, error: Exception) -> None:
     delivery.attempts += 1
     reason = str(error) or type(error).__name__
+    error_log.note_delivery(delivery, error)
     if delivery.attempts >= LARGEST_ATTEMPTS or isinstance(error, BadMessage):
         delivery.state = DeliveryState.DEAD
         delivery.error = reason[:2000]

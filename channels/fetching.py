@@ -9,10 +9,11 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from channels import breaker, retry_queue
+from channels import breaker, error_log, retry_queue
 from channels.connectors.base import Connector
 from channels.errors import BadMessage, ConnectorError, PermanentError, Rejected, TransientError
 from channels.models import Channel, ChannelOrder
+from channels.models.error_log import ErrorJob
 from channels.orders import apply_missing, record_state
 from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
@@ -96,10 +97,11 @@ def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
     except (Rejected, BadMessage, StockError, DatabaseError) as error:
         log.warning("fetched_order_failed", channel=channel.pk, order=fetch.external_id, exc_info=True)
         _postpone(fetch, str(error), LATER)
+        error_log.note(channel.pk, error, job=ErrorJob.FETCH, about=ChannelOrder(pk=fetch.order_id))
         return True
     except ConnectorError as error:
         _postpone(fetch, str(error), _pause(error))
-        breaker.note_failure(channel.pk, error)
+        breaker.note_failure(channel.pk, error, job=ErrorJob.FETCH, about=ChannelOrder(pk=fetch.order_id))
         return False
     breaker.note_success(channel.pk)
     if fetch.has_failed:

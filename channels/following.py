@@ -9,11 +9,12 @@ from typing import Final
 from django.db import connection, transaction
 from django.utils import timezone
 
-from channels import breaker
+from channels import breaker, error_log
 from channels.connectors.base import Address, Connector, ItemOutcome, PushResult
 from channels.errors import ConnectorError
 from channels.leases import Lease, Leased
 from channels.models import Push
+from channels.models.error_log import ErrorJob
 from channels.models.outbound import PushOutcome
 from channels.outcomes import OUTCOMES, Told, settle
 from channels.retries import after_item
@@ -45,7 +46,7 @@ def follow(channel_id: int, connector: Connector) -> int:
     try:
         answers = connector.follow_push([push.tracking_id for push in pushes])
     except ConnectorError as error:
-        breaker.note_failure(channel_id, error)
+        breaker.note_failure(channel_id, error, job=ErrorJob.FOLLOW)
         return 0
     breaker.note_success(channel_id)
     ended = 0
@@ -84,6 +85,7 @@ def _end(push: Push, result: PushResult, connector: Connector) -> None:
     )
     with transaction.atomic():
         settle(Lease(push.channel_id, level.lease_token), [told])
+        error_log.note_items(push.channel_id, [told] if told.is_failure else [])
         push.outcome = outcome
         push.error = result.reason[:2000]
         push.finished_at = timezone.now()

@@ -13,6 +13,7 @@ from channels.events import Disconnected, ListingChanged
 from channels.feeds import LISTINGS
 from channels.importing import retire
 from channels.models import Channel, Listing, PollFeed
+from channels.models.error_log import ErrorJob
 
 #: Platforms announce a product with every order; all listings are read again at most this often for it.
 _LISTINGS_PAUSE: Final = timedelta(hours=1)
@@ -55,4 +56,5 @@ def _read_listings_soon(channel: Channel) -> None:
 
 def note_disconnected(channel: Channel, event: Disconnected) -> None:
     """Opens the channel's breaker at once: its credentials are dead already."""
-    breaker.note_failure(channel.pk, Unauthorised(f"The platform ended our access: {event.reason}"))
+    error = Unauthorised(f"The platform ended our access: {event.reason}")
+    breaker.note_failure(channel.pk, error, job=ErrorJob.DELIVERY)

@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Mod
 from django.utils import timezone
 
-from channels import breaker, retry_queue
+from channels import breaker, error_log, retry_queue
 from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
@@ -26,6 +26,7 @@ from channels.events import OrderState
 from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_interval
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
+from channels.models.error_log import ErrorJob
 from channels.orders import apply_state, hint
 from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
@@ -70,6 +71,7 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
     except Exception as error:  # the outermost loop: what is wrong must be seen
         log.exception("feed_failed", channel=feed.channel_id, feed=feed.name)
         _leave(feed, str(error) or type(error).__name__, _LONGEST_PAUSE)
+        error_log.note(feed.channel_id, error, job=ErrorJob.POLL, about=feed)
     else:
         _note_success(feed, started_at, is_finished=is_finished)
 
@@ -122,7 +124,7 @@ def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:
             raise  # the database is gone; the page is read again
         except (BadMessage, StockError, DatabaseError) as error:
             log.warning("polled_order_failed", channel=channel.pk, order=state.external_id, exc_info=True)
-            _park(channel, state.external_id, str(error), arrived_at)
+            _park(channel, state.external_id, error, arrived_at)
             return
         else:
             return
@@ -138,13 +140,15 @@ def _put_off(channel: Channel, external_id: str, reason: str, arrived_at: dateti
     )
 
 
-def _park(channel: Channel, external_id: str, error: str, arrived_at: datetime) -> None:
+def _park(channel: Channel, external_id: str, error: Exception, arrived_at: datetime) -> None:
     """Leaves an order that could not be applied with its reason, to be fetched later."""
     if not external_id or len(external_id) > 200 or "\x00" in external_id:
+        error_log.note(channel.pk, error, job=ErrorJob.POLL)
         return
     hint(channel, external_id, arrived_at=arrived_at)
     order = ChannelOrder.objects.filter(channel=channel, external_id=external_id)
-    order.update(fetch_error=error[:2000], next_fetch_at=timezone.now() + _LONGEST_PAUSE)
+    order.update(fetch_error=str(error)[:2000], next_fetch_at=timezone.now() + _LONGEST_PAUSE)
+    error_log.note(channel.pk, error, job=ErrorJob.POLL, about=order.first())
 
 
 def _store_cursor(feed: PollFeed, page: OrderPage) -> None:
@@ -181,7 +185,7 @@ def _note_success(feed: PollFeed, started_at: datetime, *, is_finished: bool) ->
 
 def _note_failure(feed: PollFeed, error: ConnectorError) -> None:
     _leave(feed, str(error), _pause(error, feed.failures))
-    breaker.note_failure(feed.channel_id, error)
+    breaker.note_failure(feed.channel_id, error, job=ErrorJob.POLL, about=feed)
 
 
 def _leave(feed: PollFeed, reason: str, pause: timedelta) -> None:

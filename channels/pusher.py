@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from channels import breaker, fetching, following, polling
+from channels import breaker, fetching, following, heartbeats, polling
 from channels.accounts import channel_of, open_connector
 from channels.breaker import BreakerState
 from channels.connectors import CONNECTORS
@@ -30,6 +30,7 @@ from channels.fanout import fan_out
 from channels.feeds import LISTINGS, ORDERS, ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
+from channels.models.error_log import ErrorJob
 from channels.propagation import Propagation
 from channels.pushes import WAKE_UP
 from channels.sending import push_batch
@@ -46,6 +47,13 @@ SWEEP: Final = 1.0
 SURVEY_PAUSE: Final = 0.05
 #: Seconds given to calls in progress when the process is asked to end.
 PATIENCE: Final = 1.5
+#: What a failure of a job is logged as.
+_LOGGED: Final = {
+    Job.PUSH: ErrorJob.PUSH,
+    Job.POLL: ErrorJob.POLL,
+    Job.FETCH: ErrorJob.FETCH,
+    Job.FOLLOW: ErrorJob.FOLLOW,
+}
 #: Orders fetched in one turn of a channel.
 _FETCHES: Final = 20
 
@@ -169,6 +177,7 @@ class Pusher:
 
     def _sweep(self) -> None:
         self._is_survey_due = True
+        heartbeats.beat(heartbeats.PUSHER)
         active = Channel.objects.filter(is_active=True).order_by("id").values_list("id", "kind")
         kinds = {identity: kind for identity, kind in active if kind in CONNECTORS}
         share = max(1, self._crew.size // max(len(kinds), 1))
@@ -232,7 +241,7 @@ class Pusher:
         except StockBusy:
             log.info("stock_is_busy", channel=desk.channel_id, job=job.value)
         except ConnectorError as error:
-            breaker.note_failure(desk.channel_id, error)
+            breaker.note_failure(desk.channel_id, error, job=_LOGGED[job])
         finally:
             self._events.put(_Ended(desk, job, asked, done))
 

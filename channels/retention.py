@@ -1,4 +1,4 @@
-"""Forgets what is old: deliveries, observations and the push log, a small piece at a time.
+"""Forgets what is old: deliveries, observations, the push log and the error log, a small piece at a time.
 
 The newest push of a listing level stays for ever, so that it can always be said what a channel was told last.
 """
@@ -43,11 +43,13 @@ def forget_old() -> dict[str, int]:
     now = timezone.now()
     soon = now - timedelta(days=settings.KEEP_DELIVERIES_DAYS)
     late = now - timedelta(days=settings.KEEP_PUSHES_DAYS)
+    failed = now - timedelta(days=settings.KEEP_ERRORS_DAYS)
     return {
         "deliveries": _forget("channels_webhookdelivery", "received_at", soon, _IS_DONE),
         "observations": _forget("channels_shelfobservation", "received_at", soon, _IS_JUDGED),
         "retries": _forget("channels_retry", "last_at", soon, _IS_OVER),
         "pushes": _forget("channels_push", "finished_at", late, _IS_NOT_THE_LAST),
+        "errors": _forget("channels_errorentry", "at", failed, "true"),
     }
 
 

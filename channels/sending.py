@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from channels import breaker
+from channels import breaker, error_log
 from channels.accounts import channel_of, open_connector
 from channels.comparing import Decision, adopt, decide, look
 from channels.connectors.base import Connector, ItemOutcome, PushItem, PushResult
@@ -21,6 +21,7 @@ from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Thro
 from channels.exposure import Exposure, exposures
 from channels.feeds import ask_for_poll
 from channels.leases import Lease, Leased, Turns, give_back, lease, note_sent
+from channels.models.error_log import ErrorJob
 from channels.models.outbound import PushOutcome
 from channels.outcomes import OUTCOMES, Told, write_outcomes
 from channels.retries import CALL_SECONDS, after_call, after_item, jittered, within_reason
@@ -72,6 +73,8 @@ class _Batch:
 
     #: Some were not sent: a call failed or the limit was used up, so that the channel does not work well.
     is_cut: bool = False
+    #: What the platform answered for but did not take.
+    refused: list[Told] = field(default_factory=list)
     #: Listing levels to be looked at again although they were told.
     doubtful: set[int] = field(default_factory=set)
     #: Listing levels that were read for the first time. What the shop sold before that is imported later and lowers what
@@ -100,7 +103,7 @@ def push_batch(
     try:
         connector = open_connector(channel, deadline=CALL_SECONDS, priority=oldest_first)
     except ConnectorError as error:
-        breaker.note_failure(channel_id, error)
+        breaker.note_failure(channel_id, error, job=ErrorJob.PUSH)
         return Done(has_failed=True)
     able = connector.capabilities
     leased = lease(
@@ -122,6 +125,7 @@ def send(lease: Lease, connector: Connector) -> Done:
             _tell(batch)
     except Throttled as error:
         rest = within_reason(error)
+        error_log.note(lease.channel_id, error, job=ErrorJob.PUSH)
     except ConnectorError as error:
         has_failed = True
         _give_up(batch, error)
@@ -129,6 +133,7 @@ def send(lease: Lease, connector: Connector) -> Done:
         if not batch.is_cut:
             breaker.note_success(lease.channel_id, is_push=True)
     write_outcomes(lease, batch.told, log=batch.log)
+    error_log.note_items(lease.channel_id, batch.refused)
     unsent = {level.id for level in lease.levels} - {each.level.id for each in batch.told}
     if unsent:
         give_back(lease, unsent)
@@ -278,7 +283,10 @@ def _note(batch: _Batch, draft: Draft, result: PushResult | None) -> bool:
     if result.outcome is ItemOutcome.STALE:
         batch.log.append(draft.told(PushOutcome.STALE, call_id=batch.call_id, error=result.reason))
         return False
-    batch.close(draft, _told_of(draft, result, batch.call_id, batch.connector))
+    told = _told_of(draft, result, batch.call_id, batch.connector)
+    if told.is_failure:
+        batch.refused.append(told)
+    batch.close(draft, told)
     return True
 
 
@@ -321,7 +329,7 @@ def _give_up(batch: _Batch, error: ConnectorError) -> None:
     It is the channel's, which parks nothing. But when a listing fails alone while the channel works, the
     listing is to blame, and until it is alone each failure halves its company twice (`channels.leases`).
     """
-    in_a_row = breaker.note_failure(batch.lease.channel_id, error)
+    in_a_row = breaker.note_failure(batch.lease.channel_id, error, job=ErrorJob.PUSH)
     needs_person = breaker.concerns_channel(error) and isinstance(error, PermanentError)
     if needs_person:
         return

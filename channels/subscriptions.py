@@ -14,6 +14,7 @@ from channels.connectors.base import Connector, SubscriptionProblem
 from channels.errors import ConnectorError, Unsupported
 from channels.feeds import ask_for_poll
 from channels.models import Channel, ChannelHealth
+from channels.models.error_log import ErrorJob
 
 log = structlog.get_logger(__name__)
 
@@ -77,16 +78,19 @@ def with_new_secret(
 
 def audit_all() -> int:
     """Audits every active channel with order webhooks; returns the number of problems left."""
-    count = 0
-    for channel in Channel.objects.filter(is_active=True).order_by("id"):
-        try:
-            count += len(audit(channel))
-        except Unsupported:
-            log.debug("no_subscriptions_to_audit", channel=channel.pk)
-        except ConnectorError as error:
-            log.warning("subscription_audit_failed", channel=channel.pk, error=str(error))
-            breaker.note_failure(channel.pk, error)
-    return count
+    return sum(audit_soundly(channel) for channel in Channel.objects.filter(is_active=True).order_by("id"))
+
+
+def audit_soundly(channel: Channel) -> int:
+    """Audits one channel; returns the number of problems left. A failure is noted and not raised."""
+    try:
+        return len(audit(channel))
+    except Unsupported:
+        log.debug("no_subscriptions_to_audit", channel=channel.pk)
+    except ConnectorError as error:
+        log.warning("subscription_audit_failed", channel=channel.pk, error=str(error))
+        breaker.note_failure(channel.pk, error, job=ErrorJob.AUDIT)
+    return 0
 
 
 def _keep(channel: Channel, problems: list[SubscriptionProblem]) -> None:

@@ -8,6 +8,7 @@ from channels import (
     breaker,
     deliveries,
     fetching,
+    heartbeats,
     mapping,
     observations,
     polling,
@@ -19,6 +20,7 @@ from channels.accounts import open_connector
 from channels.breaker import BreakerState
 from channels.errors import ConnectorError
 from channels.models import Channel
+from channels.models.error_log import ErrorJob
 from channels.rehearsals import running
 from channels.retry_queue import insist
 from channels.rules import budgets, lifecycle, pins, velocity
@@ -82,7 +84,7 @@ def _fetch(channel_id: int) -> int:
     try:
         return fetching.fetch_due(channel, open_connector(channel))
     except ConnectorError as error:
-        breaker.note_failure(channel_id, error)
+        breaker.note_failure(channel_id, error, job=ErrorJob.FETCH)
     return 0
 
 
@@ -108,13 +110,19 @@ def audit_subscriptions() -> int:
     return subscriptions.audit_all()
 
 
+def audit_channel(channel_id: int) -> int:
+    """Checks and mends the webhook subscriptions of one channel; returns the number of problems left."""
+    channel = Channel.objects.filter(pk=channel_id, is_active=True).first()
+    return subscriptions.audit_soundly(channel) if channel else 0
+
+
 def recheck_open_orders() -> int:
     """Has long open orders looked up; returns how many."""
     return polling.recheck_open_orders()
 
 
 def forget_old() -> dict[str, int]:
-    """Deletes old deliveries, observations and pushes; returns how many of each."""
+    """Deletes old deliveries, observations, pushes and errors; returns how many of each."""
     return retention.forget_old()
 
 
@@ -155,6 +163,7 @@ def measure_rules(merchant_id: int = 0) -> int:
 
 def sweep() -> None:
     """Wakes whatever is due: a wake-up may have been lost."""
+    heartbeats.beat(heartbeats.JOBS)
     polling.ensure_feeds()
     retry_queue.settle_quiet()
     wake("channels.tasks.process_deliveries")

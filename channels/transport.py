@@ -24,7 +24,7 @@ from django.utils import timezone
 from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
-from channels import limits, tokens
+from channels import last_call, limits, tokens
 from channels.connectors.base import IssuedToken, LimitReading, RateLimit, Response
 from channels.errors import ConnectorError, Misconfigured, OutcomeUnknown, Throttled, TransientError
 from channels.http_sessions import Call, session
@@ -119,6 +119,7 @@ class HttpClient:
         `OutcomeUnknown` (a write that may have arrived), `Misconfigured` (address not allowed, redirect).
         """
         parts = check_url(url)
+        last_call.begin(self._channel_id, f"{method} {parts.netloc}{parts.path}")
         is_write = writes if writes is not None else method not in ("GET", "HEAD")
         ends_at = self._ends_at()
         grant = self._take_tokens(bucket, cost, ends_at)
@@ -126,6 +127,7 @@ class HttpClient:
         started = time.monotonic()
         try:
             answer = _exchange(method, url, options, is_write=is_write, seconds=ends_at - started)
+            last_call.answered(answer.status)
             self._learn(bucket, cost, grant, answer)
             _check_status(answer, parts, is_write=is_write)
         except ConnectorError as error:
@@ -187,6 +189,15 @@ class HttpClient:
         facts["call"] = f"{method} {parts.netloc}{parts.path}"
         facts["seconds"] = round(time.monotonic() - started, 3)
         write(event, channel=self._channel_id, **facts)
+
+
+def post_to(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Answer:
+    """Posts to an address that people typed and that is no platform of a channel; returns whatever it answers.
+
+    Raises `Misconfigured` for an address that may not be called, `TransientError` where no answer came.
+    """
+    check_url(url)
+    return _exchange("POST", url, {"data": body, "headers": headers}, is_write=True, seconds=seconds)
 
 
 def check_url(url: str) -> SplitResult:

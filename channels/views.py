@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from channels import error_log
 from channels.accounts import addressed_channel, forget_channel
 from channels.connectors.base import InboundRequest
 from channels.deliveries import accept
@@ -52,7 +53,11 @@ def _receive(request: HttpRequest, public_id: str) -> HttpResponse:
     body = _body(request)
     if body is None:
         return _answer(413, f"At most {LARGEST_BODY} bytes are accepted.")
-    _accept(channel, _inbound(request, body))
+    try:
+        _accept(channel, _inbound(request, body))
+    except (BadSignature, BadMessage) as error:
+        error_log.note_refused_webhook(channel.pk, error)
+        raise
     note_webhook(channel.pk)
     return _answer(200, "OK")
 

@@ -127,6 +127,13 @@ _FIGURES: Final = [
 
 _TO_DO: Final = [
     _link(
+        "Open alerts",
+        "notifications",
+        "reconciliation_alert_changelist",
+        "reconciliation.view_alert",
+        "state=open",
+    ),
+    _link(
         "Held mass changes",
         "electric_bolt",
         "channels_mutation_changelist",
@@ -193,10 +200,20 @@ _CONFLICTS: Final = _models(
 )
 
 _ENGINE_ROOM: Final = [
+    *_models(
+        "reconciliation",
+        ("Ledger proofs", "verified", "proofrun"),
+        ("Proven checkpoints", "flag_check", "provencheckpoint"),
+        ("Alerts", "notifications", "alert"),
+        ("Who is told", "contact_mail", "alertrecipient"),
+        ("Alert messages", "outgoing_mail", "alertdelivery"),
+    ),
     *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
     *_models(
         "channels",
+        ("Error log", "error", "errorentry"),
         ("Channel health", "ecg_heart", "channelhealth"),
+        ("Heartbeats", "monitor_heart", "heartbeat"),
         ("Poll feeds", "rss_feed", "pollfeed"),
         ("Rate buckets", "speed", "ratebucket"),
         ("Access tokens", "key", "accesstoken"),

@@ -1,7 +1,8 @@
 """Answers whether the process is up and whether it can serve, to whoever asks.
 
 Load balancers ask by address rather than by name, without TLS, and often. The answers therefore come before
-the checks of host and scheme, and say nothing but yes or no.
+the checks of host and scheme, and say nothing but yes or no. Prometheus is answered here too, but not just anybody
+(`config.metrics`).
 """
 
 from collections.abc import Callable
@@ -10,15 +11,18 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from config.metrics import metrics
+
 
 class HealthMiddleware:
-    """Answers `/healthz` and `/readyz`, and passes everything else on."""
+    """Answers `/healthz`, `/readyz` and `/metrics`, and passes everything else on."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
         self._answers: dict[str, Callable[[HttpRequest], HttpResponse]] = {
             "/healthz": healthz,
             "/readyz": Readiness(),
+            "/metrics": metrics,
         }
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

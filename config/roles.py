@@ -43,6 +43,8 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
     "reconciliation.resolve_conflict": ("resolution", "Can resolve conflicts"),
     "analytics.import_supportticket": ("supportticket", "Can count the tickets of a help desk"),
+    "reconciliation.answer_alert": ("alert", "Can acknowledge, mute and end alerts"),
+    "reconciliation.prove_ledger": ("proofrun", "Can begin a proof of the ledger"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -107,6 +109,13 @@ _FIGURES: Final = (
     "analytics.delete_reportplan",
     "analytics.import_supportticket",
 )
+#: Seeing to alerts, and saying who is told of them.
+_ALERTS: Final = (
+    "reconciliation.answer_alert",
+    "reconciliation.add_alertrecipient",
+    "reconciliation.change_alertrecipient",
+    "reconciliation.prove_ledger",
+)
 
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
@@ -133,6 +142,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "reconciliation.resolve_conflict",
         "reconciliation.add_conflictpolicy",
         "reconciliation.change_conflictpolicy",
+        *_ALERTS,
         *_PLACES,
         *_FIGURES,
         *_EVERYDAY,
@@ -151,6 +161,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.connect_channel",
         "channels.add_channel",
         "channels.change_channel",
+        *_ALERTS,
         *_PLACES,
         "inventory.add_location",
         "inventory.change_location",

@@ -155,6 +155,23 @@ PUSHER_THREADS = env.integer("ONECOUNT_PUSHER_THREADS", 24, minimum=4, maximum=2
 #: Days for which processed webhook messages and judged observations of shelves are kept, and the push log.
 KEEP_DELIVERIES_DAYS = env.integer("ONECOUNT_KEEP_DELIVERIES_DAYS", 30, minimum=1, maximum=3650)
 KEEP_PUSHES_DAYS = env.integer("ONECOUNT_KEEP_PUSHES_DAYS", 400, minimum=1, maximum=3650)
+#: Days for which the error log, and alerts that are over, are kept.
+KEEP_ERRORS_DAYS = env.integer("ONECOUNT_KEEP_ERRORS_DAYS", 90, minimum=1, maximum=3650)
+KEEP_ALERTS_DAYS = env.integer("ONECOUNT_KEEP_ALERTS_DAYS", 400, minimum=1, maximum=3650)
+
+#: Whoever asks for /metrics has to show it; empty: only this machine may ask.
+METRICS_TOKEN = env.text("ONECOUNT_METRICS_TOKEN")
+
+#: The mail server that alerts and reports are sent through; empty: no mail is sent.
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, minimum=1, maximum=65535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+_EMAIL_SECURITY: Final = env.choice("EMAIL_SECURITY", "starttls", options=("starttls", "tls", "none"))
+EMAIL_USE_TLS = _EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = _EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "OneCount <onecount@localhost>")
 
 Q_CLUSTER: dict[str, Any] = {
     "name": "onecount",

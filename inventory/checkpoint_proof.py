@@ -80,24 +80,31 @@ ORDER BY level_id, reservation_id LIMIT %(limit)s
 Finding = tuple[int, int | None, int | None, str, str, str]
 
 
-def compare_checkpoints(*, at_most: int) -> Iterator[list[Finding]]:
-    """Compares checkpoint after checkpoint with the movements, and yields what differs in each."""
-    before: dict[int, int] = {}
-    rows = StockCheckpoint.objects.order_by("merchant_id", "at").values_list("merchant_id", "id", "at")
-    for merchant_id, checkpoint_id, at in list(rows):
-        parameters: dict[str, Any] = {
-            "merchant": merchant_id,
-            "checkpoint": checkpoint_id,
-            "at": at,
-            "before": before.get(merchant_id),
-            "limit": at_most,
-        }
-        before[merchant_id] = checkpoint_id
-        yield [
-            (level_id, movement_id, version, f"the checkpoint of {at:%Y-%m-%d %H:%M} UTC: {problem}", *values)
-            for sql in (_LEVELS, _RESERVATIONS)
-            for level_id, movement_id, version, problem, *values in _rows(sql, parameters)
-        ]
+def checkpoints_in_order() -> Iterator[tuple[StockCheckpoint, StockCheckpoint | None]]:
+    """Yields every checkpoint of every merchant, oldest first, with the one before it."""
+    before: StockCheckpoint | None = None
+    for checkpoint in list(StockCheckpoint.objects.order_by("merchant_id", "at")):
+        is_first = before is None or before.merchant_id != checkpoint.merchant_id
+        yield checkpoint, None if is_first else before
+        before = checkpoint
+
+
+def compare_checkpoint(
+    checkpoint: StockCheckpoint, before: StockCheckpoint | None, *, at_most: int
+) -> list[Finding]:
+    """Compares a checkpoint with the movements, and returns what differs."""
+    parameters: dict[str, Any] = {
+        "merchant": checkpoint.merchant_id,
+        "checkpoint": checkpoint.pk,
+        "at": checkpoint.at,
+        "before": before.pk if before else None,
+        "limit": at_most,
+    }
+    return [
+        (level_id, movement_id, version, f"the checkpoint of {checkpoint}: {problem}", *values)
+        for sql in (_LEVELS, _RESERVATIONS)
+        for level_id, movement_id, version, problem, *values in _rows(sql, parameters)
+    ]
 
 
 def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -12,9 +12,10 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from inventory import transit
-from inventory.checkpoint_proof import Finding, compare_checkpoints
+from inventory.checkpoint_proof import Finding, checkpoints_in_order, compare_checkpoint
 from inventory.divergences import Divergence
 from inventory.inbound_proof import inbound_divergences
+from inventory.models import StockCheckpoint
 
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
@@ -63,7 +64,8 @@ SELECT count(*) AS movements,
 FROM replay
 """
 
-_LEVELS: Final = """
+#: Each live level of a range against its last movement.
+LEVELS: Final = """
 SELECT s.id, m.id, s.on_hand, s.reserved, s.unavailable, s.version, s.recorded_at::text,
        coalesce(m.on_hand_after, 0), coalesce(m.reserved_after, 0), coalesce(m.unavailable_after, 0),
        coalesce(m.version, 0), m.recorded_at::text
@@ -110,29 +112,47 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
         with connection.cursor() as cursor:
             if is_outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SELECT count(*), min(id), max(id) FROM inventory_stocklevel")
-            proof.levels_total, first, last = cursor.fetchone()
-        for start in range(first or 0, (last or -1) + 1, BATCH):
-            _prove_range(proof, start, start + BATCH - 1, at_most)
+            cursor.execute("SELECT count(*) FROM inventory_stocklevel")
+            (proof.levels_total,) = cursor.fetchone()
+        for start in level_ranges():
+            prove_levels(proof, start, at_most=at_most)
             yield proof
-        _prove_transit(proof, at_most)
-        proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
-        for found in compare_checkpoints(at_most=at_most):
-            proof.checkpoints += 1
-            _note(proof, [_checkpoint_divergence(finding) for finding in found], at_most)
+        prove_documents(proof, at_most=at_most)
+        for checkpoint, before in checkpoints_in_order():
+            prove_checkpoint(proof, checkpoint, before, at_most=at_most)
             yield proof
     yield proof
 
 
-def _prove_transit(proof: Proof, at_most: int) -> None:
-    """Compares what is on the way between two places with what the transfers say of it."""
+def level_ranges() -> list[int]:
+    """Returns the first level ids of all ranges that have to be proven, each for one call of `prove_levels`."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(id), max(id) FROM inventory_stocklevel")
+        first, last = cursor.fetchone()
+    return list(range(first or 0, (last or -1) + 1, BATCH))
+
+
+def prove_documents(proof: Proof, *, at_most: int) -> None:
+    """Compares transfers, purchase orders and backorders with what the ledger says of them."""
     room = at_most - len(proof.divergences)
     found = [_transit_divergence(each) for each in transit.divergences(at_most=max(room, 0))]
     with connection.cursor() as cursor:
         proof.divergences += _named(cursor, found)
+    proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
 
 
-def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:
+def prove_checkpoint(
+    proof: Proof, checkpoint: StockCheckpoint, before: StockCheckpoint | None, *, at_most: int
+) -> None:
+    """Compares a checkpoint with the movements, given the same merchant's checkpoint before it."""
+    proof.checkpoints += 1
+    found = compare_checkpoint(checkpoint, before, at_most=at_most)
+    note_divergences(proof, [_checkpoint_divergence(finding) for finding in found], at_most)
+
+
+def prove_levels(proof: Proof, first: int, *, at_most: int) -> None:
+    """Replays one range of levels. Each statement sees one moment, so that ranges may be proven at different ones."""
+    last = first + BATCH - 1
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM inventory_stocklevel WHERE id BETWEEN %s AND %s",
@@ -142,28 +162,28 @@ def _prove_range(proof: Proof, first: int, last: int, at_most: int) -> None:
         room = at_most - len(proof.divergences)
         cursor.execute(_MOVEMENTS, [first, last, max(room, 0)])
         movements, wrong_movements = cursor.fetchone()
-        cursor.execute(_LEVELS, [first, last, max(room, 0)])
+        cursor.execute(LEVELS, [first, last, max(room, 0)])
         wrong_levels = cursor.fetchall()
         cursor.execute(_RESERVATIONS, [first, last, first, last, max(room, 0)])
         reservations, wrong_reservations = cursor.fetchone()
         proof.movements += movements
         proof.reservations += reservations
     found = [
-        *(_movement_divergence(row) for row in _decoded(wrong_movements)),
-        *(_level_divergence(row) for row in wrong_levels),
-        *(_reservation_divergence(row) for row in _decoded(wrong_reservations)),
+        *(movement_divergence(row) for row in decoded_rows(wrong_movements)),
+        *(level_divergence(row) for row in wrong_levels),
+        *(reservation_divergence(row) for row in decoded_rows(wrong_reservations)),
     ]
-    _note(proof, found, at_most)
+    note_divergences(proof, found, at_most)
 
 
-def _note(proof: Proof, found: list[Divergence], at_most: int) -> None:
+def note_divergences(proof: Proof, found: list[Divergence], at_most: int) -> None:
     """Adds what was found, by name, up to `at_most` in all."""
     if found:
         with connection.cursor() as cursor:
             proof.divergences += _named(cursor, found)[: at_most - len(proof.divergences)]
 
 
-def _decoded(value: Any) -> list[dict[str, Any]]:
+def decoded_rows(value: Any) -> list[dict[str, Any]]:
     """The rows of a JSON column, which Django's raw cursor hands over as text."""
     return list(_loads(value) or [])
 
@@ -172,7 +192,8 @@ def _loads(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _movement_divergence(row: dict[str, Any]) -> Divergence:
+def movement_divergence(row: dict[str, Any]) -> Divergence:
+    """Says what is wrong with a movement that does not follow from those before it."""
     if row["version"] != row["expected_version"]:
         problem = (
             f"version {row['version']} stands where {row['expected_version']} belongs: a movement is missing"
@@ -187,7 +208,8 @@ def _movement_divergence(row: dict[str, Any]) -> Divergence:
     return Divergence(row["level_id"], "", "", row["id"], row["version"], problem, expected, found)
 
 
-def _level_divergence(row: tuple[Any, ...]) -> Divergence:
+def level_divergence(row: tuple[Any, ...]) -> Divergence:
+    """Says how a live level differs from its last movement."""
     level_id, movement_id, *values = row
     names = ("on_hand", "reserved", "unavailable", "version", "recorded_at")
     found = dict(zip(names, values[:5], strict=True))
@@ -196,7 +218,8 @@ def _level_divergence(row: tuple[Any, ...]) -> Divergence:
     return Divergence(level_id, "", "", movement_id, expected["version"] or None, problem, expected, found)
 
 
-def _reservation_divergence(row: dict[str, Any]) -> Divergence:
+def reservation_divergence(row: dict[str, Any]) -> Divergence:
+    """Says how a reservation differs from its movements."""
     problem = f"reservation {row['id']} ({row['reference']}) does not hold what its movements say"
     expected, found = (
         {"open_quantity": int(row["units"])},

@@ -4,6 +4,16 @@ from django.apps import AppConfig
 
 
 class ReconciliationConfig(AppConfig):
-    """Registers the application."""
+    """Adds its schedules, and says what there is to measure."""
 
     name = "reconciliation"
+
+    def ready(self) -> None:
+        """Fills the registries of the apps below."""
+        # The apps must be loaded before modules with models are.
+        from config.metrics import add_measure
+        from reconciliation.job_schedules import add_schedules
+        from reconciliation.measures import measures
+
+        add_schedules()
+        add_measure(measures)

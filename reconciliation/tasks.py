@@ -1,13 +1,60 @@
-"""What workers are woken for; it may be called at any time: what there is to do lies in rows."""
+"""What workers are woken for; each may be called at any time: what there is to do lies in rows."""
 
 import time
+from datetime import timedelta
 from typing import Final
 
+from django.utils import timezone
+
+from channels import heartbeats
+from channels.models import Heartbeat
 from channels.retry_queue import insist
-from reconciliation import cancelling, causes, policies
+from reconciliation import alert_sending, alerts, cancelling, causes, policies, proofs, retention
+from reconciliation.checks.installation import WATCH
+from reconciliation.health import sweep
+from reconciliation.models import ProofScope
+
+#: A watch that comes after a longer pause finds what piled up while nothing ran: it leaves that a minute to clear.
+_PAUSE: Final = timedelta(minutes=3)
 
 #: A task ends well before django-q's timeout; what is left is found by the next one.
 _LONGEST_RUN: Final = 45.0
+
+
+def watch() -> int:
+    """Checks everything, opens and ends alerts by it, makes old ones worse; returns how many things are wrong."""
+    is_back = not Heartbeat.objects.filter(name=WATCH, beat_at__gt=timezone.now() - _PAUSE).exists()
+    heartbeats.beat(WATCH)
+    wrong = 0 if is_back else sweep()
+    alerts.escalate_due()
+    alert_sending.send_due()
+    proofs.wake_open()
+    return wrong
+
+
+def send_alerts() -> int:
+    """Sends what recipients are to be told; returns how many messages arrived."""
+    return alert_sending.send_due()
+
+
+def prove_recent() -> int:
+    """Begins the nightly proof, from the last proven checkpoints on; returns the id of its run."""
+    return proofs.start(ProofScope.INCREMENTAL, asked_by="schedule").pk
+
+
+def prove_all() -> int:
+    """Begins the weekly proof of the whole ledger; returns the id of its run."""
+    return proofs.start(ProofScope.FULL, asked_by="schedule").pk
+
+
+def go_on_proving() -> int:
+    """Takes open proofs further; returns how many steps were done."""
+    return proofs.go_on()
+
+
+def forget_old() -> dict[str, int]:
+    """Deletes alerts that have long been over; returns how many."""
+    return retention.forget_old_alerts()
 
 
 def look_after_conflicts() -> dict[str, int]:

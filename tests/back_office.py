@@ -19,6 +19,8 @@ from channels.models import (
     ChannelLocation,
     ChannelOrder,
     ChannelOrderLine,
+    ErrorEntry,
+    Heartbeat,
     LagDemand,
     Listing,
     ListingLevel,
@@ -73,7 +75,16 @@ from inventory.models import (
 from inventory.purchasing import LineConfirmation, confirm_lines, place
 from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
-from reconciliation.models import ConflictCase, ConflictPolicy, Resolution
+from reconciliation.models import (
+    Alert,
+    AlertDelivery,
+    AlertRecipient,
+    ConflictCase,
+    ConflictPolicy,
+    ProofRun,
+    ProvenCheckpoint,
+    Resolution,
+)
 from tests.analytics.growing import measure
 from tests.factories import (
     ChannelFactory,
@@ -134,6 +145,7 @@ class Business:
         self.decide(channel, line)
         self.note_retry(channel)
         measure(StockLevel.objects.get(variant=variant, location=location), channel)
+        self.watch(channel)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -282,6 +294,55 @@ class Business:
             first_at=now,
             last_at=now,
         )
+
+    def watch(self, channel: Channel) -> Alert:
+        """Adds a failure, a sign of life, an open alert that somebody was told of, and a proof of the ledger."""
+        number, now = next(_serial), timezone.now()
+        ErrorEntry.objects.create(
+            channel=channel,
+            at=now,
+            job="poll",
+            call="GET shop.example/orders",
+            status=503,
+            code="unavailable",
+            message="The platform is not available (503).",
+            object_label="channels.channel",
+            object_id=channel.pk,
+        )
+        Heartbeat.objects.create(name=f"process-{number}", beat_at=now)
+        alert = Alert.objects.create(
+            merchant=self.merchant,
+            channel=channel,
+            kind="channel_down",
+            severity=1,
+            title=f"{channel.name}: connection: stopped",
+            evidence={"failures_in_a_row": 3},
+            opened_at=now,
+            last_seen_at=now,
+        )
+        secrets: Any = [{"secret": SECRET, "valid_until": None}]
+        recipient = AlertRecipient.objects.create(
+            merchant=self.merchant,
+            kind="webhook",
+            address=f"https://ops.example/{number}",
+            secrets=secrets,
+        )
+        AlertDelivery.objects.create(
+            alert=alert, recipient=recipient, event="alert.opened", created_at=now, sent_at=now
+        )
+        run = ProofRun.objects.create(
+            scope="full",
+            state="held",
+            started_at=now,
+            finished_at=now,
+            steps=[["documents", 0]],
+            position=1,
+            digest="0" * 64,
+        )
+        ProvenCheckpoint.objects.create(
+            merchant=self.merchant, run=run, at=now, digest="0" * 64, proven_at=now
+        )
+        return alert
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

@@ -2,6 +2,7 @@
 
 from channels.admin import (
     channels,
+    errors,
     fulfilment,
     inbound,
     listings,
@@ -18,6 +19,7 @@ from channels.admin import (
 
 __all__ = [
     "channels",
+    "errors",
     "fulfilment",
     "inbound",
     "listings",

@@ -8,8 +8,10 @@ from channels.models.channels import (
     ChannelLocationSource,
     RateBucket,
 )
+from channels.models.error_log import ErrorEntry
 from channels.models.fanout import BundleChange
 from channels.models.fulfilment import FulfilmentLine, FulfilmentRequest
+from channels.models.heartbeats import Heartbeat
 from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
@@ -34,8 +36,10 @@ __all__ = [
     "ChannelLocationSource",
     "ChannelOrder",
     "ChannelOrderLine",
+    "ErrorEntry",
     "FulfilmentLine",
     "FulfilmentRequest",
+    "Heartbeat",
     "LagDemand",
     "Listing",
     "ListingLevel",

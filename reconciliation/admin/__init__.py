@@ -1,5 +1,5 @@
-"""The back office of the reconciliation, by topic."""
+"""The back office of the reconciliation app, by topic."""
 
-from reconciliation.admin import conflicts, policies, resolutions
+from reconciliation.admin import alerts, conflicts, policies, proofs, recipients, resolutions
 
-__all__ = ["conflicts", "policies", "resolutions"]
+__all__ = ["alerts", "conflicts", "policies", "proofs", "recipients", "resolutions"]

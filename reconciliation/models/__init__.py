@@ -1,5 +1,6 @@
 """The tables of the reconciliation app, by topic."""
 
+from reconciliation.models.alerts import Alert, AlertDelivery, AlertRecipient, Severity
 from reconciliation.models.conflicts import (
     CauseClass,
     ConflictCase,
@@ -8,12 +9,21 @@ from reconciliation.models.conflicts import (
     Resolution,
     ResolutionState,
 )
+from reconciliation.models.proofs import ProofRun, ProofScope, ProofState, ProvenCheckpoint
 
 __all__ = [
+    "Alert",
+    "AlertDelivery",
+    "AlertRecipient",
     "CauseClass",
     "ConflictCase",
     "ConflictPolicy",
+    "ProofRun",
+    "ProofScope",
+    "ProofState",
+    "ProvenCheckpoint",
     "RemedyKind",
     "Resolution",
     "ResolutionState",
+    "Severity",
 ]

@@ -137,6 +137,7 @@ RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
 RANKS = {"channels.ListingRank"}
 POLICIES = {"reconciliation.ConflictPolicy"}
 FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
+TOLD = {"reconciliation.AlertRecipient"}
 MAY_ADD = {
     "operations": {
         *CATALOGUE,
@@ -146,10 +147,11 @@ MAY_ADD = {
         *RANKS,
         *POLICIES,
         *FIGURES,
+        *TOLD,
         "inventory.Location",
     },
     "commerce": {*RANKS, *FIGURES},
-    "engineering": {"inventory.Location", "channels.Channel"},
+    "engineering": {*TOLD, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -159,6 +161,7 @@ MAY_ADD = {
         *RANKS,
         *POLICIES,
         *FIGURES,
+        *TOLD,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

@@ -3,7 +3,7 @@
 import pytest
 from pytest_django import Settings
 
-from channels import accounts, breaker, preorders, tokens
+from channels import accounts, breaker, error_log, heartbeats, last_call, preorders, tokens
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +19,6 @@ def nothing_remembered() -> None:
     tokens.forget_tokens()
     preorders.forget_preorders()
     breaker.forget_successes()
+    error_log.forget_refusals()
+    heartbeats.forget_beats()
+    last_call.forget()

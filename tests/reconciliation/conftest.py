@@ -1,18 +1,27 @@
 """What every test of the reconciliation app may count on."""
 
-import pytest
+from collections.abc import Iterator
 
-from channels import accounts, breaker, preorders, tokens
+import pytest
+from django.core.cache import cache
+
+from channels import accounts, breaker, error_log, heartbeats, last_call, preorders, tokens
 from tests.reconciliation.desk import Desk, open_desk
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> None:
-    """Has each test read channels and tokens anew: processes go by them for a moment, and ids come again."""
+def nothing_remembered() -> Iterator[None]:
+    """Has each test read everything anew: processes go by it for a moment, and ids come again."""
     accounts.forget_channels()
     tokens.forget_tokens()
     preorders.forget_preorders()
     breaker.forget_successes()
+    error_log.forget_refusals()
+    heartbeats.forget_beats()
+    last_call.forget()
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture

@@ -1,0 +1,260 @@
+"""All that the checks need to know of the channels, in as many statements whatever their number."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import connection
+
+from channels.connectors import CONNECTORS
+from channels.connectors.base import Capabilities
+from config.admin_panels import address_of
+
+#: Longer queues are counted as this many.
+MOST_COUNTED: Final = 10_000
+#: Failures younger than this make up the error rate.
+ERRORS_WITHIN: Final = timedelta(minutes=15)
+#: A little more than passes between two watches: an outage that is over by then is seen all the same.
+LATELY: Final = timedelta(seconds=90)
+#: Codes of calls that did not reach a working platform.
+UNREACHED: Final = ("unavailable", "unknown_outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A limit of the platform as it is now."""
+
+    name: str
+    #: Share of the limit that is left, 0 to 1.
+    headroom: float
+    blocked_until: datetime | None
+
+
+@dataclass(slots=True)
+class ChannelFacts:
+    """One active channel as the database has it, at the instant `now` by the database's clock."""
+
+    now: datetime
+    channel_id: int
+    merchant_id: int
+    name: str
+    kind: str
+    is_paused: bool
+    created_at: datetime
+    poll_interval: timedelta | None
+    last_webhook_at: datetime | None
+    last_success_at: datetime | None
+    last_error: str
+    consecutive_failures: int
+    breaker_open_until: datetime | None
+    breaker_reason: str
+    subscription_problems: list[dict[str, str]]
+    audited_at: datetime | None
+    last_push_at: datetime | None
+    #: When the order feed was last read, and whether it fails.
+    polled_at: datetime | None
+    poll_failures: int
+    poll_error: str
+    token_expires_at: datetime | None
+    #: Deliveries not processed yet, and since when.
+    inbound: int = 0
+    inbound_since: datetime | None = None
+    dead_deliveries: int = 0
+    #: Orders of which only a hint came, and since when the first of them could have been fetched.
+    fetches: int = 0
+    fetches_since: datetime | None = None
+    #: Listing levels to be told, and since when.
+    outbound: int = 0
+    outbound_since: datetime | None = None
+    dead_pushes: int = 0
+    #: Failures of the last quarter of an hour, by code; and calls that worked meanwhile.
+    errors: dict[str, int] = field(default_factory=dict)
+    calls_that_worked: int = 0
+    #: Of the last minute and a half: calls that did not reach the platform, and calls that worked.
+    recent_failures: int = 0
+    recent_successes: int = 0
+    #: Code of the newest failure, where nothing has worked since.
+    last_code: str = ""
+    buckets: list[Bucket] = field(default_factory=list)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What its platform can do; None where no connector speaks for it any more."""
+        connector = CONNECTORS.get(self.kind)
+        return connector.capabilities if connector else None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its breaker is open or half open."""
+        return self.breaker_open_until is not None
+
+    @property
+    def page(self) -> str:
+        """The address of the channel's page."""
+        return address_of("channels.channel", self.channel_id)
+
+    def seconds_since(self, at: datetime | None) -> float:
+        """Returns how long ago an instant was, 0 for none."""
+        return max((self.now - at).total_seconds(), 0.0) if at else 0.0
+
+
+_CHANNELS: Final = """
+SELECT clock_timestamp(), c.id, c.merchant_id, c.name, c.kind, c.is_paused, c.created_at, c.poll_interval,
+       h.last_webhook_at, h.last_success_at, coalesce(h.last_error, ''), coalesce(h.consecutive_failures, 0),
+       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(h.subscription_problems, '[]')::text,
+       h.subscriptions_audited_at, h.last_push_at,
+       greatest(feed.last_polled_at, h.last_poll_at), coalesce(feed.failures, 0), coalesce(feed.last_error, ''),
+       token.expires_at
+FROM channels_channel c
+LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
+LEFT JOIN channels_pollfeed feed ON feed.channel_id = c.id AND feed.name = 'orders'
+LEFT JOIN channels_accesstoken token ON token.channel_id = c.id
+WHERE c.is_active
+ORDER BY c.name, c.id
+"""
+
+#: Each walks the partial index that holds just what waits.
+_QUEUES: Final = """
+SELECT c.id, coalesce(inbound.count, 0), inbound.since, dead_in.count, fetches.count, fetches.since,
+       CASE WHEN c.is_paused THEN 0 ELSE outbound.count END, CASE WHEN c.is_paused THEN NULL ELSE oldest.since END,
+       dead_out.count
+FROM channels_channel c
+LEFT JOIN (
+    SELECT channel_id, count(*), min(received_at) AS since
+    FROM (
+        SELECT channel_id, received_at FROM channels_webhookdelivery
+        WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s
+    ) w
+    GROUP BY channel_id
+) inbound ON inbound.channel_id = c.id
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_webhookdelivery WHERE channel_id = c.id AND state = 'dead' LIMIT %(most)s
+    ) w
+) dead_in
+CROSS JOIN LATERAL (
+    SELECT count(*), min(next_fetch_at) AS since FROM (
+        SELECT next_fetch_at FROM channels_channelorder
+        WHERE channel_id = c.id AND fetch_wanted > fetched
+        ORDER BY applied_at IS NOT NULL, next_fetch_at LIMIT %(most)s
+    ) w
+) fetches
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_listinglevel
+        WHERE channel_id = c.id AND wanted > done AND dead_at IS NULL LIMIT %(most)s
+    ) w
+) outbound
+CROSS JOIN LATERAL (
+    SELECT min(first.due_since) AS since FROM unnest(ARRAY[0, 1, 2]) lane
+    CROSS JOIN LATERAL (
+        SELECT due_since FROM channels_listinglevel
+        WHERE channel_id = c.id AND channels_listinglevel.lane = lane.lane AND wanted > done AND dead_at IS NULL
+        ORDER BY due_since LIMIT 1
+    ) first
+) oldest
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM channels_listinglevel WHERE channel_id = c.id AND dead_at IS NOT NULL LIMIT %(most)s
+    ) w
+) dead_out
+WHERE c.id = ANY(%(ids)s::bigint[])
+"""
+
+_ERRORS: Final = """
+SELECT c.id, failed.code, failed.count, failed.recent
+FROM unnest(%(ids)s::bigint[]) AS c (id)
+CROSS JOIN LATERAL (
+    SELECT code, count(*),
+           count(*) FILTER (WHERE at > clock_timestamp() - %(lately)s AND code = ANY(%(unreached)s::text[])) AS recent
+    FROM channels_errorentry
+    WHERE channel_id = c.id AND at > clock_timestamp() - %(within)s GROUP BY code
+) failed
+"""
+
+#: What worked is only counted where something failed; calls of one batch share their id.
+_WORKED: Final = """
+SELECT c.id, worked.count, worked.recent
+FROM unnest(%(ids)s::bigint[]) AS c (id)
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT call_id),
+           count(DISTINCT call_id) FILTER (WHERE finished_at > clock_timestamp() - %(lately)s) AS recent
+    FROM (
+        SELECT call_id, finished_at FROM channels_push
+        WHERE channel_id = c.id ORDER BY id DESC LIMIT %(most)s
+    ) w
+    WHERE finished_at > clock_timestamp() - %(within)s
+) worked
+"""
+
+_LAST_CODES: Final = """
+SELECT c.id, newest.code
+FROM unnest(%(ids)s::bigint[]) AS c (id)
+LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
+CROSS JOIN LATERAL (
+    SELECT code, at FROM channels_errorentry WHERE channel_id = c.id ORDER BY at DESC LIMIT 1
+) newest
+WHERE coalesce(newest.at > h.last_success_at, true)
+"""
+
+_BUCKETS: Final = """
+SELECT channel_id, name,
+       least(capacity, tokens + refill_per_second * greatest(extract(epoch FROM clock_timestamp() - updated_at), 0))
+           / nullif(capacity, 0),
+       CASE WHEN blocked_until > clock_timestamp() THEN blocked_until END
+FROM channels_ratebucket WHERE channel_id = ANY(%(ids)s::bigint[]) ORDER BY channel_id, name
+"""
+
+
+def channel_facts() -> list[ChannelFacts]:
+    """Returns the facts of all active channels, by name; six statements."""
+    facts = [_fact(row) for row in _rows(_CHANNELS)]
+    by_id = {each.channel_id: each for each in facts}
+    known = {
+        "ids": list(by_id),
+        "within": ERRORS_WITHIN,
+        "lately": LATELY,
+        "unreached": list(UNREACHED),
+        "most": MOST_COUNTED,
+    }
+    for channel_id, *queues in _rows(_QUEUES, known):
+        _add_queues(by_id[channel_id], queues)
+    for channel_id, code, count, recent in _rows(_ERRORS, known):
+        by_id[channel_id].errors[code] = count
+        by_id[channel_id].recent_failures += recent
+    failing = [each.channel_id for each in facts if each.errors]
+    for channel_id, count, recent in _rows(_WORKED, {**known, "ids": failing}):
+        by_id[channel_id].calls_that_worked = count
+        by_id[channel_id].recent_successes = recent
+    for channel_id, code in _rows(_LAST_CODES, known):
+        by_id[channel_id].last_code = code
+    for channel_id, name, headroom, blocked_until in _rows(_BUCKETS, known):
+        by_id[channel_id].buckets.append(Bucket(name, float(headroom or 0.0), blocked_until))
+    return facts
+
+
+def _fact(row: tuple[Any, ...]) -> ChannelFacts:
+    values = list(row)
+    values[14] = [problem for problem in json.loads(values[14]) if isinstance(problem, dict)]
+    return ChannelFacts(*values)
+
+
+def _add_queues(facts: ChannelFacts, queues: list[Any]) -> None:
+    (
+        facts.inbound,
+        facts.inbound_since,
+        facts.dead_deliveries,
+        facts.fetches,
+        facts.fetches_since,
+        facts.outbound,
+        facts.outbound_since,
+        facts.dead_pushes,
+    ) = queues
+
+
+def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
