@@ -14,7 +14,7 @@ from channels.rehearsals import running
 from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
-from inventory import checkpoints
+from inventory import answers, checkpoints, import_jobs
 from inventory.backorders import break_missed
 from inventory.errors import StockBusy
 from inventory.models import Merchant
@@ -111,8 +111,8 @@ def recheck_open_orders() -> int:
 
 
 def forget_old() -> dict[str, int]:
-    """Deletes old deliveries, observations and pushes; returns how many of each."""
-    return retention.forget_old()
+    """Deletes old deliveries, observations, pushes and answers of the API; returns how many of each."""
+    return {**retention.forget_old(), "answers": answers.forget_old()}
 
 
 def expire_reservations() -> int:
@@ -155,3 +155,4 @@ def sweep() -> None:
             wake("channels.tasks.fetch_hinted", channel_id)
     wake("channels.tasks.apply_mapped")
     running.wake_open()
+    import_jobs.wake_open()

@@ -152,7 +152,14 @@ _TO_DO: Final = [
 ]
 
 _ENGINE_ROOM: Final = [
-    *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
+    *_models(
+        "inventory",
+        ("API keys", "vpn_key", "apikey"),
+        ("API key use", "speed", "apikeyuse"),
+        ("API answers", "replay", "apianswer"),
+        ("Import jobs", "upload_file", "importjob"),
+        ("Imported rows", "upload_file", "importedrow"),
+    ),
     *_models(
         "channels",
         ("Channel health", "ecg_heart", "channelhealth"),

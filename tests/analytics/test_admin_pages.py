@@ -131,10 +131,11 @@ DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountS
 PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
 RANKS = {"channels.ListingRank"}
+KEYS = {"inventory.ApiKey"}
 MAY_ADD = {
     "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, *RULES, *RANKS, "inventory.Location"},
     "commerce": RANKS,
-    "engineering": {"inventory.Location", "channels.Channel"},
+    "engineering": {*KEYS, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -142,6 +143,7 @@ MAY_ADD = {
         *PURCHASING,
         *RULES,
         *RANKS,
+        *KEYS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",
