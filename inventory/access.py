@@ -45,9 +45,6 @@ class Caller:
     #: Seconds until the next minute begins.
     seconds_left: int
 
-    #: What the framework asks of whoever is logged in.
-    is_authenticated = True
-
     @property
     def is_over_rate(self) -> bool:
         """Whether this request is one too many."""

@@ -158,7 +158,7 @@ class RuleSets(Changes):
     def create(self, request: Request) -> Response:
         """Adds a rule set without a version."""
         rule_set = RuleSet(merchant_id=self.caller.merchant_id, **self.body(RuleSetBodySerializer))
-        rule_set.save()
+        self.signed(rule_set).save()
         return self.shown(rule_set, status=HTTPStatus.CREATED)
 
     @step(

@@ -54,7 +54,7 @@ class Products(Changes):
     def create(self, request: Request) -> Response:
         """Adds a product."""
         product = Product(merchant_id=self.caller.merchant_id, **self.body(ProductBodySerializer))
-        product.save()
+        self.signed(product).save()
         return self.shown(product, status=HTTPStatus.CREATED)
 
     def change(self, row: Product, wanted: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Variants(Changes):
         wanted = self.body(VariantBodySerializer)
         product_id = self._product_id(wanted) or self._new_product(wanted)
         variant = Variant(merchant_id=self.caller.merchant_id, product_id=product_id, **wanted)
-        variant.save()
+        self.signed(variant).save()
         return self.shown(variant, status=HTTPStatus.CREATED)
 
     def change(self, row: Variant, wanted: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ class Variants(Changes):
 
     def _new_product(self, wanted: dict[str, Any]) -> int:
         product = Product(merchant_id=self.caller.merchant_id, title=wanted.get("title") or wanted["sku"])
-        product.save()
+        self.signed(product).save()
         return product.pk
 
     @step(BulkVariantsSerializer, BulkResultSerializer, on_row=False, url_path="bulk", url_name="bulk")
@@ -210,7 +210,7 @@ class Locations(Changes):
         location = Location(
             merchant=Merchant(pk=self.caller.merchant_id), **self.body(LocationBodySerializer)
         )
-        location.save()
+        self.signed(location).save()
         return self.shown(location, status=HTTPStatus.CREATED)
 
     def change(self, row: Location, wanted: dict[str, Any]) -> None:

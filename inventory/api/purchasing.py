@@ -58,7 +58,7 @@ class Suppliers(Changes):
     def create(self, request: Request) -> Response:
         """Adds a supplier."""
         supplier = Supplier(merchant_id=self.caller.merchant_id, **self.body(SupplierBodySerializer))
-        supplier.save()
+        self.signed(supplier).save()
         return self.shown(supplier, status=HTTPStatus.CREATED)
 
 

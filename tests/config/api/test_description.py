@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def test_the_page_for_people_needs_nothing_from_elsewhere(client: Client) -> Non
     assert assets
     assert all(asset.startswith("/static/") for asset in assets)
     for asset in assets:
-        assert client.get(asset).status_code == 200, asset
+        with closing(client.get(asset)) as response:
+            assert response.status_code == 200, asset
 
 
 def test_the_description_is_served_to_machines(client: Client) -> None:
