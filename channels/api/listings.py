@@ -127,7 +127,7 @@ class Listings(Reads):
             OpenApiParameter("as_of", datetime, description="An instant of the past, by recorded time.")
         ],
     )
-    @action(detail=True, methods=["get"], filterset_class=None)
+    @action(detail=True, methods=["get"], filterset_class=None, parameters=frozenset({"as_of"}))
     def why(self, request: Request, pk: str) -> Response:
         """Shows how the number at each place comes about, now or at an instant: each step with its reason."""
         at = instant(request, "as_of")
