@@ -73,6 +73,7 @@ class MerchantView(GenericViewSet[Any]):
         if not hasattr(self, (request.method or "").lower()):
             return
         self._check_query(request)
+        _read_body(request)
         if request.method not in SAFE and self.is_one_transaction:
             name = (request.method or "").lower()
             setattr(self, name, partial(self._once, getattr(self, name)))
@@ -120,8 +121,8 @@ class MerchantView(GenericViewSet[Any]):
                 return handler(request, *args, **kwargs)
         if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
             raise ValidationError({"Idempotency-Key": [f"1 to {LONGEST_KEY} visible ASCII characters."]})
-        body = request._request.body
-        digest = digest_of((request.method or "").encode(), request.get_full_path().encode(), body)
+        named = [(request.method or "").encode(), request.get_full_path().encode(), _read_body(request)]
+        digest = digest_of(*named)
         with once(self.caller.merchant_id, key, digest) as answer:
             if answer.is_repeat:
                 return _repeated(answer)
@@ -212,6 +213,11 @@ def step(
         return extend_schema(request=body, responses={int(status): answer})(made)
 
     return decorate
+
+
+def _read_body(request: Request) -> bytes:
+    """Returns the body as it was sent. Raises `RequestDataTooBig`, and `UnreadablePostError` where it ends too early."""
+    return request._request.body
 
 
 def _repeated(answer: Answer) -> HttpResponse:

@@ -47,7 +47,7 @@ def test_a_key_is_shown_once_when_it_is_made(engineer: Client, cast: Cast) -> No
     assert (caller.merchant_id, caller.rate, caller.scopes) == (
         cast.merchant.pk,
         120,
-        {"stock:read", "stock:write"},
+        frozenset({"stock:read", "stock:write"}),
     )
     key = ApiKey.objects.get()
     for page in ("changelist", "change", "history"):
