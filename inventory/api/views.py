@@ -154,7 +154,7 @@ class MerchantView(GenericViewSet[Any]):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Says what is left of the key's rate."""
         answered = super().finalize_response(request, response, *args, **kwargs)
-        caller = getattr(request, "auth", None)
+        caller = getattr(request, "_auth", None)
         if isinstance(caller, Caller):
             answered["RateLimit-Limit"] = str(caller.rate)
             answered["RateLimit-Remaining"] = str(max(caller.rate - caller.used, 0))

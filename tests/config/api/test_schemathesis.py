@@ -3,11 +3,14 @@
 No answer may be a 500, have a status that is not described, or break the schema of its body.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -41,13 +44,25 @@ DRAWN = settings(
 
 
 @pytest.fixture
-def headers() -> dict[str, str]:
-    """The key of a merchant with a row of everything."""
+def headers(db: None) -> dict[str, str]:
+    """The key of a merchant with a row of everything, in a transaction that may wait while requests are drawn."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     return {"Authorization": f"Bearer {Api(Business().grow(2).merchant).key}"}
 
 
+@pytest.fixture(autouse=True)
+def one_connection() -> Iterator[None]:
+    """Keeps the handler from closing the test's connection after each request, as Django's own test client does."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
 @pytest.fixture
-def described() -> Any:
+def described(headers: dict[str, str]) -> Any:
     """The description, as the server gives it."""
     return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", WSGIHandler())
 
