@@ -1,24 +1,24 @@
 """The description of the API: valid, without warnings, complete, and served without outside assets."""
 
-import io
 import re
 from contextlib import closing
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.validation import validate_schema
 
 from tests.config.api.endpoints import endpoints, schema
 
 pytestmark = pytest.mark.django_db
 
 
-def test_the_description_is_valid_and_gives_no_warning(capfd: pytest.CaptureFixture[str]) -> None:
-    out = io.StringIO()
-    call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
-    assert "openapi: 3.1.0" in out.getvalue()
-    assert capfd.readouterr().err == ""
+def test_the_description_is_valid_and_gives_no_warning() -> None:
+    """As `spectacular --validate --fail-on-warn` has it, which `make check` runs."""
+    validate_schema(schema())  # type: ignore[no-untyped-call]
+    assert schema()["openapi"] == "3.1.0"
+    assert not GENERATOR_STATS
 
 
 def test_every_operation_says_what_it_does_and_how_it_refuses() -> None:
