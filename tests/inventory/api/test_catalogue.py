@@ -121,6 +121,15 @@ def test_the_tag_of_an_answer_serves_for_the_next_change(api: Api, cast: Cast) -
     assert api.patch(path, {"title": "Green"}, If_Match="*").status_code == 200
 
 
+def test_the_tag_of_a_compressed_answer_serves_as_well(api: Api, cast: Cast) -> None:
+    path = f"/variants/{cast.mug.pk}"
+    api.patch(path, {"title": "Blue mug " * 30})
+    read = api.get(path, Accept_Encoding="gzip")
+    assert read["ETag"].startswith("W/")
+    assert api.patch(path, {"title": "Red"}, If_Match=read["ETag"]).status_code == 200
+    problem_of(api.patch(path, {"title": "Green"}, If_Match=read["ETag"]), 412, "changed-meanwhile")
+
+
 def test_a_component_of_a_bundle_cannot_be_switched_off(api: Api, cast: Cast) -> None:
     define(cast.context(), cast.shirt.pk, BundleKind.KIT, [Component(cast.mug.pk, 2)])
     problem = problem_of(api.patch(f"/variants/{cast.mug.pk}", {"is_active": False}), 400, "invalid-request")
