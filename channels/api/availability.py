@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -96,7 +97,7 @@ class Availability(MerchantView):
     pagination_class = None
 
     @extend_schema(
-        responses=AvailabilitySerializer,
+        responses=forced_singular_serializer(AvailabilitySerializer),
         parameters=[
             OpenApiParameter(
                 "sku",
