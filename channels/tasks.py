@@ -26,7 +26,7 @@ from channels.retry_queue import insist
 from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
-from inventory import checkpoints
+from inventory import answers, checkpoints, import_jobs
 from inventory.backorders import break_missed
 from inventory.models import Merchant
 from inventory.reservations import expire
@@ -122,8 +122,8 @@ def recheck_open_orders() -> int:
 
 
 def forget_old() -> dict[str, int]:
-    """Deletes old deliveries, observations, pushes and errors; returns how many of each."""
-    return retention.forget_old()
+    """Deletes old deliveries, observations, pushes, errors and answers of the API; returns how many of each."""
+    return {**retention.forget_old(), "answers": answers.forget_old()}
 
 
 def expire_reservations() -> int:
@@ -172,3 +172,4 @@ def sweep() -> None:
             wake("channels.tasks.fetch_hinted", channel_id)
     wake("channels.tasks.apply_mapped")
     running.wake_open()
+    import_jobs.wake_open()

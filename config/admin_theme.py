@@ -208,7 +208,14 @@ _ENGINE_ROOM: Final = [
         ("Who is told", "contact_mail", "alertrecipient"),
         ("Alert messages", "outgoing_mail", "alertdelivery"),
     ),
-    *_models("inventory", ("Imported rows", "upload_file", "importedrow")),
+    *_models(
+        "inventory",
+        ("API keys", "vpn_key", "apikey"),
+        ("API key use", "speed", "apikeyuse"),
+        ("API answers", "replay", "apianswer"),
+        ("Import jobs", "upload_file", "importjob"),
+        ("Imported rows", "upload_file", "importedrow"),
+    ),
     *_models(
         "channels",
         ("Error log", "error", "errorentry"),

@@ -20,6 +20,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "inventory.purchase": ("purchaseorder", "Can place, confirm, date and cancel purchase orders"),
     "inventory.promise_inbound": ("backorder", "Can promise inbound and take promises back"),
     "inventory.define_bundle": ("bundle", "Can say what bundles are made of"),
+    "inventory.give_apikey": ("apikey", "Can replace and revoke API keys"),
     "channels.connect_channel": ("channel", "Can connect a channel: credentials, settings, webhooks, polls"),
     "channels.tune_channel": ("channel", "Can set what a channel is offered: buffer, minimum, maximum"),
     "channels.pause_channel": ("channel", "Can pause and resume a channel"),
@@ -160,6 +161,9 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "engineering": (
         "channels.connect_channel",
         "channels.add_channel",
+        "inventory.add_apikey",
+        "inventory.change_apikey",
+        "inventory.give_apikey",
         "channels.change_channel",
         *_ALERTS,
         *_PLACES,

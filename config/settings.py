@@ -10,6 +10,7 @@ from typing import Any, Final
 from config import environment as env
 from config import local_secrets
 from config.admin_theme import FORMAT_MODULE_PATH, LOGIN_REDIRECT_URL, UNFOLD  # noqa: F401
+from config.api.settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401
 from config.database import embedded_database, external_database
 
 BASE_DIR: Final = env.BASE_DIR
@@ -45,6 +46,8 @@ INSTALLED_APPS = [
     "django_q",
     "django_filters",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "config",
     "inventory",
     "channels",

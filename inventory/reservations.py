@@ -1,4 +1,4 @@
-"""Units held for a while: reserved, confirmed, fulfilled, released, expired."""
+"""Units held for a while: reserved, extended, confirmed, fulfilled, released, expired."""
 
 import uuid
 from collections import Counter
@@ -150,6 +150,32 @@ def confirm(context: Context, reservation_ids: Sequence[int]) -> Outcome:
                 row.is_confirmed_now = True
 
     return perform(context, "confirm", list(reservation_ids), work)
+
+
+_EXTEND: Final = """
+UPDATE inventory_reservation SET expires_at = %s
+WHERE id = ANY(%s::bigint[]) AND open_quantity > 0 AND expires_at IS NOT NULL
+"""
+
+
+def extend(context: Context, reservation_ids: Sequence[int], expires_at: datetime) -> Outcome:
+    """Gives holds another end, all or none and kits whole; those that are confirmed have none and keep having none.
+
+    Judged by the database's clock. Raises `ReservationExpired`, `ReservationClosed`.
+    """
+    _check_any(reservation_ids)
+
+    def work(posting: Posting) -> None:
+        held = _lock_and_load(posting, reservation_ids)
+        if ended := expired_ids(reservation_ids):
+            raise ReservationExpired(ended)
+        if closed := [identity for identity, hold in held.items() if not hold.open]:
+            raise ReservationClosed(closed)
+        rows = sorted({row.id for hold in held.values() for row in hold.rows})
+        with connection.cursor() as cursor:
+            cursor.execute(_EXTEND, [expires_at, rows])
+
+    return perform(context, "extend", [list(reservation_ids), expires_at], work)
 
 
 def fulfil(context: Context, units: Sequence[ReservedUnits]) -> Outcome:

@@ -43,6 +43,7 @@ from channels.models import (
     WebhookDelivery,
 )
 from channels.rehearsals.tally import Tally
+from inventory.access import KeyTerms, issue
 from inventory.backorders import promise
 from inventory.bundles import Component, define
 from inventory.checkpoints import write
@@ -50,12 +51,15 @@ from inventory.demands import DemandChange, settle
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context
 from inventory.models import (
+    ApiAnswer,
+    ApiKey,
     BundleKind,
     Conflict,
     CountSheet,
     CountSheetLine,
     CustomerReturn,
     ImportedRow,
+    ImportJob,
     Location,
     Merchant,
     PurchaseOrder,
@@ -149,6 +153,7 @@ class Business:
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
+        self.open_the_api()
 
     def add_documents(self, variant: Variant, location: Location) -> None:
         """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
@@ -343,6 +348,23 @@ class Business:
             merchant=self.merchant, run=run, at=now, digest="0" * 64, proven_at=now
         )
         return alert
+
+    def open_the_api(self) -> ApiKey:
+        """Adds a key, an answer that was given, and a file that was taken in."""
+        number, now = next(_serial), timezone.now()
+        key, _text = issue(self.merchant, KeyTerms(f"system {number}", ["stock:read"]), by="test")
+        ApiAnswer.objects.create(
+            merchant=self.merchant,
+            key=f"answer-{number}",
+            digest="0" * 64,
+            status=200,
+            body="{}",
+            created_at=now,
+        )
+        ImportJob.objects.create(
+            merchant=self.merchant, name=f"stock-{number}.csv", state="done", finished_at=now
+        )
+        return key
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

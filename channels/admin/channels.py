@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from channels import feeds
+from channels import feeds, own_systems
 from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
@@ -26,9 +26,8 @@ from channels.admin.channel_form import (
 from channels.admin.condition import condition_badge, condition_of, health_of
 from channels.connectors import CONNECTORS
 from channels.errors import ChannelError
-from channels.models import Channel, ListingLevel
-from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from channels.models import Channel
+from channels.tuning import tell_anew
 from config.admin_panels import Panel, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
 
@@ -116,6 +115,8 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     def kind_label(self, channel: Channel) -> str:
         """Names the platform."""
         connector = connector_of(channel.kind)
+        if channel.kind == own_systems.KIND:
+            return own_systems.LABEL
         return connector.label if connector else f"{channel.kind or 'new'} (no connector speaks it)"
 
     @admin.display(description="settings")
@@ -134,7 +135,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
                 obj.credentials = {**(_locked_credentials(obj) if change else {}), **entered}
             super().save_model(request, obj, form, change)
             if change and {*EXPOSURE, "may_split"} & set(form.changed_data):
-                _tell_anew(obj)
+                tell_anew(obj)
         if obj.is_active:
             feeds.ensure_feeds()
 
@@ -210,12 +211,6 @@ def _locked_credentials(channel: Channel) -> dict[str, Any]:
     except ChannelError:
         return {}
     return dict(stored or {})
-
-
-def _tell_anew(channel: Channel) -> None:
-    """Has all numbers of a channel computed again after a rule was edited."""
-    levels = ListingLevel.objects.filter(channel=channel, listing__variant__isnull=False)
-    mark_listing_levels(list(levels.order_by("id").values_list("id", flat=True)), lane=Lane.DECREASE)
 
 
 def _health_panel(channel: Channel) -> Panel:

@@ -1,6 +1,7 @@
 """The back office of the inventory, by topic."""
 
 from inventory.admin import (
+    access,
     backorders,
     bundles,
     catalogue,
@@ -17,6 +18,7 @@ from inventory.admin import (
 )
 
 __all__ = [
+    "access",
     "backorders",
     "bundles",
     "catalogue",

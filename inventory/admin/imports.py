@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from config.admin_panels import page_of
 from config.admin_site import FactsAdmin
-from inventory.models import ImportedRow
+from inventory.models import ImportedRow, ImportJob
 
 
 @admin.register(ImportedRow)
@@ -36,3 +36,42 @@ class ImportedRowAdmin(FactsAdmin):
     def operation_link(self, row: Any) -> str:
         """Leads to the operation it is part of."""
         return page_of(row.operation, row.operation.verb)
+
+
+@admin.register(ImportJob)
+class ImportJobAdmin(FactsAdmin):
+    """Files of stock that came through the API, and what came of each."""
+
+    list_display = (
+        "name",
+        "merchant",
+        "state",
+        "row_count",
+        "refused",
+        "is_dry_run",
+        "asked_by",
+        "created_at",
+    )
+    list_filter = ("state", "is_dry_run", "merchant")
+    list_select_related = ("merchant",)
+    search_fields = ("name",)
+    ordering = ("-id",)
+    fields = (
+        "name", "merchant", "source", "is_dry_run", "state", "report", "asked_by", "attempts", "created_at", "started_at",
+        "progress_at", "finished_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ImportJob]:
+        """Leaves the files where they are."""
+        queryset: QuerySet[ImportJob] = super().get_queryset(request)
+        return queryset.defer("content")
+
+    @admin.display(description="rows")
+    def row_count(self, job: ImportJob) -> Any:
+        """Returns how many rows were read so far."""
+        return job.report.get("rows")
+
+    @admin.display(description="refused")
+    def refused(self, job: ImportJob) -> Any:
+        """Returns how many rows were refused."""
+        return job.report.get("error_count")

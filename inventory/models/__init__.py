@@ -1,5 +1,6 @@
 """The tables of the inventory app, by topic."""
 
+from inventory.models.access import ApiAnswer, ApiKey, ApiKeyUse
 from inventory.models.backorders import Backorder
 from inventory.models.bundles import Bundle, BundleComponent, BundleKind, BundlePart
 from inventory.models.catalogue import Location, Merchant, Product, Variant
@@ -11,6 +12,7 @@ from inventory.models.checkpoints import (
 )
 from inventory.models.conflicts import Conflict
 from inventory.models.counts import CountSheet, CountSheetLine
+from inventory.models.import_jobs import ImportJob
 from inventory.models.imports import ImportedRow
 from inventory.models.purchasing import InboundEvent, PurchaseOrder, PurchaseOrderLine, Supplier
 from inventory.models.reservations import Reservation
@@ -21,6 +23,9 @@ from inventory.models.transfers import Transfer, TransferLine
 from inventory.models.units import UnitOfMeasure
 
 __all__ = [
+    "ApiAnswer",
+    "ApiKey",
+    "ApiKeyUse",
     "Backorder",
     "Bundle",
     "BundleComponent",
@@ -32,6 +37,7 @@ __all__ = [
     "CountSheet",
     "CountSheetLine",
     "CustomerReturn",
+    "ImportJob",
     "ImportedRow",
     "InboundEvent",
     "Location",

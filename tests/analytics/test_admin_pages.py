@@ -135,6 +135,7 @@ DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountS
 PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
 RANKS = {"channels.ListingRank"}
+KEYS = {"inventory.ApiKey"}
 POLICIES = {"reconciliation.ConflictPolicy"}
 FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
 TOLD = {"reconciliation.AlertRecipient"}
@@ -151,7 +152,7 @@ MAY_ADD = {
         "inventory.Location",
     },
     "commerce": {*RANKS, *FIGURES},
-    "engineering": {*TOLD, "inventory.Location", "channels.Channel"},
+    "engineering": {*KEYS, *TOLD, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -162,6 +163,7 @@ MAY_ADD = {
         *POLICIES,
         *FIGURES,
         *TOLD,
+        *KEYS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

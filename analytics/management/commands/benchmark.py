@@ -15,6 +15,7 @@ _BENCHMARKS: Final = {
     "exposure": "100,000 numbers computed, beside bare SQL",
     "timetravel": "stock as of an instant, beside the indexed SQL that it needs",
     "rehearsal": "recorded events replayed under other rules, beside the reading of them",
+    "api": "availability of 100 SKUs through the API beside a bare view, and single reservations",
 }
 
 #: Module → the options that it takes; the others take `--runs` and `--seconds`.

@@ -18,7 +18,10 @@ from tests.channels.demo.files import line, write
             "replay_sales",
             ["file", "--limit-orders", "--stock-ratio", "--rate", "--sku-column", "--no-goods", "--json"],
         ),
-        ("benchmark", ["{reserve,fanout,exposure,timetravel,rehearsal}", "--runs", "--seconds", "--json"]),
+        (
+            "benchmark",
+            ["{reserve,fanout,exposure,timetravel,rehearsal,api}", "--runs", "--seconds", "--json"],
+        ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],
 )

@@ -1,0 +1,1 @@
+"""The merchants' API: what is sold where, and what channels are told, by topic."""

@@ -1,0 +1,259 @@
+"""How many of something can be had: now, by a day, as of an instant, on a channel."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+
+from django.db.models import Exists, OuterRef
+from drf_spectacular.helpers import forced_singular_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+
+from channels.exposure import targets
+from channels.models import Channel, ListingLevel
+from config.api.problems import NOT_FOUND, REFUSED, Problem
+from inventory.api.query import day, instant, row_id, texts
+from inventory.api.views import MerchantView
+from inventory.bundles import kits_available
+from inventory.history import levels_as_of
+from inventory.models import BundlePart, Location, StockLevel, Variant
+from inventory.models.catalogue import LocationKind
+from inventory.promising import promisable
+
+MOST_SKUS: Final = 200
+MOST_LOCATIONS: Final = 100
+
+
+class PlaceSerializer(serializers.Serializer[Any]):
+    """A variant at one location, in base units; of a kit, whole kits."""
+
+    location = serializers.CharField()
+    on_hand = serializers.IntegerField(
+        allow_null=True, help_text="Null for a kit, which has no stock of its own."
+    )
+    reserved = serializers.IntegerField(allow_null=True)
+    unavailable = serializers.IntegerField(allow_null=True)
+    available = serializers.IntegerField()
+
+
+class AvailableSerializer(serializers.Serializer[Any]):
+    """How many of one variant can be had."""
+
+    sku = serializers.CharField()
+    variant_id = serializers.IntegerField()
+    is_kit = serializers.BooleanField()
+    available = serializers.IntegerField(help_text="Units that may be reserved, over all these locations.")
+    locations = PlaceSerializer(many=True)
+    available_to_promise = serializers.IntegerField(
+        allow_null=True,
+        help_text="With `by_date`: available, and confirmed inbound by then that nobody is promised.",
+    )
+    inbound = serializers.IntegerField(
+        allow_null=True, help_text="With `by_date`: how much of that is inbound."
+    )
+    offered = serializers.IntegerField(
+        allow_null=True,
+        help_text="With `channel`: what the channel is to be told, over its places; null if unlisted.",
+    )
+
+
+class AvailabilitySerializer(serializers.Serializer[Any]):
+    """How many can be had."""
+
+    data = AvailableSerializer(many=True)  # type: ignore[assignment]
+    unknown = serializers.ListField(child=serializers.CharField(), help_text="SKUs that there are not.")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is asked for."""
+
+    skus: list[str]
+    at: datetime | None
+    by: date | None
+    channel_id: int | None
+    codes: list[str]
+
+
+@dataclass(slots=True)
+class _Found:
+    """A variant with what was found of it."""
+
+    sku: str
+    is_kit: bool
+    places: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Availability(MerchantView):
+    """Availability: how many of something can be had."""
+
+    resource, name_of_rows, model = "stock", "availability", Variant
+    serializer_class = AvailabilitySerializer
+    parameters = frozenset({"sku", "as_of", "by_date", "channel", "location"})
+    pagination_class = None
+
+    @extend_schema(
+        responses=forced_singular_serializer(AvailabilitySerializer),
+        parameters=[
+            OpenApiParameter(
+                "sku",
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_SKUS},
+                required=True,
+                explode=True,
+                description=f"Once for each variant, at most {MOST_SKUS} times.",
+                examples=[OpenApiExample("Two variants", value=["MUG-BLUE", "TRAY"])],
+            ),
+            OpenApiParameter(
+                "as_of", datetime, description="An instant of the past, by recorded time. Not for kits."
+            ),
+            OpenApiParameter("by_date", date, description="The day by which goods may still arrive."),
+            OpenApiParameter("channel", int, description="The id of a channel: what it is to be told."),
+            OpenApiParameter(
+                "location",
+                {"type": "array", "items": {"type": "string"}, "maxItems": MOST_LOCATIONS},
+                explode=True,
+                description="Codes; without it, all locations in use but those that a platform draws on alone.",
+            ),
+        ],
+    )
+    def list(self, request: Request) -> Response:
+        """Tells how many of up to 200 variants can be had; as many statements for one as for all."""
+        asked = self._asked(request)
+        found = self._variants(asked.skus)
+        self._fill(found, asked)
+        promised = self._promised(found, asked)
+        offered = self._offered(found, asked.channel_id)
+        data = [
+            {
+                "sku": each.sku,
+                "variant_id": identity,
+                "is_kit": each.is_kit,
+                "available": sum(place["available"] for place in each.places),
+                "locations": each.places,
+                **promised.get(identity, {"available_to_promise": None, "inbound": None}),
+                "offered": offered.get(identity),
+            }
+            for identity, each in found.items()
+        ]
+        known = {each.sku for each in found.values()}
+        return Response({"data": data, "unknown": [sku for sku in asked.skus if sku not in known]})
+
+    def _asked(self, request: Request) -> _Asked:
+        asked = _Asked(
+            texts(request, "sku", most=MOST_SKUS),
+            instant(request, "as_of"),
+            day(request, "by_date"),
+            row_id(request, "channel"),
+            texts(request, "location", most=MOST_LOCATIONS),
+        )
+        if not asked.skus:
+            raise ValidationError({"sku": ["Name at least one."]})
+        if asked.at is not None and (asked.by is not None or asked.channel_id is not None):
+            raise ValidationError({"as_of": ["Leave out by_date and channel: the past is what it was."]})
+        return asked
+
+    def _variants(self, skus: Collection[str]) -> dict[int, _Found]:
+        parts = BundlePart.objects.filter(bundle_variant_id=OuterRef("pk"), is_drawn_on=True)
+        rows = self.rows(Variant).filter(sku__in=skus).annotate(is_kit=Exists(parts)).order_by("sku")
+        return {
+            identity: _Found(sku, is_kit) for identity, sku, is_kit in rows.values_list("pk", "sku", "is_kit")
+        }
+
+    def _fill(self, found: dict[int, _Found], asked: _Asked) -> None:
+        kits = [identity for identity, each in found.items() if each.is_kit]
+        if kits and asked.at is not None:
+            message = f"{found[kits[0]].sku} is a kit, which has no stock of its own. Ask for its parts."
+            raise Problem(REFUSED, message, field="as_of")
+        stocked = [identity for identity, each in found.items() if not each.is_kit]
+        if asked.at is not None:
+            self._fill_past(found, stocked, asked)
+        elif stocked:
+            self._fill_levels(found, stocked, asked.codes)
+        if kits:
+            self._fill_kits(found, kits, asked.codes)
+
+    def _fill_levels(self, found: dict[int, _Found], stocked: Sequence[int], codes: Sequence[str]) -> None:
+        rows = self.rows(StockLevel).filter(variant_id__in=stocked, **_where("location__", codes))
+        if not codes:
+            rows = rows.exclude(location__kind=LocationKind.CHANNEL_OWNED)
+        columns = ("variant_id", "location__code", "on_hand", "reserved", "unavailable")
+        for variant_id, *level in rows.order_by("variant_id", "location__code").values_list(*columns):
+            found[variant_id].places.append(_level(*level))
+
+    def _fill_kits(self, found: dict[int, _Found], kits: Sequence[int], codes: Sequence[str]) -> None:
+        shown = self._codes(codes)
+        for variant_id, by_place in kits_available(self.caller.merchant_id, kits).items():
+            for location_id, units in by_place.items():
+                if location_id in shown:
+                    place = {
+                        "location": shown[location_id],
+                        "on_hand": None,
+                        "reserved": None,
+                        "unavailable": None,
+                    }
+                    found[variant_id].places.append({**place, "available": units})
+
+    def _fill_past(self, found: dict[int, _Found], stocked: Sequence[int], asked: _Asked) -> None:
+        shown = self._codes(asked.codes)
+        at: Any = asked.at
+        for past in levels_as_of(self.caller.merchant_id, stocked, at) if stocked else ():
+            if past.location_id in shown:
+                level = _level(shown[past.location_id], past.on_hand, past.reserved, past.unavailable)
+                found[past.variant_id].places.append(level)
+
+    def _codes(self, codes: Sequence[str]) -> dict[int, str]:
+        rows = self.rows(Location).filter(**_where("", codes))
+        if not codes:
+            rows = rows.exclude(kind=LocationKind.CHANNEL_OWNED)
+        return dict(rows.values_list("pk", "code"))
+
+    def _promised(self, found: Mapping[int, _Found], asked: _Asked) -> dict[int, dict[str, int]]:
+        if asked.by is None or not found:
+            return {}
+        places = list(self._codes(asked.codes)) if asked.codes else None
+        stocked = [identity for identity, each in found.items() if not each.is_kit]
+        promised = (
+            promisable(self.caller.merchant_id, stocked, asked.by, location_ids=places) if stocked else {}
+        )
+        told = {
+            identity: {"available_to_promise": each.units, "inbound": each.inbound}
+            for identity, each in promised.items()
+        }
+        for identity, each in found.items():
+            if each.is_kit:  # kits are not promised from inbound
+                units = sum(place["available"] for place in each.places)
+                told[identity] = {"available_to_promise": units, "inbound": 0}
+        return told
+
+    def _offered(self, found: Iterable[int], channel_id: int | None) -> dict[int, int]:
+        if channel_id is None:
+            return {}
+        if not self.rows(Channel).filter(pk=channel_id).exists():
+            raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+        rows = self.rows(ListingLevel).filter(channel_id=channel_id, listing__variant_id__in=list(found))
+        rows = rows.filter(listing__is_active=True, channel_location__is_active=True)
+        variant_of = dict(rows.values_list("pk", "listing__variant_id"))
+        offered: dict[int, int] = {}
+        for level_id, units in targets(list(variant_of)).items() if variant_of else ():
+            variant_id: Any = variant_of[level_id]
+            offered[variant_id] = offered.get(variant_id, 0) + units
+        return offered
+
+
+def _where(prefix: str, codes: Sequence[str]) -> dict[str, Any]:
+    """Returns which locations count: those named, else those in use."""
+    return {f"{prefix}code__in": codes} if codes else {f"{prefix}is_active": True}
+
+
+def _level(code: str, on_hand: int, reserved: int, unavailable: int) -> dict[str, Any]:
+    return {
+        "location": code,
+        "on_hand": on_hand,
+        "reserved": reserved,
+        "unavailable": unavailable,
+        "available": on_hand - reserved - unavailable,
+    }

@@ -1,0 +1,108 @@
+"""Channels: how they do, and what they are offered."""
+
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from channels.api import problems as channel_problems  # noqa: F401  # registers itself
+from channels.api import visibility as channel_visibility  # noqa: F401  # registers itself
+from channels.models import Channel
+from channels.own_systems import connect
+from channels.simulated import is_simulated
+from channels.tuning import tune
+from config.api.fields import StrictSerializer, Text, Truth, Whole
+from inventory.api.filters import Filters
+from inventory.api.naming import Code, location_ids_of
+from inventory.api.views import Changes
+
+_LARGEST = 2**31 - 1
+
+
+class ChannelSerializer(serializers.ModelSerializer[Channel]):
+    """One account at one platform, or a system of the merchant's own. Credentials are never shown."""
+
+    is_simulated = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Channel
+        fields = (
+            "id", "name", "kind", "is_active", "is_paused", "is_simulated", "buffer_units", "buffer_percent",
+            "minimum_exposure", "maximum_exposure", "routing", "may_split", "created_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_is_simulated(self, channel: Channel) -> bool:
+        """Returns whether test keys see it."""
+        return is_simulated(channel)
+
+
+class ChannelBodySerializer(StrictSerializer):
+    """A system of your own, which sends its orders here."""
+
+    name = Text()
+    locations = serializers.ListField(
+        child=Code(),
+        min_length=1,
+        max_length=100,
+        help_text="From where its orders are served, the first ones first.",
+    )
+    is_simulated = Truth(default=False, help_text="For tests: test keys may use it.")
+
+
+class ChannelChangeSerializer(StrictSerializer):
+    """What a channel is offered, and whether it is told."""
+
+    is_paused = Truth(required=False, help_text="Told nothing until resumed; its orders still come in.")
+    buffer_units = Whole(max_value=_LARGEST, required=False, help_text="Units withheld of each listing.")
+    buffer_percent = Whole(max_value=100, required=False, validators=[MaxValueValidator(100)])
+    minimum_exposure = Whole(
+        max_value=_LARGEST, required=False, help_text="Below this many units it shows none."
+    )
+    maximum_exposure = Whole(max_value=_LARGEST, required=False, allow_null=True)
+    may_split = Truth(required=False, help_text="Whether one order may leave from several locations.")
+
+
+class ChannelFilters(Filters):
+    """Channels by kind or state."""
+
+    kind = django_filters.CharFilter()
+    is_active = django_filters.BooleanFilter()
+    is_paused = django_filters.BooleanFilter()
+
+
+class Channels(Changes):
+    """Channels: where the merchant sells."""
+
+    resource, name_of_rows, model = "channels", "channels", Channel
+    serializer_class = ChannelSerializer
+    change_class = ChannelChangeSerializer
+    filterset_class = ChannelFilters
+
+    def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Leaves secrets where they are."""
+        return rows.defer("credentials")
+
+    @extend_schema(request=ChannelBodySerializer, responses={201: ChannelSerializer})
+    def create(self, request: Request) -> Response:
+        """Connects a system of your own, without a connector. Platforms are connected in the back office."""
+        body = self.body(ChannelBodySerializer)
+        codes = list(dict.fromkeys(body["locations"]))
+        ids = location_ids_of(self.caller, codes, "locations")
+        channel = connect(
+            self.caller.merchant_id,
+            body["name"],
+            {code: ids[code] for code in codes},
+            is_simulated=body["is_simulated"],
+        )
+        return self.shown(channel, status=HTTPStatus.CREATED)
+
+    def change(self, row: Channel, wanted: dict[str, Any]) -> None:
+        """Changes what it is offered; its numbers are computed anew."""
+        tune(row, wanted)

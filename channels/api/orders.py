@@ -1,0 +1,171 @@
+"""Orders: those of the platforms to read, those of the merchant's own systems to send."""
+
+from http import HTTPStatus
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from channels.events import OrderLineState, OrderState
+from channels.models import Channel, ChannelOrder, ChannelOrderLine
+from channels.own_systems import take_order
+from channels.screening import LARGEST_QUANTITY
+from config.api.fields import RowId, StrictSerializer, Text, Truth, Whole
+from config.api.problems import NOT_FOUND, Problem
+from inventory.api.filters import Filters, WholeFilter
+from inventory.api.naming import Code
+from inventory.api.views import Reads
+
+MOST_LINES = 1_000
+
+
+class OrderLineSerializer(serializers.ModelSerializer[ChannelOrderLine]):
+    """One line of an order, in units."""
+
+    variant_id = serializers.IntegerField(
+        allow_null=True, help_text="Null while nobody knows the SKU: the line waits."
+    )
+    reference = serializers.CharField(help_text="The name of its demand in reservations and conflicts.")
+
+    class Meta:
+        model = ChannelOrderLine
+        fields = (
+            "id", "external_id", "sku", "title", "variant_id", "reference", "unit_price", "quantity", "cancelled", "fulfilled",
+            "returned", "applied_demand", "applied_fulfilled",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class OrderSerializer(serializers.ModelSerializer[ChannelOrder]):
+    """The newest known state of an order."""
+
+    channel_id = serializers.IntegerField()
+    lines = OrderLineSerializer(many=True)
+
+    class Meta:
+        model = ChannelOrder
+        fields = (
+            "id", "channel_id", "external_id", "number", "ordered_at", "updated_at", "country", "currency", "is_test",
+            "is_deleted", "arrived_at", "applied_at", "lines",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+def _count(**options: Any) -> Whole:
+    return Whole(max_value=LARGEST_QUANTITY, **options)
+
+
+class OrderLineBodySerializer(StrictSerializer):
+    """One line, as it is now; all counts are totals, not changes."""
+
+    external_id = Text(help_text="Your id of the line, the same in every state of the order.")
+    sku = Text()
+    quantity = _count(help_text="Units ordered.")
+    cancelled = _count(default=0, help_text="Units of them that will not be delivered.")
+    fulfilled = _count(default=0, help_text="Units that left.")
+    returned = _count(default=0, help_text="Units that left and are to come back.")
+    title = Text(max_length=300, required=False, allow_blank=True)
+    unit_price = serializers.DecimalField(max_digits=18, decimal_places=4, required=False, allow_null=True)
+    location = Code(
+        required=False, help_text="Where it is taken from, if that is settled: a location of the channel."
+    )
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A paid order of the web shop",
+            value={
+                "channel": 3,
+                "external_id": "1001",
+                "updated_at": "2026-01-31T14:00:00Z",
+                "ordered_at": "2026-01-31T13:59:00Z",
+                "lines": [{"external_id": "1", "sku": "MUG-BLUE", "quantity": 2}],
+            },
+            request_only=True,
+        )
+    ]
+)
+class OrderBodySerializer(StrictSerializer):
+    """An order as it is now. Of several states the one with the latest `updated_at` counts, in whatever sequence they come."""
+
+    channel = RowId(help_text="A channel without a connector.")
+    external_id = Text(help_text="Your id of the order.")
+    number = Text(max_length=100, required=False, allow_blank=True)
+    updated_at = serializers.DateTimeField(help_text="When the order became as this says.")
+    ordered_at = serializers.DateTimeField()
+    country = serializers.RegexField(
+        r"\A(?:[A-Z]{2})?\Z",
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="Ship-to, ISO 3166-1.",
+    )
+    currency = serializers.RegexField(
+        r"\A(?:[A-Z]{3})?\Z", required=False, allow_blank=True, trim_whitespace=False
+    )
+    is_test = Truth(default=False, help_text="Reserves nothing.")
+    lines = serializers.ListField(child=OrderLineBodySerializer(), max_length=MOST_LINES)
+
+
+class OrderFilters(Filters):
+    """Orders by channel, number or time."""
+
+    channel = WholeFilter(field_name="channel_id")
+    external_id = django_filters.CharFilter()
+    number = django_filters.CharFilter()
+    ordered_since = django_filters.IsoDateTimeFilter(field_name="ordered_at", lookup_expr="gte")
+    ordered_before = django_filters.IsoDateTimeFilter(field_name="ordered_at", lookup_expr="lt")
+
+
+class Orders(Reads):
+    """Orders of all channels."""
+
+    resource, name_of_rows, model = "orders", "orders", ChannelOrder
+    serializer_class = OrderSerializer
+    filterset_class = OrderFilters
+
+    def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Brings the lines along."""
+        return rows.prefetch_related("lines")
+
+    @extend_schema(request=OrderBodySerializer, responses={201: OrderSerializer})
+    def create(self, request: Request) -> Response:
+        """Takes the state of an order of a system of your own: what it demands is reserved, what left is shipped."""
+        body = self.body(OrderBodySerializer)
+        channel = self.rows(Channel).filter(pk=body["channel"], is_active=True).first()
+        if channel is None:
+            raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+        return self.shown(take_order(channel, _state(body)), status=HTTPStatus.CREATED)
+
+
+def _state(body: dict[str, Any]) -> OrderState:
+    return OrderState(
+        external_id=body["external_id"],
+        updated_at=body["updated_at"],
+        ordered_at=body["ordered_at"],
+        number=body.get("number", ""),
+        country=body.get("country", ""),
+        currency=body.get("currency", ""),
+        is_test=body["is_test"],
+        lines=tuple(map(_line, body["lines"])),
+    )
+
+
+def _line(line: dict[str, Any]) -> OrderLineState:
+    return OrderLineState(
+        external_id=line["external_id"],
+        listing_external_id="",
+        sku=line["sku"],
+        quantity=line["quantity"],
+        cancelled=line["cancelled"],
+        fulfilled=line["fulfilled"],
+        returned=line["returned"],
+        title=line.get("title", ""),
+        unit_price=line.get("unit_price"),
+        location_external_id=line.get("location", ""),
+    )

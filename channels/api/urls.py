@@ -1,0 +1,27 @@
+"""Which path leads to which of the channels' endpoints, below `/api/v1/`."""
+
+from typing import Final
+
+from rest_framework.routers import SimpleRouter
+
+from channels.api.availability import Availability
+from channels.api.channels import Channels
+from channels.api.listings import Listings
+from channels.api.orders import Orders
+from channels.api.rules import Rehearsals, RuleSets, RuleVersions
+
+VIEWS: Final = {
+    "availability": Availability,
+    "channels": Channels,
+    "listings": Listings,
+    "orders": Orders,
+    "rule-sets": RuleSets,
+    "rule-versions": RuleVersions,
+    "rehearsals": Rehearsals,
+}
+
+router = SimpleRouter(trailing_slash=False)
+for _path, _view in VIEWS.items():
+    router.register(_path, _view, basename=_view.name_of_rows)
+
+urlpatterns = router.urls

@@ -1,0 +1,96 @@
+"""Pages by cursor: what is added or removed meanwhile neither repeats nor skips a row."""
+
+import base64
+import binascii
+from typing import Any, Final
+
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+from rest_framework.utils.urls import replace_query_param
+
+from config.api.fields import LARGEST_ID
+
+USUAL: Final = 50
+MOST: Final = 200
+
+
+class CursorPages(BasePagination):
+    """Rows in order of their id, the oldest first; with `newest_first` on the view the other way round.
+
+    A cursor says after which id to go on. It needs one statement, however far the page is from the first.
+    """
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """Returns the rows of the page, and remembers whether there are more."""
+        self.request = request
+        limit, after = _limit(request), _after(request)
+        is_newest_first = getattr(view, "newest_first", False)
+        rows = queryset.order_by("-pk" if is_newest_first else "pk")
+        if after is not None:
+            rows = rows.filter(**{"pk__lt" if is_newest_first else "pk__gt": after})
+        found = list(rows[: limit + 1])
+        self.has_more = len(found) > limit
+        self.last = found[limit - 1].pk if self.has_more else None
+        return found[:limit]
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Returns the page, with the cursor of the next one also as a link."""
+        cursor = None if self.last is None else _encode(self.last)
+        headers = {}
+        if cursor:
+            address = replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
+            headers["Link"] = f'<{address}>; rel="next"'
+        page = {"data": data, "has_more": self.has_more, "next_cursor": cursor}
+        return Response(page, headers=headers)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describes a page."""
+        return {
+            "type": "object",
+            "required": ["data", "has_more", "next_cursor"],
+            "properties": {
+                "data": schema,
+                "has_more": {"type": "boolean"},
+                "next_cursor": {
+                    "type": ["string", "null"],
+                    "description": "Give it as `cursor` to read on; null on the last page.",
+                },
+            },
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Describes the parameters of a page."""
+        limit = {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}
+        return [
+            {"name": "cursor", "in": "query", "required": False, "description": "`next_cursor` of the page before.",
+             "schema": {"type": "string"}},
+            {"name": "limit", "in": "query", "required": False, "description": "Rows of a page.", "schema": limit},
+        ]  # fmt: skip
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit")
+    if text is None:
+        return USUAL
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MOST):
+        raise ValidationError({"limit": [f"A whole number between 1 and {MOST}."]})
+    return int(text)
+
+
+def _after(request: Request) -> int | None:
+    cursor = request.query_params.get("cursor")
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"==").decode("ascii")
+    except (UnicodeError, binascii.Error):
+        text = ""
+    if not text.isdecimal() or len(text) > 19 or int(text) > LARGEST_ID:
+        raise ValidationError({"cursor": ["No cursor of ours. Begin with the first page."]})
+    return int(text)
+
+
+def _encode(last: int) -> str:
+    return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=")

@@ -1,0 +1,95 @@
+"""The description of the API: what every operation has in common, added in one place."""
+
+from typing import Any, Final
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, OpenApiParameter
+
+from config.api.problems import MEDIA_TYPE, ProblemSerializer, described
+
+_ALWAYS: Final = (400, 401, 403, 404, 405, 429, 500, 503)
+_WRITES: Final = (409, 413, 415, 422)
+_SAFE: Final = ("GET", "HEAD")
+
+_IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description=(
+        "1 to 128 visible ASCII characters that name this request. Sent again with the same body it gives the first "
+        "answer again, for at least 24 hours; with another body it is refused."
+    ),
+)
+_IF_MATCH: Final = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of what the change was made of; refused with 412 where somebody changed it meanwhile.",
+)
+_RATE: Final = {
+    "RateLimit-Limit": "Requests that the key may make in a minute.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until all of them may be made again.",
+}
+
+
+class ApiSchema(AutoSchema):
+    """Adds the problems, the headers and the idempotency key to each operation, and tags it by its resource."""
+
+    #: An endpoint of ours.
+    view: Any
+
+    def get_tags(self) -> list[str]:
+        """Groups operations by the resource that scopes speak of."""
+        return [getattr(self.view, "resource", "") or "api"]
+
+    def get_operation_id(self) -> str:
+        """Names the operation after its view and what it does, the same in every version."""
+        return f"{self.view.name_of_rows}_{self.view.action}"
+
+    def get_request_serializer(self) -> Any:
+        """Returns what a new row, or the change of one, is described by; other bodies are named where they are read."""
+        name = {"create": "create_class", "partial_update": "change_class"}.get(self.view.action)
+        return getattr(self.view, name) if name else None
+
+    def get_override_parameters(self) -> list[Any]:
+        """Adds the headers that writes take."""
+        own = list(super().get_override_parameters())
+        if self.method in _SAFE or not self.view.is_one_transaction:
+            return own
+        return [*own, _IDEMPOTENCY_KEY, *([_IF_MATCH] if self.method in {"PATCH", "PUT"} else [])]
+
+    def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
+        """Adds the problems to what the operation answers."""
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        reference = self.resolve_serializer(ProblemSerializer, direction).ref
+        statuses = {*_ALWAYS, *(() if self.method in _SAFE else _WRITES)}
+        if self.method in {"PATCH", "PUT"}:
+            statuses.add(412)
+        for status in sorted(statuses):
+            content = {MEDIA_TYPE: {"schema": reference}}
+            bodies[str(status)] = {"description": described(status), "content": content}
+        for status, body in bodies.items():
+            if status not in {"401", "500"}:
+                body["headers"] = {**body.get("headers", {}), **_rate_headers()}
+        return dict(sorted(bodies.items()))
+
+
+def _rate_headers() -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": "integer"}} for name, text in _RATE.items()}
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Says how a key is sent."""
+
+    target_class = "inventory.api.authentication.KeyAuthentication"
+    name = "key"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Describes the header."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of the merchant, as `Bearer <key>`.",
+        }

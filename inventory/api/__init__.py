@@ -1,0 +1,1 @@
+"""The merchants' API: what they have and what happened to it, by topic."""

@@ -1,0 +1,37 @@
+"""Filters that take what their columns can hold, and refuse the rest with the field."""
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.core.validators import RegexValidator
+
+from config.api.fields import LARGEST_ID
+
+_DIGITS = RegexValidator(r"\A[0-9]{1,19}\Z", "Enter a whole number.")
+
+
+class WholeField(forms.IntegerField):
+    """A whole number in ASCII digits."""
+
+    def to_python(self, value: Any) -> int | None:
+        """Returns the number. Raises `ValidationError`."""
+        if value not in self.empty_values:
+            _DIGITS(value)
+        return super().to_python(value)
+
+
+class WholeFilter(django_filters.NumberFilter):
+    """An id or a count."""
+
+    field_class = WholeField
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, min_value=0, max_value=LARGEST_ID, **options)
+
+    def get_max_validator(self) -> None:
+        """Returns none: the field's own maximum says it."""
+
+
+class Filters(django_filters.FilterSet):
+    """Filters of a list; each stands for one column or relation."""

@@ -1,0 +1,65 @@
+"""The description of the API: valid, without warnings, complete, and served without outside assets."""
+
+import re
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.test import Client
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.validation import validate_schema
+
+from tests.config.api.endpoints import endpoints, schema
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_description_is_valid_and_gives_no_warning() -> None:
+    """As `spectacular --validate --fail-on-warn` has it, which `make check` runs."""
+    validate_schema(schema())  # type: ignore[no-untyped-call]
+    assert schema()["openapi"] == "3.1.0"
+    assert not GENERATOR_STATS
+
+
+def test_every_operation_says_what_it_does_and_how_it_refuses() -> None:
+    for path, operations in schema()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["description"], (method, path)
+            for status in ("400", "401", "403", "404", "429", "503"):
+                content = operation["responses"][status]["content"]
+                assert list(content) == ["application/problem+json"], (method, path, status)
+            names = {parameter["name"] for parameter in operation.get("parameters", ())}
+            is_write = method in {"post", "patch"} and operation["operationId"] != "events_create"
+            assert ("Idempotency-Key" in names) == is_write, (method, path)
+
+
+def test_names_of_operations_are_unique() -> None:
+    names = [each.name for each in endpoints()]
+    assert len(names) == len(set(names))
+
+
+def test_what_is_written_most_has_an_example() -> None:
+    for path in ("/stock/receive", "/reservations", "/orders", "/events", "/bundles", "/imports"):
+        body: Any = schema()["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["examples"], path
+
+
+def test_the_page_for_people_needs_nothing_from_elsewhere(client: Client) -> None:
+    page = client.get("/api/v1/docs")
+    assert page.status_code == 200
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
+    assert assets
+    assert all(asset.startswith("/static/") for asset in assets)
+    for asset in assets:
+        with closing(client.get(asset)) as response:
+            assert response.status_code == 200, asset
+
+
+def test_the_description_is_served_to_machines(client: Client) -> None:
+    assert client.get("/api/v1/openapi.json").json()["openapi"] == "3.1.0"
+
+
+def test_an_address_that_leads_nowhere_is_a_problem_too(client: Client) -> None:
+    for path in ("/api", "/api/", "/api/v1/", "/api/v1/nothing", "/api/v2/variants", "/api/v1/variants/"):
+        response = client.get(path)
+        assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json"), path

@@ -1,0 +1,37 @@
+"""What a list costs does not grow with its rows: every list of the description."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.api import Api
+from tests.back_office import Business
+from tests.config.api.endpoints import ROOT, lists
+
+pytestmark = pytest.mark.django_db
+
+
+def costs(api: Api, business: Business) -> dict[str, int]:
+    found = {}
+    for endpoint in lists():
+        query: dict[str, object] = {"limit": 200}
+        if endpoint.rows == "availability":
+            skus = [variant.sku for variant in business.variants]
+            query = {"sku": skus, "channel": business.channels[0].pk, "by_date": "2099-01-01"}
+        with CaptureQueriesContext(connection) as captured:
+            response = api.get(endpoint.path.removeprefix(ROOT), query)
+        assert response.status_code == 200, (endpoint, response.content)
+        assert len(response.json()["data"]) >= len(business.variants), endpoint
+        found[endpoint.name] = len(captured)
+    return found
+
+
+def test_a_list_costs_the_same_with_two_and_with_ten_rows() -> None:
+    business = Business().grow(2)
+    api = Api(business.merchant)
+    few = costs(api, business)
+    business.grow(8)
+    assert costs(api, business) == few
+    assert len(few) > 18
+    assert max(few.values()) < 25
+    assert few["variants_list"] == 2

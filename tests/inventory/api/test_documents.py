@@ -1,0 +1,182 @@
+"""Transfers, returns, purchase orders, bundles and import jobs."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from inventory import import_jobs
+from inventory.models import Bundle, ImportJob, Supplier
+from tests.api import Api, problem_of
+from tests.inventory.cast import Cast, assert_ledger_holds, level_of
+
+pytestmark = pytest.mark.django_db
+
+
+def draft(api: Api, cast: Cast, **headers: str) -> dict[str, Any]:
+    lines = [{"sku": cast.mug.sku, "quantity": 4}]
+    body = {"source": cast.warehouse.code, "destination": cast.store.code, "lines": lines}
+    made = api.post("/transfers", body, **headers)
+    assert made.status_code == 201, made.content
+    found: dict[str, Any] = made.json()
+    return found
+
+
+def test_a_transfer_goes_its_way(api: Api, cast: Cast) -> None:
+    cast.receive(5)
+    transfer = draft(api, cast)
+    path = f"/transfers/{transfer['id']}"
+    assert api.post(f"{path}/send").json()["state"] == "sent"
+    arrived = {"lines": [{"sku": cast.mug.sku, "quantity": 3, "unavailable": 1}]}
+    assert api.post(f"{path}/receive", arrived).json()["lines"][0]["in_transit"] == 1
+    assert api.post(f"{path}/close").json()["lines"][0]["missing_quantity"] == 1
+    assert level_of(cast.mug, cast.store) == (3, 0, 1)
+    assert_ledger_holds()
+
+
+def test_a_transfer_of_more_than_there_is_leaves_only_where_it_has_left(api: Api, cast: Cast) -> None:
+    path = f"/transfers/{draft(api, cast)['id']}"
+    problem_of(api.post(f"{path}/send"), 409, "insufficient-stock")
+    assert api.post(f"{path}/send", {"has_left": True}).json()["state"] == "sent"
+    assert api.post(f"{path}/recall").status_code == 200
+
+
+def test_a_draft_is_made_once_and_given_up(api: Api, cast: Cast) -> None:
+    first = draft(api, cast, Idempotency_Key="one")
+    assert draft(api, cast, Idempotency_Key="one") == first
+    path = f"/transfers/{first['id']}"
+    assert api.post(f"{path}/cancel").json()["state"] == "cancelled"
+    assert problem_of(api.post(f"{path}/cancel"), 422, "refused")["field"] == "state"
+
+
+def test_a_return_goes_its_way(api: Api, cast: Cast) -> None:
+    line = {"sku": cast.mug.sku, "location": cast.warehouse.code}
+    api.post("/returns", {"reference": "RMA-1", "lines": [{**line, "quantity": 3}]})
+    made = api.post("/returns/receive", {"reference": "RMA-1", "lines": [{**line, "quantity": 2}]})
+    assert (made.status_code, made.json()["state"]) == (201, "received")
+    path = f"/returns/{made.json()['id']}"
+    verdicts = {"verdicts": [{**line, "released": 1, "written_off": 1}]}
+    assert api.post(f"{path}/inspect", verdicts).json()["state"] == "announced"
+    assert api.post(f"{path}/close").json()["state"] == "closed"
+    assert level_of(cast.mug, cast.warehouse) == (1, 0, 0)
+
+
+def order(api: Api, cast: Cast, **line: Any) -> Any:
+    Supplier.objects.get_or_create(merchant=cast.merchant, code="acme", defaults={"name": "Acme"})
+    lines = [{"sku": cast.mug.sku, "quantity": 10, **line}]
+    body = {"number": "PO-1", "supplier": "acme", "location": cast.warehouse.code, "lines": lines}
+    return api.post("/purchase-orders", body)
+
+
+def test_a_purchase_order_goes_its_way(api: Api, cast: Cast) -> None:
+    on = timezone.localdate() + timedelta(days=3)
+    made = order(api, cast)
+    assert (made.status_code, made.json()["state"]) == (201, "ordered")
+    path, line_id = f"/purchase-orders/{made.json()['id']}", made.json()["lines"][0]["id"]
+    confirmed = {"lines": [{"line_id": line_id, "quantity": 10, "on": on.isoformat()}]}
+    assert api.post(f"{path}/confirm", confirmed).json()["state"] == "confirmed"
+    later = (on + timedelta(days=1)).isoformat()
+    assert api.post(f"{path}/slip", {"to": later}).json()["lines"][0]["confirmed_on"] == later
+    received = {"lines": [{"line_id": line_id, "quantity": 4}]}
+    assert api.post(f"{path}/receive", received).json()["state"] == "partial"
+    assert api.post(f"{path}/cancel").json()["state"] == "received"
+    assert level_of(cast.mug, cast.warehouse) == (4, 0, 0)
+
+
+def test_a_number_that_is_taken_is_refused_and_nothing_is_ordered(api: Api, cast: Cast) -> None:
+    order(api, cast)
+    assert problem_of(order(api, cast), 409, "already-exists")["field"] == "number"
+
+
+def test_a_line_of_another_order_is_unknown(api: Api, cast: Cast) -> None:
+    made = order(api, cast).json()
+    path = f"/purchase-orders/{made['id']}"
+    body = {"lines": [{"line_id": made["lines"][0]["id"] + 1, "quantity": 1}]}
+    assert problem_of(api.post(f"{path}/receive", body), 404, "not-found")["field"] == "lines[0].line_id"
+
+
+def test_a_supplier_is_added_and_changed(api: Api) -> None:
+    made = api.post("/suppliers", {"code": "acme", "name": "Acme", "lead_time_days": 5}).json()
+    changed = api.patch(f"/suppliers/{made['id']}", {"name": "Acme B.V."}).json()
+    assert changed == {**made, "name": "Acme B.V."}
+    problem_of(api.post("/suppliers", {"code": "acme", "name": "Other"}), 409, "already-exists")
+
+
+def test_a_bundle_is_defined_in_versions_and_dissolved(api: Api, cast: Cast) -> None:
+    body = {"sku": cast.shirt.sku, "kind": "kit", "components": [{"sku": cast.mug.sku, "quantity": 2}]}
+    first = api.post("/bundles", body)
+    assert (first.status_code, first.json()["version"]) == (201, 1)
+    body["components"] = [{"sku": cast.mug.sku, "quantity": 3}]
+    second = api.post("/bundles", body).json()
+    assert (second["version"], second["components"]) == (2, body["components"])
+    assert api.post(f"/bundles/{second['id']}/dissolve").json()["is_current"] is False
+    assert not Bundle.objects.filter(is_current=True).exists()
+
+
+def test_a_circle_is_refused_with_its_way(api: Api, cast: Cast) -> None:
+    pair = (cast.shirt.sku, cast.mug.sku)
+    for whole, part in (pair, pair[::-1]):
+        body = {"sku": whole, "kind": "kit", "components": [{"sku": part, "quantity": 1}]}
+        response = api.post("/bundles", body)
+    assert "→" in problem_of(response, 422, "refused")["detail"]
+
+
+# Import jobs.
+
+
+def send_file(api: Api, cast: Cast, rows: str, **more: Any) -> ImportJob:
+    content = f"sku,location,quantity\n{rows}"
+    made = api.post("/imports", {"name": "stock.csv", "content": content, **more})
+    assert made.status_code == 202, made.content
+    assert made.json()["report"] is None
+    return ImportJob.objects.get(pk=made.json()["id"])
+
+
+def test_a_file_is_taken_in_by_a_worker_once(api: Api, cast: Cast) -> None:
+    job = send_file(api, cast, f"{cast.mug.sku},{cast.warehouse.code},7\n")
+    assert import_jobs.run(job.pk)
+    assert not import_jobs.run(job.pk)
+    shown = api.get(f"/imports/{job.pk}").json()
+    assert (shown["state"], shown["report"]["imported"]) == ("done", 1)
+    assert level_of(cast.mug, cast.warehouse) == (7, 0, 0)
+    job.refresh_from_db()
+    assert job.content == ""
+
+
+def test_a_file_with_a_wrong_row_changes_nothing_and_says_which(api: Api, cast: Cast) -> None:
+    job = send_file(api, cast, f"{cast.mug.sku},{cast.warehouse.code},7\nNOBODY,{cast.warehouse.code},1\n")
+    import_jobs.run(job.pk)
+    shown = api.get(f"/imports/{job.pk}").json()
+    assert shown["state"] == "failed"
+    assert shown["report"]["errors"][0]["line"] == 3
+    assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
+
+
+def test_a_dry_run_changes_nothing(api: Api, cast: Cast) -> None:
+    job = send_file(api, cast, f"{cast.mug.sku},{cast.warehouse.code},7\n", is_dry_run=True)
+    import_jobs.run(job.pk)
+    assert api.get(f"/imports/{job.pk}").json()["report"]["imported"] == 1
+    assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
+
+
+def test_a_job_that_a_dead_worker_left_goes_on(api: Api, cast: Cast) -> None:
+    job = send_file(api, cast, f"{cast.mug.sku},{cast.warehouse.code},7\n")
+    long_ago = timezone.now() - timedelta(hours=1)
+    ImportJob.objects.filter(pk=job.pk).update(state="running", progress_at=long_ago, attempts=1)
+    assert import_jobs.wake_open() == 1
+    assert import_jobs.run(job.pk)
+    assert level_of(cast.mug, cast.warehouse) == (7, 0, 0)
+
+
+def test_a_file_that_no_worker_survives_is_given_up(api: Api, cast: Cast) -> None:
+    job = send_file(api, cast, f"{cast.mug.sku},{cast.warehouse.code},7\n")
+    long_ago = timezone.now() - timedelta(hours=1)
+    ImportJob.objects.filter(pk=job.pk).update(state="running", progress_at=long_ago, attempts=5)
+    assert import_jobs.wake_open() == 0
+    assert api.get(f"/imports/{job.pk}").json()["state"] == "failed"
+
+
+def test_a_file_of_nothing_is_refused(api: Api) -> None:
+    body = {"name": "stock.csv", "content": " \n"}
+    assert problem_of(api.post("/imports", body), 422, "refused")["field"] == "content"
