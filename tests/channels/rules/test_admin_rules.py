@@ -1,19 +1,24 @@
 """Rules in the back office: drawn up, edited as drafts, compared, decided with a reason, rolled back in one click."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from channels.exposure import targets
 from channels.models import ListingRank, Mutation, MutationFuse, Pin, Rule, RuleSet, RuleSetVersion
+from channels.rules import lifecycle
 from inventory.models import Tag
 from tests.back_office import person
 from tests.channels.rules.drawing import approved, draft, group_of, in_force
 from tests.channels.rules.test_fuse import big_shop
 from tests.channels.shop import open_shop
+from tests.inventory.racing import meanwhile, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -106,6 +111,22 @@ def test_an_approved_version_is_not_edited(operator: Client) -> None:
     assert operator.get(url).status_code == 200
     assert operator.post(url, form_of(version, maximum="9")).status_code == 403
     assert Rule.objects.get().maximum == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_is_put_in_force_while_its_page_is_saved_stays_in_force(operator: Client) -> None:
+    shop = open_shop({"MUG": 10})
+    level = shop.shelf(shop.list_variant("MUG"))
+    version = draft(shop.merchant, {"maximum": 4})
+    url = reverse("admin:channels_rulesetversion_change", args=[version.pk])
+    with ExitStack() as threads, transaction.atomic():
+        lifecycle.approve(version.pk, actor="bert", because="tried out")
+        lifecycle.activate(version.pk, actor="bert", because="a test", is_confirmed=True)
+        saving = threads.enter_context(meanwhile(lambda: operator.post(url, form_of(version, maximum="9"))))
+        wait_until_blocked()
+    assert saving.result().status_code == 403
+    version.refresh_from_db()
+    assert (version.state, version.rules.count(), targets([level.pk])) == ("active", 1, {level.pk: 4})
 
 
 def test_the_page_of_a_draft_costs_the_same_whatever_its_rules(operator: Client) -> None:
