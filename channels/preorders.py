@@ -60,7 +60,8 @@ def terms_of(channel: Channel, demands: Iterable[DemandChange]) -> dict[str, Pro
     wanted = [demand for demand in demands if demand.wanted]
     if not wanted or not allows_preorders(channel.merchant_id):
         return {}
-    book = load_book({channel.merchant_id}, {demand.variant_id for demand in wanted})
+    # Parts matter to pools alone.
+    book = load_book({channel.merchant_id}, {demand.variant_id for demand in wanted}, parts={})
     facts = channels_by_id({channel.pk})[channel.pk]
     terms = {}
     for demand in wanted:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from channels.connectors.base import Convention
-from channels.rules.resolved import NO_RULES, ResolvedRules
+from channels.rules.resolved import NO_RULES, Pool, ResolvedRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,14 @@ class ComponentStock:
     safety_stock: int
 
     @property
+    def free(self) -> int:
+        """Units beyond its safety stock."""
+        return max(self.available - self.safety_stock, 0)
+
+    @property
     def kits(self) -> int:
         """Returns how many kits it is enough for, its safety stock left out."""
-        return max(self.available - self.safety_stock, 0) // self.per_kit
+        return self.free // self.per_kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,18 @@ class LocationStock:
     def offered(self) -> int:
         """Units, or whole kits, that may be offered there now."""
         return self.kits if self.components else max(self.available - self.safety_stock, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FencedPart:
+    """A part of a kit of which units are ring-fenced."""
+
+    sku: str
+    #: Units in one kit.
+    per_kit: int
+    pools: tuple[Pool, ...]
+    #: Units that each group's channels have sold, as of the kit itself.
+    uses: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,8 @@ class Inputs:
     pin: Pinned | None = None
     #: Whether an order of this channel may leave from several locations.
     may_split: bool = True
+    #: Of a kit: its parts that have pools.
+    fenced: tuple[FencedPart, ...] = ()
 
     @property
     def serving(self) -> tuple[LocationStock, ...]:

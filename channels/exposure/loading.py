@@ -15,7 +15,15 @@ from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Capabilities, Convention
 from channels.errors import Misconfigured
 from channels.exposure.computing import compute, quantity_of
-from channels.exposure.inputs import ComponentStock, Exposure, Inputs, LocationStock, Pinned, Standing
+from channels.exposure.inputs import (
+    ComponentStock,
+    Exposure,
+    FencedPart,
+    Inputs,
+    LocationStock,
+    Pinned,
+    Standing,
+)
 from channels.preorders import free_inbound
 from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
@@ -62,8 +70,9 @@ JOIN inventory_reservation reservation
 GROUP BY wanted.id
 UNION ALL
 SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL
-FROM channels_pooluse used JOIN goods ON goods.variant_id = used.variant_id
+FROM channels_pooluse used
 WHERE used.units <> 0
+  AND used.variant_id IN (SELECT variant_id FROM goods UNION ALL SELECT variant_id FROM part)
 UNION ALL
 SELECT 4, pin.listing_level_id, pin.id, pin.quantity, NULL, NULL, NULL
 FROM channels_pin pin JOIN wanted ON wanted.id = pin.listing_level_id
@@ -132,7 +141,9 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         return {}
     channels = channels_by_id({row[2] for row in state.levels})
     if book is None:
-        book = load_book({channel.merchant_id for channel in channels.values()}, state.variant_ids)
+        merchant_ids = {channel.merchant_id for channel in channels.values()}
+        parts = {kit: [part for part, _ in each] for kit, each in state.parts.items()}
+        book = load_book(merchant_ids, state.variant_ids, parts)
     rules = {row[1]: book.rules_for(channels[row[2]], row[4]) for row in state.levels}
     build = _Build(
         state,
@@ -191,6 +202,17 @@ class _Build:
             raises,
             self.pins.get(level_id),
             self.may_split[channel_id],
+            self._fenced(variant_id, rules) if rules.part_pools else (),
+        )
+
+    def _fenced(self, variant_id: int, rules: ResolvedRules) -> tuple[FencedPart, ...]:
+        """Returns the parts of a kit that have pools."""
+        uses, per_kit = self.state.pool_uses, dict(self.state.parts.get(variant_id, ()))
+        return tuple(
+            FencedPart(self.skus[part], per_kit[part], pools, uses.get(part, _NO_USES))
+            for part, pools in rules.part_pools
+            # The kit may have been changed between the two statements; that marks it again.
+            if part in per_kit
         )
 
     def _stock(self, variant_id: int | None, place_id: int) -> tuple[LocationStock, ...]:

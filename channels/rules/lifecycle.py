@@ -23,7 +23,7 @@ from channels.errors import RuleRefused
 from channels.models import Mutation, Rule, RuleSet, RuleSetActivation, RuleSetVersion
 from channels.models.mutations import MutationKind, MutationState
 from channels.models.rules import VersionState
-from channels.rules.marking import Shelf, mark, picture, shelves_of
+from channels.rules.marking import Shelf, kits_of, mark, picture, shelves_of
 from channels.rules.ranks import refresh_standings
 from config.jobs import wake
 
@@ -231,7 +231,9 @@ def _variants_meant(version_ids: set[int]) -> Sequence[int] | None:
     rules = Rule.objects.filter(version__in=version_ids)
     if rules.filter(variant__isnull=True).exists():
         return None
-    return list(rules.order_by().values_list("variant_id", flat=True).distinct())
+    meant = set(rules.order_by().values_list("variant_id", flat=True))
+    pooled = rules.filter(pool__isnull=False).order_by().values_list("variant_id", flat=True)
+    return sorted(meant | kits_of(set(pooled)))
 
 
 def _change(

@@ -15,13 +15,20 @@ from channels.errors import RuleRefused
 from channels.models import Channel, ChannelGroup, PoolUse
 from channels.models.mutations import MutationKind
 from channels.order_lines import LineChange
-from channels.rules.marking import mark, picture, shelves_of
+from channels.rules.marking import kits_of, mark, picture, shelves_of
 
-#: Rows in the order of their key, as everywhere where several orders may count at once.
+#: A kit takes its parts off their pools too. Rows in the order of their key, as everywhere where several orders may
+#: count at once.
 _COUNT: Final = """
+WITH given AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS given (variant_id, units))
 INSERT INTO channels_pooluse AS used (group_id, variant_id, units)
 SELECT member.channelgroup_id, sold.variant_id, sum(sold.units)
-FROM unnest(%s::bigint[], %s::bigint[]) AS sold (variant_id, units)
+FROM (
+    SELECT variant_id, units FROM given
+    UNION ALL
+    SELECT part.variant_id, given.units * part.quantity
+    FROM given JOIN inventory_bundlepart part ON part.bundle_variant_id = given.variant_id AND part.is_drawn_on
+) sold
 CROSS JOIN channels_channelgroup_channels member
 WHERE member.channel_id = %s
 GROUP BY member.channelgroup_id, sold.variant_id
@@ -66,11 +73,8 @@ def fill(group: ChannelGroup, variant_ids: Collection[int] | None = None) -> int
     with connection.cursor() as cursor:
         cursor.execute(_FILL, [group.pk, chosen, chosen])
         filled = [variant_id for (variant_id,) in cursor.fetchall()]
-    shelves = shelves_of(group.merchant_id, filled)
-    fenced = picture(group.merchant_id, shelves).where(
-        lambda _, rules: any(pool.group_id == group.pk and pool.units for pool in rules.pools)
-    )
-    mark(fenced)
+    shelves = shelves_of(group.merchant_id, {*filled, *kits_of(filled)})
+    mark(picture(group.merchant_id, shelves).where(lambda _, rules: rules.names_pool(group.pk)))
     return len(filled)
 
 
