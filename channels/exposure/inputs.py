@@ -1,6 +1,6 @@
 """Everything that the number of one listing level depends on, and what comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from channels.connectors.base import Convention
@@ -86,6 +86,11 @@ class Pinned:
     why: str
 
 
+def index_of_serving(locations: Sequence[LocationStock]) -> int:
+    """Returns which location serves where orders stay whole: the one that can offer most, else the first."""
+    return max(range(len(locations)), key=lambda index: locations[index].offered)
+
+
 @dataclass(slots=True)
 class Inputs:
     """Everything that the number of one listing level depends on.
@@ -108,7 +113,7 @@ class Inputs:
     standing: Standing | None = None
     #: Units that sell within the channel's lag, at the quantile of the rules.
     lag_demand: int = 0
-    #: Confirmed inbound that nobody was promised yet.
+    #: Confirmed inbound that an order of this place could be promised.
     preorder_units: int = 0
     #: Pushes of today that raised the number.
     raises_today: int = 0
@@ -123,7 +128,7 @@ class Inputs:
         """The locations whose units are offered together: all, or the one that can serve most where orders stay whole."""
         if self.may_split or not self.locations:
             return self.locations
-        return (max(self.locations, key=lambda stock: stock.offered),)
+        return (self.locations[index_of_serving(self.locations)],)
 
     @property
     def is_kit(self) -> bool:

@@ -239,7 +239,7 @@ def plus_preorders(number: int, inputs: Inputs) -> int:
 
 def _why_preorders(before: int, after: int, inputs: Inputs) -> Reason:
     limit = inputs.rules.preorder_limit
-    why = f"{inputs.preorder_units} units are confirmed inbound and free; {limit} at most for pre-order"
+    why = f"{inputs.preorder_units} units are confirmed inbound here and free; {limit} at most for pre-order"
     return why, inputs.rules.origin("preorder_limit")
 
 
