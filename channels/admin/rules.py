@@ -20,6 +20,7 @@ from channels.models.rules import SETTINGS, VersionState
 from channels.rules import lifecycle
 from channels.rules.differences import differences
 from channels.rules.starter import add_starter_set
+from config.admin_forms import OwnNameForm
 from config.admin_panels import NOTHING, Panel, address_of, badge, page_of
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter, own_page, require
 from inventory.models import Merchant, Tag, Variant
@@ -48,6 +49,7 @@ class RuleSetAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
+    form = OwnNameForm
     fields = ("merchant", "name", "priority", "description")
     actions = ("draw_up", "roll_back", "retire")
     detail_actions = ("draw_up", "roll_back", "retire")

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,9 +11,19 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from channels.errors import RuleRefused
 from channels.exposure import targets
-from channels.models import ListingRank, Mutation, MutationFuse, Pin, Rule, RuleSet, RuleSetVersion
-from channels.rules import lifecycle
+from channels.models import (
+    ChannelGroup,
+    ListingRank,
+    Mutation,
+    MutationFuse,
+    Pin,
+    Rule,
+    RuleSet,
+    RuleSetVersion,
+)
+from channels.rules import lifecycle, pins
 from inventory.models import Tag
 from tests.back_office import person
 from tests.channels.rules.drawing import approved, draft, group_of, in_force
@@ -235,3 +246,43 @@ def test_the_starter_set_is_added_by_page_and_by_command(operator: Client) -> No
     assert RuleSetVersion.objects.count() == 1
     with pytest.raises(CommandError, match="No merchant"):
         call_command("add_starter_rules", merchant="nobody")
+
+
+# -- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        (ChannelGroup, "channels_channelgroup"),
+        (RuleSet, "channels_ruleset"),
+        (Tag, "inventory_tag"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused_at_its_field(client: Client, model: Any, page: str) -> None:
+    client.force_login(person("superuser"))
+    shop = open_shop()
+    model.objects.create(merchant=open_shop().merchant, name="Elsewhere")
+    model.objects.create(merchant=shop.merchant, name="One")
+    two = model.objects.create(merchant=shop.merchant, name="Two")
+    form = {"name": "One", "priority": "0", "description": "", "weekly_units": ""}
+    changed = reverse(f"admin:{page}_change", args=[two.pk])
+    added = reverse(f"admin:{page}_add")
+    for answer in (client.post(changed, form), client.post(added, {**form, "merchant": shop.merchant.pk})):
+        assert answer.status_code == 200
+        assert answer.content.decode().count("of that name already. Choose another one.") == 1
+    for free in ("Two", "Elsewhere"):
+        assert client.post(changed, {**form, "name": free}).status_code == 302
+
+
+def test_a_pin_of_more_units_than_any_shelf_shows_is_refused_at_its_field(client: Client) -> None:
+    client.force_login(person("superuser"))
+    shop = open_shop({"MUG": 5})
+    level = shop.shelf(shop.list_variant("MUG"))
+    url = reverse("admin:channels_pin_level", args=[level.pk])
+    until = timezone.now() + timedelta(days=1)
+    form = {"quantity": 10**12, "expires_at": f"{until:%Y-%m-%d %H:%M}", "owner": "anna", "reason": "a test"}
+    assert "less than or equal to 2147483647" in client.post(url, form).content.decode()
+    with pytest.raises(RuleRefused) as refused:
+        pins.pin(level, 10**12, reason="a test", owner="anna", expires_at=until)
+    assert refused.value.field == "quantity"
