@@ -210,6 +210,33 @@ def test_the_race_above_loses_orders_when_they_are_counted_in_python() -> None:
     assert PoolUse.objects.get().units == 2
 
 
+@pytest.mark.django_db
+def test_a_channel_of_two_groups_uses_up_one_pool_after_the_other() -> None:
+    shop = open_shop({"MUG": 10})
+    shop.list_variant("MUG")
+    _, (seen,) = sell_on(shop, "outside", "MUG")
+    one, two = group_of(shop.merchant, "One", shop.channel), group_of(shop.merchant, "Two", shop.channel)
+    group_of(shop.merchant, "Without a pool", shop.channel)
+    in_force(shop.merchant, *({"pool": each, "pool_units": 5} for each in (one, two)))
+    level = shop.shelf(seen).pk
+    used: list[tuple[int, int]] = []
+
+    def apply(at: int, id: str, **state: int) -> None:
+        apply_state(shop.channel, order(line("MUG", 5, **state), at=at, id=id), arrived_at=timezone.now())  # type: ignore[arg-type]
+        used.append(
+            (pools.left_of(one, seen.variant_id or 0, 5), pools.left_of(two, seen.variant_id or 0, 5))
+        )
+
+    assert targets([level]) == {level: 0}
+    apply(0, "first")
+    assert targets([level]) == {level: 0}
+    apply(1, "second")
+    apply(2, "second", cancelled=5)
+    assert used == [(0, 5), (0, 0), (5, 0)]
+    assert PoolUse.objects.count() == 2
+    assert targets([level]) == {level: 0}
+
+
 # -- pools and kits
 
 
