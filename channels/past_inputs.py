@@ -15,7 +15,7 @@ from django.db import connection
 
 from channels.exposure import Exposure, Inputs, LocationStock, Pinned, compute, load_inputs
 from channels.past_rules import book_at, channels_at
-from channels.rules.resolved import ResolvedRules
+from channels.rules.book import ChannelFacts, RuleBook
 from inventory.history import PastLevel, PastReservation, levels_as_of, reservations_as_of
 
 _ORDER_LINE: Final = "order-line:"
@@ -105,8 +105,10 @@ def inputs_as_of(listing_level_ids: Collection[int], at: datetime) -> dict[int, 
         _lines_of(reservations),
         sources_at({row[3] for row in rows}, at),
         _pins_at(listing_level_ids, at),
+        channels,
+        book,
     )
-    return {row[0]: build.past(row, now[row[0]], book.rules_for(channels[row[1]], row[5])) for row in rows}
+    return {row[0]: build.past(row, now[row[0]]) for row in rows}
 
 
 def sources_at(place_ids: Collection[int], at: datetime) -> Mapping[int, Sequence[Source]]:
@@ -127,10 +129,14 @@ class _Build:
     lines: Mapping[int, tuple[int, int, str]]
     sources: Mapping[int, Sequence[Source]]
     pins: Mapping[int, Pinned]
+    channels: Mapping[int, ChannelFacts]
+    book: RuleBook
 
-    def past(self, row: tuple[Any, ...], now: Inputs, rules: ResolvedRules) -> PastInputs:
+    def past(self, row: tuple[Any, ...], now: Inputs) -> PastInputs:
         """Returns the inputs of one listing level."""
         level_id, channel_id, _, place_id, external_id, variant_id = row
+        channel = self.channels[channel_id]
+        rules = self.book.rules_for(channel, variant_id)
         places = self.sources.get(place_id, ()) if variant_id is not None else ()
         found = [(code, self.levels.get((variant_id, location_id))) for location_id, code in places]
         inputs = replace(
@@ -139,6 +145,7 @@ class _Build:
             rules=rules,
             own_open_units=self._own_open(channel_id, variant_id, external_id),
             pin=self.pins.get(level_id),
+            may_split=channel.may_split,
         )
         location_ids = {location_id for location_id, _ in places}
         return PastInputs(
@@ -150,7 +157,7 @@ class _Build:
                 for each in self.reservations
                 if each.variant_id == variant_id and each.location_id in location_ids
             ],
-            as_now(inputs),
+            as_now(inputs, self.book),
         )
 
     def _own_open(self, channel_id: int, variant_id: int, external_id: str) -> int:
@@ -182,7 +189,7 @@ def line_of(reference: str) -> int | None:
     return int(number) if number != reference and number.isdecimal() else None
 
 
-def as_now(inputs: Inputs) -> list[str]:
+def as_now(inputs: Inputs, book: RuleBook) -> list[str]:
     """Names what these inputs take as it is now because it is not recorded over time."""
     rules = inputs.rules
     concerned = {
@@ -191,6 +198,7 @@ def as_now(inputs: Inputs) -> list[str]:
         "what pools have left": any(pool.units is not None for pool in rules.pools),
         "confirmed inbound": rules.preorder_limit > 0,
         "how often the number was raised that day": rules.daily_increases is not None,
+        **book.goes_by(),
     }
     return [words for words, is_concerned in concerned.items() if is_concerned]
 

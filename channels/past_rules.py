@@ -13,7 +13,8 @@ from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_boo
 
 # The history has the channel as it was after each change; what was changed before the history began is not known.
 _OWN_SETTINGS: Final = """
-SELECT channel.id, past.buffer_units, past.buffer_percent, past.minimum_exposure, past.maximum_exposure
+SELECT channel.id, past.buffer_units, past.buffer_percent, past.minimum_exposure, past.maximum_exposure,
+       past.may_split
 FROM channels_channel channel
 CROSS JOIN LATERAL (
     SELECT * FROM channels_historicalchannel past
@@ -46,5 +47,12 @@ def channels_at(channel_ids: Collection[int], at: datetime) -> dict[int, Channel
 
 
 def _with_settings(facts: ChannelFacts, settings: tuple[Any, ...]) -> ChannelFacts:
-    units, percent, minimum, maximum = settings
-    return replace(facts, buffer_units=units, buffer_percent=percent, minimum=minimum, maximum=maximum)
+    units, percent, minimum, maximum, may_split = settings
+    return replace(
+        facts,
+        buffer_units=units,
+        buffer_percent=percent,
+        minimum=minimum,
+        maximum=maximum,
+        may_split=may_split,
+    )

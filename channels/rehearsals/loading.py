@@ -13,7 +13,9 @@ from channels.connectors.base import Convention
 from channels.exposure import Inputs, Pinned
 from channels.history import shelves_as_of
 from channels.past_inputs import sources_at
+from channels.rehearsals.events import Period
 from channels.rehearsals.shelves import PinSpan, Shelf, Source
+from channels.rehearsals.world import Pair
 
 #: Gives what the numbers of listing levels depend on; the stock in it is replaced by the recorded one.
 InputsOf = Callable[[Collection[int]], Mapping[int, Inputs]]
@@ -68,6 +70,27 @@ _PINS: Final = """
 SELECT listing_level_id, created_at, least(expires_at, ended_at), quantity, reason, owner FROM channels_pin
 WHERE listing_level_id = ANY(%(ids)s::bigint[]) AND least(expires_at, ended_at) > %(since)s ORDER BY id
 """
+
+
+_SAFETY_CHANGES: Final = """
+SELECT level.variant_id, level.location_id, change.changed_at, change.after
+FROM inventory_stocklevel level
+JOIN inventory_safetystockchange change
+    ON change.level_id = level.id AND change.changed_at > %(since)s AND change.changed_at <= %(until)s
+WHERE level.merchant_id = %(merchant)s AND level.variant_id = ANY(%(variants)s::bigint[])
+ORDER BY change.changed_at, change.id
+"""
+
+
+def safety_changes_of(period: Period, variant_ids: Collection[int]) -> list[tuple[Pair, datetime, int]]:
+    """Returns what levels of these variants were set to keep back during a period, in order of time."""
+    parameters = {
+        "merchant": period.merchant_id,
+        "since": period.since,
+        "until": period.until,
+        "variants": sorted(variant_ids),
+    }
+    return [((row[0], row[1]), row[2], row[3]) for row in _rows(_SAFETY_CHANGES, parameters)]
 
 
 def lines_of(line_ids: Collection[int]) -> dict[int, Line]:

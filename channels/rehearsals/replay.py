@@ -15,7 +15,7 @@ from typing import Final
 from channels.exposure import Inputs, LocationStock
 from channels.models.outbound import PushOutcome
 from channels.rehearsals.events import Move, Operation, Period, Told, Window
-from channels.rehearsals.loading import Line, Rules, lines_of, shelves_of
+from channels.rehearsals.loading import Line, Rules, lines_of, safety_changes_of, shelves_of
 from channels.rehearsals.pools import PoolUses
 from channels.rehearsals.shelves import Shelf
 from channels.rehearsals.tally import Figures, Tally
@@ -105,6 +105,7 @@ class Replay:
         if variant_ids:
             self.variants |= variant_ids
             self.world.load(levels_as_of(self.period.merchant_id, variant_ids, self.period.since))
+            self.world.load_safety_changes(safety_changes_of(self.period, variant_ids))
             self.pools.load(variant_ids)
 
     def _meet_open_orders(self, variant_ids: set[int]) -> None:
@@ -252,7 +253,7 @@ class Replay:
             LocationStock(
                 source.code,
                 *self.world.stock(pair := (shelf.variant_id, source.location_id), is_other=is_other),
-                self.world.safety_stock.get(pair, 0),
+                self.world.safety_stock_at(pair, at),
             )
             for source in shelf.sources
         )

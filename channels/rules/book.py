@@ -92,7 +92,7 @@ class Goods:
 class RuleBook:
     """The rules of some merchants, ready to be resolved."""
 
-    lines: Iterable[RuleLine] = ()
+    lines: Collection[RuleLine] = ()
     goods: Mapping[int, Goods] = field(default_factory=dict)
     #: The parts of kits, by kit; empty where no rule names a pool.
     parts: Mapping[int, Collection[int]] = field(default_factory=dict)
@@ -117,6 +117,15 @@ class RuleBook:
             if kind == len(self._goods_of_kind):
                 self._goods_of_kind.append(goods)
             self._kinds[variant_id] = kind
+
+    def goes_by(self) -> dict[str, bool]:
+        """Tells by which of what may change beside the rules any of them goes: tags, categories, groups of channels."""
+        lines = [*self.lines]
+        return {
+            "tags": any(line.tag_id for line in lines),
+            "categories": any(line.category for line in lines),
+            "groups of channels": any(line.group_id or line.pool_group_id for line in lines),
+        }
 
     def rules_for(self, channel: ChannelFacts, variant_id: int | None) -> ResolvedRules:
         """Returns what the rules come to for a variant's listings on a channel."""

@@ -17,10 +17,11 @@ from channels.orders import apply_state
 from channels.past_inputs import inputs_as_of
 from config.admin_panels import Panel
 from inventory.ledger import Context
-from inventory.models import Location, StockLevel
-from inventory.stock import CountLine, count
+from inventory.models import Location, StockLevel, Tag
+from inventory.stock import CountLine, StockLine, count, receive
 from tests.back_office import person
 from tests.channels.rehearsals.stage import Stage, listed, now
+from tests.channels.rules.drawing import group_of, in_force
 from tests.channels.shop import Shop, line, open_shop, order
 from tests.channels.telling import INCLUDING, tell_all, use_platform
 
@@ -156,6 +157,32 @@ def test_what_is_not_recorded_over_time_is_named(monkeypatch: pytest.MonkeyPatch
     stage = Stage(monkeypatch, 9, before=lambda stage: stage.version(is_active=True, scarce_below=20))
     level_id = stage.shop.shelf(stage.listing(stage.channel)).pk
     assert inputs_as_of([level_id], now())[level_id].as_now == ["ranks"]
+
+
+def test_whether_orders_were_split_is_taken_as_it_was_then() -> None:
+    shop = open_shop({"MUG": 5})
+    shop.add_location("north", place="")
+    receive(
+        Context(shop.merchant.pk, "more"), [StockLine(shop.variants["MUG"].pk, shop.locations["north"].pk, 4)]
+    )
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    _save_channel(shop)
+    then = now()
+    _save_channel(shop, may_split=False)
+    assert (_number(level_id, then), _number(level_id, now())) == (9, 5)
+
+
+@pytest.mark.parametrize("scope", ["tags", "categories", "groups of channels"])
+def test_tags_categories_and_groups_are_named_as_those_of_now_where_rules_go_by_them(scope: str) -> None:
+    shop = open_shop({"MUG": 5})
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    fast = Tag.objects.create(merchant=shop.merchant, name="fast")
+    named = {"tags": {"tag": fast}, "categories": {"category": "Paper"}}
+    in_force(
+        shop.merchant,
+        {**named.get(scope, {"group": group_of(shop.merchant, "All", shop.channel)}), "maximum": 3},
+    )
+    assert inputs_as_of([level_id], now())[level_id].as_now == [scope]
 
 
 def test_the_statements_do_not_grow_with_the_shelves(

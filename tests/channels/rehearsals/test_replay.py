@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from inventory.ledger import Context
+from inventory.safety_stock import set_safety_stock
 from inventory.stock import AdjustmentLine, CountLine, StockLine, adjust, count, receive
 from tests.channels.rehearsals.stage import Stage, totals
 from tests.channels.telling import CAS, INCLUDING
@@ -218,3 +219,21 @@ def test_memory_does_not_hold_what_is_over(monkeypatch: pytest.MonkeyPatch) -> N
     replay.run()
     assert replay.world.lines == {}
     assert all(len(shelf.numbers) <= 16 for shelf in replay.shelves.values())
+
+
+def test_safety_stock_that_was_set_meanwhile_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, 10, **CAS)
+    version = stage.version(is_active=True)
+    level = stage.mug.pk, stage.shop.locations["main"].pk
+    stage.sell(stage.channel, 1)
+    stage.tell()
+    for units in (9, 4):
+        set_safety_stock(stage.shop.merchant.pk, {level: units})
+        stage.tell()
+    stage.sell(stage.other, 2)
+    stage.tell()
+    result = stage.rehearse(version)
+    happened, rehearsed = totals(
+        result, "sold", "oversold", "refused", "stock_outs", "pushes", "hidden_milliunits"
+    )
+    assert (result["differing"], rehearsed) == (0, happened)
