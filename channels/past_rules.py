@@ -1,6 +1,6 @@
 """The rules as they were: the versions in force at an instant, and the channels' own settings beneath them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -32,9 +32,11 @@ def versions_at(merchant_id: int, at: datetime) -> dict[int, int]:
     return dict(rows.order_by("id"))
 
 
-def book_at(merchant_id: int, variant_ids: Collection[int], at: datetime) -> RuleBook:
-    """Returns the rules that were in force at an instant, as far as they may concern these variants."""
-    return load_book_of(versions_at(merchant_id, at).values(), variant_ids)
+def book_at(
+    merchant_id: int, variant_ids: Collection[int], at: datetime, parts: Mapping[int, Collection[int]]
+) -> RuleBook:
+    """Returns the rules that were in force at an instant, as far as they may concern these variants, kits with `parts`."""
+    return load_book_of(versions_at(merchant_id, at).values(), variant_ids, parts)
 
 
 def channels_at(channel_ids: Collection[int], at: datetime) -> dict[int, ChannelFacts]:

@@ -60,6 +60,7 @@ class LocationStock:
 class FencedPart:
     """A part of a kit of which units are ring-fenced."""
 
+    variant_id: int
     sku: str
     #: Units in one kit.
     per_kit: int

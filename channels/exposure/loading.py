@@ -213,7 +213,7 @@ class _Build:
         """Returns the parts of a kit that have pools."""
         uses, per_kit = self.state.pool_uses, dict(self.state.parts.get(variant_id, ()))
         return tuple(
-            FencedPart(self.skus[part], per_kit[part], pools, uses.get(part, _NO_USES))
+            FencedPart(part, self.skus[part], per_kit[part], pools, uses.get(part, _NO_USES))
             for part, pools in rules.part_pools
             # The kit may have been changed between the two statements; that marks it again.
             if part in per_kit

@@ -100,7 +100,11 @@ class World:
 
     def available(self, pair: Pair) -> int:
         """Returns what could be promised in the other world."""
-        on_hand, reserved, unavailable = self.stock(pair, is_other=True)
+        return self.available_in(pair, is_other=True)
+
+    def available_in(self, pair: Pair, *, is_other: bool) -> int:
+        """Returns what could be promised in one of the worlds."""
+        on_hand, reserved, unavailable = self.stock(pair, is_other=is_other)
         return on_hand - reserved - unavailable
 
     def sell(self, sale: "Sale", accepted: int, places: Sequence[Pair]) -> int:

@@ -299,9 +299,13 @@ def load_book(
     return _load(_IN_FORCE, sorted(merchant_ids), variant_ids, parts)
 
 
-def load_book_of(version_ids: Collection[int], variant_ids: Collection[int]) -> RuleBook:
+def load_book_of(
+    version_ids: Collection[int],
+    variant_ids: Collection[int],
+    parts: Mapping[int, Collection[int]] | None = None,
+) -> RuleBook:
     """Reads the rules of these versions instead, in force or not: a draft to be compared or rehearsed."""
-    return _load(_THESE, sorted(version_ids), variant_ids)
+    return _load(_THESE, sorted(version_ids), variant_ids, parts)
 
 
 def _load(
