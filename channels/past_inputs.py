@@ -6,7 +6,7 @@ push having happened.
 What is not recorded over time is taken as it is now, and `PastInputs.as_now` names it where it matters.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -87,6 +87,11 @@ FROM channels_channelorderline line JOIN channels_channelorder placed ON placed.
 WHERE line.id = ANY(%(lines)s::bigint[])
 """
 
+_LEADS: Final = """
+SELECT id, per_bundle FROM inventory_reservation
+WHERE id = ANY(%(reservations)s::bigint[]) AND bundle_id IS NOT NULL AND lead_id = id
+"""
+
 _PINS: Final = """
 SELECT listing_level_id, quantity, reason, owner, expires_at FROM channels_pin
 WHERE listing_level_id = ANY(%(ids)s::bigint[]) AND created_at <= %(at)s AND expires_at > %(at)s
@@ -123,6 +128,7 @@ def inputs_as_of(listing_level_ids: Collection[int], at: datetime) -> dict[int, 
         channels,
         book,
         kits,
+        _leads_of(reservations) if kits else {},
     )
     return {row[0]: build.past(row, now[row[0]]) for row in rows}
 
@@ -148,6 +154,8 @@ class _Build:
     channels: Mapping[int, ChannelFacts]
     book: RuleBook
     kits: Mapping[int, Sequence[PastPart]]
+    #: Of kits that were held the reservation that leads the others, with the units of it in one kit.
+    leads: Mapping[int, int]
 
     def past(self, row: tuple[Any, ...], now: Inputs) -> PastInputs:
         """Returns the inputs of one listing level."""
@@ -162,7 +170,7 @@ class _Build:
                 self._stock(variant_id, parts, location_id, code) for location_id, code in places
             ),
             rules=rules,
-            own_open_units=self._own_open(channel_id, variant_id, external_id, parts),
+            own_open_units=self._own_open(channel_id, variant_id, external_id, is_kit=bool(parts)),
             pin=self.pins.get(level_id),
             may_split=channel.may_split,
             fenced=_fenced(rules, parts, now),
@@ -177,16 +185,21 @@ class _Build:
             as_now(inputs, self.book),
         )
 
-    def _own_open(self, channel_id: int, variant_id: int, external_id: str, parts: Sequence[PastPart]) -> int:
+    def _own_open(self, channel_id: int, variant_id: int, external_id: str, *, is_kit: bool) -> int:
         """Returns the units, or kits, held for the channel's own open orders of the listing."""
-        held: Counter[int] = Counter()
-        for each in self.reservations:
-            line = self.lines.get(line_of(each.reference) or 0)
-            if line is not None and line[:2] == (channel_id, variant_id) and line[2] in ("", external_id):
-                held[each.variant_id] += each.quantity
-        if parts:
-            return min(held[part.variant_id] // part.quantity for part in parts)
-        return held[variant_id]
+        held = [
+            each
+            for each in self.reservations
+            if (line := self.lines.get(line_of(each.reference) or 0)) is not None
+            and line[:2] == (channel_id, variant_id)
+            and line[2] in ("", external_id)
+        ]
+        if not is_kit:
+            return sum(each.quantity for each in held)
+        leads = self.leads
+        return sum(
+            each.quantity // leads[each.reservation_id] for each in held if each.reservation_id in leads
+        )
 
     def _stock(
         self, variant_id: int, parts: Sequence[PastPart], location_id: int, code: str
@@ -220,6 +233,11 @@ def _lines_of(reservations: Sequence[PastReservation]) -> dict[int, tuple[int, i
     """Reads the order lines that held units."""
     ids = [line_id for each in reservations if (line_id := line_of(each.reference)) is not None]
     return {pk: (channel, variant, sold) for pk, channel, variant, sold in _rows(_LINES, lines=ids)}
+
+
+def _leads_of(reservations: Sequence[PastReservation]) -> dict[int, int]:
+    """Reads by which reservations kits are counted, with the units of a part that one kit takes."""
+    return dict(_rows(_LEADS, reservations=[each.reservation_id for each in reservations]))
 
 
 def line_of(reference: str) -> int | None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Adds the day."""
 
-    dependencies = [("channels", "0002_source_spans")]
+    dependencies = [("channels", "0003_mends")]
 
     operations = [
         migrations.AddField(
