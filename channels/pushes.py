@@ -147,7 +147,9 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
 
 
 def _allows_preorders_now(merchant_id: int) -> bool:
-    """Asks anew: inbound changes seldom, and what a rule of a moment ago made of it nothing else would mark."""
+    """Tells whether pre-orders are allowed; a remembered no is asked anew, or what a rule made of it stays unmarked."""
+    if allows_preorders(merchant_id):
+        return True
     forget_preorders()
     return allows_preorders(merchant_id)
 

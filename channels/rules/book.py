@@ -239,13 +239,15 @@ LEFT JOIN channels_channelgroup of_channels ON of_channels.id = rule.group_id
 LEFT JOIN channels_channel channel ON channel.id = rule.channel_id
 LEFT JOIN inventory_variant variant ON variant.id = rule.variant_id
 LEFT JOIN inventory_tag tag ON tag.id = rule.tag_id
-WHERE {condition} AND (rule.variant_id IS NULL OR rule.variant_id = ANY(%s::bigint[])
+WHERE {condition} AND (rule.variant_id IS NULL OR rule.variant_id = ANY(%(variants)s::bigint[]){of_parts})
+"""
+#: Left out where the parts are known, because no index serves it.
+_POOLS_OF_PARTS: Final = """
     OR rule.pool_id IS NOT NULL AND rule.variant_id IN (
         SELECT part.variant_id FROM inventory_bundlepart part
-        WHERE part.is_drawn_on AND part.bundle_variant_id = ANY(%s::bigint[])))
-"""
-_IN_FORCE: Final = "version.state = 'active' AND rule_set.merchant_id = ANY(%s::bigint[])"
-_THESE: Final = "version.id = ANY(%s::bigint[])"
+        WHERE part.is_drawn_on AND part.bundle_variant_id = ANY(%(variants)s::bigint[]))"""
+_IN_FORCE: Final = "version.state = 'active' AND rule_set.merchant_id = ANY(%(ids)s::bigint[])"
+_THESE: Final = "version.id = ANY(%(ids)s::bigint[])"
 _STATED: Final = ", ".join(f"rule.{name}" for name in SETTINGS)
 _FIELDS: Final = 16
 
@@ -314,16 +316,19 @@ def _load(
     variant_ids: Collection[int],
     parts: Mapping[int, Collection[int]] | None = None,
 ) -> RuleBook:
-    variants = array(variant_ids)
+    known = {*variant_ids, *(part for each in (parts or {}).values() for part in each)}
+    lines_sql = _LINES.format(
+        condition=condition, settings=_STATED, of_parts=_POOLS_OF_PARTS if parts is None else ""
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_LINES.format(condition=condition, settings=_STATED), [ids, variants, variants])
+        cursor.execute(lines_sql, {"ids": ids, "variants": array(known)})
         lines = [_line(row) for row in cursor.fetchall()]
         if not lines:
             return RuleBook()
         if not any(line.pool_group_id for line in lines):
             parts = {}
         elif parts is None:
-            parts = _parts(cursor, variants)
+            parts = _parts(cursor, array(known))
         goods = {*variant_ids, *(part for each in parts.values() for part in each)}
         return RuleBook(lines, _goods(cursor, lines, array(goods)), parts)
 
