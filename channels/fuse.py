@@ -72,8 +72,8 @@ class Count:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether the change would be more than may pass."""
-        return self.newly_changed > 0 and self.changed_before + self.newly_changed > self.allowed
+        """Whether the change would be more than may pass; also one of listings that were changed a moment ago."""
+        return bool(self.counted_ids) and self.changed_before + self.newly_changed > self.allowed
 
 
 def lock(merchant_id: int) -> MutationFuse:

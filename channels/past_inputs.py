@@ -1,7 +1,8 @@
 """What a listing level's number depended on at an instant, so that "Why 7?" can be asked of any moment.
 
 It is computed anew from what is recorded over time: movements, reservations, safety stock, our locations behind the place,
-rule versions, the channel's own settings, pins, the mapping of the listing. It does not depend on a push having happened.
+what kits were made of, rule versions, the channel's own settings, pins, the mapping of the listing. It does not depend on a
+push having happened.
 What is not recorded over time is taken as it is now, and `PastInputs.as_now` names it where it matters.
 """
 
@@ -13,10 +14,21 @@ from typing import Any, Final
 
 from django.db import connection
 
-from channels.exposure import Exposure, Inputs, LocationStock, Pinned, compute, load_inputs
+from channels.exposure import (
+    ComponentStock,
+    Exposure,
+    FencedPart,
+    Inputs,
+    LocationStock,
+    Pinned,
+    compute,
+    load_inputs,
+)
 from channels.past_rules import book_at, channels_at
+from channels.rules.book import ChannelFacts, RuleBook
 from channels.rules.resolved import ResolvedRules
 from inventory.history import PastLevel, PastReservation, levels_as_of, reservations_as_of
+from inventory.kit_history import PastPart, kits_as_of
 
 _ORDER_LINE: Final = "order-line:"
 
@@ -75,6 +87,11 @@ FROM channels_channelorderline line JOIN channels_channelorder placed ON placed.
 WHERE line.id = ANY(%(lines)s::bigint[])
 """
 
+_LEADS: Final = """
+SELECT id, per_bundle FROM inventory_reservation
+WHERE id = ANY(%(reservations)s::bigint[]) AND bundle_id IS NOT NULL AND lead_id = id
+"""
+
 _PINS: Final = """
 SELECT listing_level_id, quantity, reason, owner, expires_at FROM channels_pin
 WHERE listing_level_id = ANY(%(ids)s::bigint[]) AND created_at <= %(at)s AND expires_at > %(at)s
@@ -96,8 +113,11 @@ def inputs_as_of(listing_level_ids: Collection[int], at: datetime) -> dict[int, 
         return {}
     merchant_id = rows[0][2]
     now = load_inputs(listing_level_ids)
-    variants = {row[5] for row in rows if row[5] is not None}
-    book, channels = book_at(merchant_id, variants, at), channels_at({row[1] for row in rows}, at)
+    listed = {row[5] for row in rows if row[5] is not None}
+    kits = kits_as_of(merchant_id, listed, at)
+    parts = {kit: [part.variant_id for part in each] for kit, each in kits.items()}
+    variants = {*listed, *(part for each in parts.values() for part in each)}
+    book, channels = book_at(merchant_id, variants, at, parts), channels_at({row[1] for row in rows}, at)
     reservations = reservations_as_of(merchant_id, variants, at)
     build = _Build(
         {(level.variant_id, level.location_id): level for level in levels_as_of(merchant_id, variants, at)},
@@ -105,8 +125,12 @@ def inputs_as_of(listing_level_ids: Collection[int], at: datetime) -> dict[int, 
         _lines_of(reservations),
         sources_at({row[3] for row in rows}, at),
         _pins_at(listing_level_ids, at),
+        channels,
+        book,
+        kits,
+        _leads_of(reservations) if kits else {},
     )
-    return {row[0]: build.past(row, now[row[0]], book.rules_for(channels[row[1]], row[5])) for row in rows}
+    return {row[0]: build.past(row, now[row[0]]) for row in rows}
 
 
 def sources_at(place_ids: Collection[int], at: datetime) -> Mapping[int, Sequence[Source]]:
@@ -127,47 +151,82 @@ class _Build:
     lines: Mapping[int, tuple[int, int, str]]
     sources: Mapping[int, Sequence[Source]]
     pins: Mapping[int, Pinned]
+    channels: Mapping[int, ChannelFacts]
+    book: RuleBook
+    kits: Mapping[int, Sequence[PastPart]]
+    #: Of kits that were held the reservation that leads the others, with the units of it in one kit.
+    leads: Mapping[int, int]
 
-    def past(self, row: tuple[Any, ...], now: Inputs, rules: ResolvedRules) -> PastInputs:
+    def past(self, row: tuple[Any, ...], now: Inputs) -> PastInputs:
         """Returns the inputs of one listing level."""
         level_id, channel_id, _, place_id, external_id, variant_id = row
+        channel = self.channels[channel_id]
+        rules = self.book.rules_for(channel, variant_id)
         places = self.sources.get(place_id, ()) if variant_id is not None else ()
-        found = [(code, self.levels.get((variant_id, location_id))) for location_id, code in places]
+        parts = self.kits.get(variant_id, ())
         inputs = replace(
             now,
-            locations=tuple(_stock(code, level) for code, level in found),
+            locations=tuple(
+                self._stock(variant_id, parts, location_id, code) for location_id, code in places
+            ),
             rules=rules,
-            own_open_units=self._own_open(channel_id, variant_id, external_id),
+            own_open_units=self._own_open(channel_id, variant_id, external_id, is_kit=bool(parts)),
             pin=self.pins.get(level_id),
+            may_split=channel.may_split,
+            fenced=_fenced(rules, parts, now),
         )
-        location_ids = {location_id for location_id, _ in places}
+        goods = [variant_id, *(part.variant_id for part in parts)]
+        pairs = {(each, location_id): None for location_id, _ in places for each in goods}
         return PastInputs(
             inputs,
             variant_id,
-            [level for _, level in found if level is not None],
-            [
-                each
-                for each in self.reservations
-                if each.variant_id == variant_id and each.location_id in location_ids
-            ],
-            as_now(inputs),
+            [self.levels[pair] for pair in pairs if pair in self.levels],
+            [each for each in self.reservations if (each.variant_id, each.location_id) in pairs],
+            as_now(inputs, self.book),
         )
 
-    def _own_open(self, channel_id: int, variant_id: int, external_id: str) -> int:
-        """Returns the units held for the channel's own open orders of the listing."""
-        return sum(
-            each.quantity
+    def _own_open(self, channel_id: int, variant_id: int, external_id: str, *, is_kit: bool) -> int:
+        """Returns the units, or kits, held for the channel's own open orders of the listing."""
+        held = [
+            each
             for each in self.reservations
             if (line := self.lines.get(line_of(each.reference) or 0)) is not None
             and line[:2] == (channel_id, variant_id)
             and line[2] in ("", external_id)
+        ]
+        if not is_kit:
+            return sum(each.quantity for each in held)
+        leads = self.leads
+        return sum(
+            each.quantity // leads[each.reservation_id] for each in held if each.reservation_id in leads
         )
 
+    def _stock(
+        self, variant_id: int, parts: Sequence[PastPart], location_id: int, code: str
+    ) -> LocationStock:
+        level = self.levels.get((variant_id, location_id))
+        own = (
+            (level.on_hand, level.reserved, level.unavailable, level.safety_stock) if level else (0, 0, 0, 0)
+        )
+        return LocationStock(code, *own, tuple(self._component(part, location_id) for part in parts))
 
-def _stock(code: str, level: PastLevel | None) -> LocationStock:
-    if level is None:
-        return LocationStock(code, 0, 0, 0, 0)
-    return LocationStock(code, level.on_hand, level.reserved, level.unavailable, level.safety_stock)
+    def _component(self, part: PastPart, location_id: int) -> ComponentStock:
+        level = self.levels.get((part.variant_id, location_id))
+        units = (level.available, level.safety_stock) if level else (0, 0)
+        return ComponentStock(part.sku, part.quantity, *units)
+
+
+def _fenced(rules: ResolvedRules, parts: Sequence[PastPart], now: Inputs) -> tuple[FencedPart, ...]:
+    """Returns the parts that had pools, with what is used of the pools now."""
+    pools = dict(rules.part_pools)
+    uses = {part.variant_id: part.uses for part in now.fenced}
+    return tuple(
+        FencedPart(
+            part.variant_id, part.sku, part.quantity, pools[part.variant_id], uses.get(part.variant_id, {})
+        )
+        for part in parts
+        if part.variant_id in pools
+    )
 
 
 def _lines_of(reservations: Sequence[PastReservation]) -> dict[int, tuple[int, int, str]]:
@@ -176,21 +235,28 @@ def _lines_of(reservations: Sequence[PastReservation]) -> dict[int, tuple[int, i
     return {pk: (channel, variant, sold) for pk, channel, variant, sold in _rows(_LINES, lines=ids)}
 
 
+def _leads_of(reservations: Sequence[PastReservation]) -> dict[int, int]:
+    """Reads by which reservations kits are counted, with the units of a part that one kit takes."""
+    return dict(_rows(_LEADS, reservations=[each.reservation_id for each in reservations]))
+
+
 def line_of(reference: str) -> int | None:
     """Returns the id of the order line that a reference names; None where it names something else."""
     number = reference.removeprefix(_ORDER_LINE)
     return int(number) if number != reference and number.isdecimal() else None
 
 
-def as_now(inputs: Inputs) -> list[str]:
+def as_now(inputs: Inputs, book: RuleBook) -> list[str]:
     """Names what these inputs take as it is now because it is not recorded over time."""
     rules = inputs.rules
+    pools = (*rules.pools, *(pool for part in inputs.fenced for pool in part.pools))
     concerned = {
         "ranks": rules.scarce_below > 0 or rules.channel_cap is not None,
         "what sells within the channel's lag": rules.velocity_quantile > 0,
-        "what pools have left": any(pool.units is not None for pool in rules.pools),
+        "what pools have left": any(pool.units is not None for pool in pools),
         "confirmed inbound": rules.preorder_limit > 0,
         "how often the number was raised that day": rules.daily_increases is not None,
+        **book.goes_by(),
     }
     return [words for words, is_concerned in concerned.items() if is_concerned]
 

@@ -1,6 +1,6 @@
 """The rules as they were: the versions in force at an instant, and the channels' own settings beneath them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,8 @@ from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_boo
 
 # The history has the channel as it was after each change; what was changed before the history began is not known.
 _OWN_SETTINGS: Final = """
-SELECT channel.id, past.buffer_units, past.buffer_percent, past.minimum_exposure, past.maximum_exposure
+SELECT channel.id, past.buffer_units, past.buffer_percent, past.minimum_exposure, past.maximum_exposure,
+       past.may_split
 FROM channels_channel channel
 CROSS JOIN LATERAL (
     SELECT * FROM channels_historicalchannel past
@@ -31,9 +32,11 @@ def versions_at(merchant_id: int, at: datetime) -> dict[int, int]:
     return dict(rows.order_by("id"))
 
 
-def book_at(merchant_id: int, variant_ids: Collection[int], at: datetime) -> RuleBook:
-    """Returns the rules that were in force at an instant, as far as they may concern these variants."""
-    return load_book_of(versions_at(merchant_id, at).values(), variant_ids)
+def book_at(
+    merchant_id: int, variant_ids: Collection[int], at: datetime, parts: Mapping[int, Collection[int]]
+) -> RuleBook:
+    """Returns the rules that were in force at an instant, as far as they may concern these variants, kits with `parts`."""
+    return load_book_of(versions_at(merchant_id, at).values(), variant_ids, parts)
 
 
 def channels_at(channel_ids: Collection[int], at: datetime) -> dict[int, ChannelFacts]:
@@ -46,5 +49,12 @@ def channels_at(channel_ids: Collection[int], at: datetime) -> dict[int, Channel
 
 
 def _with_settings(facts: ChannelFacts, settings: tuple[Any, ...]) -> ChannelFacts:
-    units, percent, minimum, maximum = settings
-    return replace(facts, buffer_units=units, buffer_percent=percent, minimum=minimum, maximum=maximum)
+    units, percent, minimum, maximum, may_split = settings
+    return replace(
+        facts,
+        buffer_units=units,
+        buffer_percent=percent,
+        minimum=minimum,
+        maximum=maximum,
+        may_split=may_split,
+    )

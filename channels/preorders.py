@@ -11,8 +11,8 @@ from django.utils import timezone
 from channels.models import Channel
 from channels.rules.book import channels_by_id, load_book
 from inventory.demands import DemandChange
+from inventory.inbound_offers import Places, offered_inbound
 from inventory.inbound_rows import PromiseTerms
-from inventory.promising import open_inbound
 
 #: Goods that are confirmed for a later day than this are not offered yet.
 HORIZON: Final = timedelta(days=90)
@@ -39,10 +39,15 @@ def allows_preorders(merchant_id: int) -> bool:
     """Tells whether any rule in force of the merchant allows pre-orders; asked with every sale, so remembered a moment."""
     now = time.monotonic()
     if not _remembered or now - _remembered[0][0] > _MEMORY_SECONDS:
-        with connection.cursor() as cursor:
-            cursor.execute(_ALLOWING)
-            _remembered[:] = [(now, frozenset(identity for (identity,) in cursor.fetchall()))]
+        _remembered[:] = [(now, merchants_with_preorders())]
     return merchant_id in _remembered[0][1]
+
+
+def merchants_with_preorders() -> frozenset[int]:
+    """Returns the merchants of which a rule in force allows pre-orders."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ALLOWING)
+        return frozenset(identity for (identity,) in cursor.fetchall())
 
 
 def last_day() -> date:
@@ -50,9 +55,11 @@ def last_day() -> date:
     return timezone.localdate() + HORIZON
 
 
-def free_inbound(merchant_id: int, variant_ids: Collection[int]) -> dict[int, int]:
-    """Returns confirmed inbound that nobody is promised or owed, by variant."""
-    return open_inbound(merchant_id, variant_ids, last_day()) if variant_ids else {}
+def free_inbound(
+    merchant_id: int, variant_ids: Collection[int], places: Collection[Places]
+) -> dict[tuple[int, Places], int]:
+    """Returns confirmed inbound that may be promised to orders of these sets of places, by variant and set."""
+    return offered_inbound(merchant_id, variant_ids, last_day(), places) if variant_ids and places else {}
 
 
 def terms_of(channel: Channel, demands: Iterable[DemandChange]) -> dict[str, PromiseTerms]:
@@ -60,7 +67,8 @@ def terms_of(channel: Channel, demands: Iterable[DemandChange]) -> dict[str, Pro
     wanted = [demand for demand in demands if demand.wanted]
     if not wanted or not allows_preorders(channel.merchant_id):
         return {}
-    book = load_book({channel.merchant_id}, {demand.variant_id for demand in wanted})
+    # Parts matter to pools alone.
+    book = load_book({channel.merchant_id}, {demand.variant_id for demand in wanted}, parts={})
     facts = channels_by_id({channel.pk})[channel.pk]
     terms = {}
     for demand in wanted:

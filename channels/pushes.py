@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Convention
 from channels.models.listings import Lane
-from channels.preorders import allows_preorders
+from channels.preorders import allows_preorders, forget_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
 
@@ -129,7 +129,9 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
     Listens to `inventory.announcements`: it runs inside the ledger's transaction, so that the change and
     what has to be told commit together.
     """
-    is_inbound_offered = any(change.inbound_delta for change in changes) and allows_preorders(merchant_id)
+    is_inbound_offered = any(change.inbound_delta for change in changes) and _allows_preorders_now(
+        merchant_id
+    )
     columns: list[Any] = [
         [change.variant_id for change in changes],
         [change.location_id for change in changes],
@@ -142,6 +144,14 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
         marked_or_noted = cursor.fetchone()[0]
     if marked_or_noted:
         notify_after_commit(WAKE_UP)
+
+
+def _allows_preorders_now(merchant_id: int) -> bool:
+    """Tells whether pre-orders are allowed; a remembered no is asked anew, or what a rule made of it stays unmarked."""
+    if allows_preorders(merchant_id):
+        return True
+    forget_preorders()
+    return allows_preorders(merchant_id)
 
 
 def mark_bundles(merchant_id: int, variant_ids: Sequence[int]) -> None:

@@ -16,6 +16,7 @@ _SCHEDULES: Final[dict[str, tuple[str, str, int | None]]] = {
     "Expiry of reservations": ("channels.tasks.expire_reservations", Schedule.MINUTES, 1),
     "Missed promises": ("channels.tasks.break_missed_promises", Schedule.HOURLY, None),
     "Dates of rules and pins": ("channels.tasks.follow_rules", Schedule.MINUTES, 1),
+    "Days of pre-orders": ("channels.rules.arrivals.follow_days", Schedule.MINUTES, 5),
     "Measures for rules": ("channels.tasks.measure_rules", Schedule.MINUTES, 30),
     "Audit of webhook subscriptions": ("channels.tasks.audit_subscriptions", Schedule.HOURLY, None),
     "Forgetting of what is old": ("channels.tasks.forget_old", Schedule.DAILY, None),

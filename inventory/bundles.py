@@ -198,10 +198,10 @@ def _write(posting: Posting, rewritten: Mapping[int, Recipe | None], made_of: Ma
     versions = dict(earlier.order_by("version").values_list("variant_id", "version"))
     drawn_on = BundlePart.objects.filter(bundle_variant_id__in=sorted(rewritten), is_drawn_on=True)
     drawn_on.update(is_drawn_on=False)
-    earlier.filter(is_current=True).update(is_current=False)
+    now = timezone.now()
+    earlier.filter(is_current=True).update(is_current=False, ended_at=now)
     new = {v: recipe for v, recipe in sorted(rewritten.items()) if recipe is not None}
     parts = {v: recipes.parts_of(v, made_of) for v in new}
-    now = timezone.now()
     bundles = Bundle.objects.bulk_create(
         Bundle(
             merchant_id=posting.merchant_id,

@@ -11,7 +11,8 @@ from inventory.models import Product, Tag, Variant, VariantTag
 #: Days of sales that an automatic tag looks at.
 WEEK: Final = 7
 
-# Units sold: what was reserved for a sale, and what was shipped for one without having been reserved.
+# Units sold: what was reserved for a sale, and what was shipped for one without having been reserved. Old sales that were
+# imported lately are recorded lately, but did not happen lately.
 _REFRESH: Final = """
 WITH sold AS MATERIALIZED (
     SELECT level.variant_id,
@@ -22,6 +23,7 @@ WITH sold AS MATERIALIZED (
     WHERE movement.merchant_id = %(merchant)s AND movement.reason = 'sale'
       AND movement.kind IN ('reservation', 'shipment')
       AND movement.recorded_at > clock_timestamp() - make_interval(days => %(days)s)
+      AND movement.occurred_at > clock_timestamp() - make_interval(days => %(days)s)
     GROUP BY level.variant_id
 ), due AS (
     SELECT tag.id AS tag_id, sold.variant_id

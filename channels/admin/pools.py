@@ -30,13 +30,15 @@ from channels.models import (
     Pin,
     PoolUse,
 )
+from channels.models.rules import LARGEST_COUNT
 from channels.rules import pins, pools, ranks
+from config.admin_forms import OwnNameForm
 from config.admin_panels import Panel, address_of, badge, duration, page_of
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter, require
 from inventory.models import Merchant
 
 
-class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
+class GroupForm(OwnNameForm):
     """A group's name and its channels, which are read without their credentials."""
 
     members = forms.ModelMultipleChoiceField(
@@ -56,7 +58,7 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         """Refuses channels of another merchant."""
-        cleaned: dict[str, Any] = super().clean() or {}
+        cleaned = super().clean()
         merchant_id = self.instance.merchant_id or getattr(cleaned.get("merchant"), "pk", None)
         strangers = [each for each in cleaned.get("members") or () if each.merchant_id != merchant_id]
         if strangers:
@@ -148,6 +150,7 @@ class PinForm(forms.Form):
 
     quantity = forms.IntegerField(
         min_value=0,
+        max_value=LARGEST_COUNT,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="Shown at most; never more than there is.",
     )

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import connection
 from django.db.models import ForeignKey, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -19,6 +20,7 @@ from channels.models.rules import SETTINGS, VersionState
 from channels.rules import lifecycle
 from channels.rules.differences import differences
 from channels.rules.starter import add_starter_set
+from config.admin_forms import OwnNameForm
 from config.admin_panels import NOTHING, Panel, address_of, badge, page_of
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter, own_page, require
 from inventory.models import Merchant, Tag, Variant
@@ -47,6 +49,7 @@ class RuleSetAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
+    form = OwnNameForm
     fields = ("merchant", "name", "priority", "description")
     actions = ("draw_up", "roll_back", "retire")
     detail_actions = ("draw_up", "roll_back", "retire")
@@ -336,6 +339,12 @@ class RuleSetVersionAdmin(HistoryAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Lets drafts alone be thrown away."""
         return obj is not None and obj.is_draft and request.user.has_perm("channels.change_rulesetversion")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Locks a draft that is about to be saved: nobody approves it in between, or what was approved meanwhile stays."""
+        if request.method == "POST" and connection.in_atomic_block and object_id.isdecimal():
+            RuleSetVersion.objects.select_for_update(no_key=True).filter(pk=object_id).first()
+        return super().get_object(request, object_id, from_field)
 
     def get_urls(self) -> list[URLPattern]:
         """Adds the pages that compare, approve, withdraw and put in force."""

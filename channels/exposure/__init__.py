@@ -6,12 +6,22 @@ and `explain` give them with their steps.
 """
 
 from channels.exposure.computing import compute, quantity_of
-from channels.exposure.inputs import ComponentStock, Exposure, Inputs, LocationStock, Pinned, Standing, Step
+from channels.exposure.inputs import (
+    ComponentStock,
+    Exposure,
+    FencedPart,
+    Inputs,
+    LocationStock,
+    Pinned,
+    Standing,
+    Step,
+)
 from channels.exposure.loading import explain, exposures, load_inputs, targets
 
 __all__ = [
     "ComponentStock",
     "Exposure",
+    "FencedPart",
     "Inputs",
     "LocationStock",
     "Pinned",

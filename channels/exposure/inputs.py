@@ -1,10 +1,10 @@
 """Everything that the number of one listing level depends on, and what comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from channels.connectors.base import Convention
-from channels.rules.resolved import NO_RULES, ResolvedRules
+from channels.rules.resolved import NO_RULES, Pool, ResolvedRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,14 @@ class ComponentStock:
     safety_stock: int
 
     @property
+    def free(self) -> int:
+        """Units beyond its safety stock."""
+        return max(self.available - self.safety_stock, 0)
+
+    @property
     def kits(self) -> int:
         """Returns how many kits it is enough for, its safety stock left out."""
-        return max(self.available - self.safety_stock, 0) // self.per_kit
+        return self.free // self.per_kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,19 @@ class LocationStock:
 
 
 @dataclass(frozen=True, slots=True)
+class FencedPart:
+    """A part of a kit of which units are ring-fenced."""
+
+    variant_id: int
+    sku: str
+    #: Units in one kit.
+    per_kit: int
+    pools: tuple[Pool, ...]
+    #: Units that each group's channels have sold, as of the kit itself.
+    uses: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where a shelf stands by rank: among the variant's listings, and among its shelves on the same channel."""
 
@@ -67,6 +85,11 @@ class Pinned:
 
     quantity: int
     why: str
+
+
+def index_of_serving(locations: Sequence[LocationStock]) -> int:
+    """Returns which location serves where orders stay whole: the one that can offer most, else the first."""
+    return max(range(len(locations)), key=lambda index: locations[index].offered)
 
 
 @dataclass(slots=True)
@@ -91,20 +114,22 @@ class Inputs:
     standing: Standing | None = None
     #: Units that sell within the channel's lag, at the quantile of the rules.
     lag_demand: int = 0
-    #: Confirmed inbound that nobody was promised yet.
+    #: Confirmed inbound that an order of this place could be promised.
     preorder_units: int = 0
     #: Pushes of today that raised the number.
     raises_today: int = 0
     pin: Pinned | None = None
     #: Whether an order of this channel may leave from several locations.
     may_split: bool = True
+    #: Of a kit: its parts that have pools.
+    fenced: tuple[FencedPart, ...] = ()
 
     @property
     def serving(self) -> tuple[LocationStock, ...]:
         """The locations whose units are offered together: all, or the one that can serve most where orders stay whole."""
         if self.may_split or not self.locations:
             return self.locations
-        return (max(self.locations, key=lambda stock: stock.offered),)
+        return (self.locations[index_of_serving(self.locations)],)
 
     @property
     def is_kit(self) -> bool:

@@ -15,10 +15,20 @@ from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Capabilities, Convention
 from channels.errors import Misconfigured
 from channels.exposure.computing import compute, quantity_of
-from channels.exposure.inputs import ComponentStock, Exposure, Inputs, LocationStock, Pinned, Standing
+from channels.exposure.inputs import (
+    ComponentStock,
+    Exposure,
+    FencedPart,
+    Inputs,
+    LocationStock,
+    Pinned,
+    Standing,
+    index_of_serving,
+)
 from channels.preorders import free_inbound
 from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
+from inventory.inbound_offers import Places
 from inventory.statements import array
 
 # Rows of six kinds, told apart by their first column.
@@ -62,8 +72,9 @@ JOIN inventory_reservation reservation
 GROUP BY wanted.id
 UNION ALL
 SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL
-FROM channels_pooluse used JOIN goods ON goods.variant_id = used.variant_id
+FROM channels_pooluse used
 WHERE used.units <> 0
+  AND used.variant_id IN (SELECT variant_id FROM goods UNION ALL SELECT variant_id FROM part)
 UNION ALL
 SELECT 4, pin.listing_level_id, pin.id, pin.quantity, NULL, NULL, NULL
 FROM channels_pin pin JOIN wanted ON wanted.id = pin.listing_level_id
@@ -132,18 +143,21 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         return {}
     channels = channels_by_id({row[2] for row in state.levels})
     if book is None:
-        book = load_book({channel.merchant_id for channel in channels.values()}, state.variant_ids)
+        merchant_ids = {channel.merchant_id for channel in channels.values()}
+        parts = {kit: [part for part, _ in each] for kit, each in state.parts.items()}
+        book = load_book(merchant_ids, state.variant_ids, parts)
     rules = {row[1]: book.rules_for(channels[row[2]], row[4]) for row in state.levels}
+    places = _read_places({row[3] for row in state.levels})
     build = _Build(
         state,
-        _read_places({row[3] for row in state.levels}),
+        places,
         rules,
         _read_standings(rules),
         _read_lag_demands(state.levels, rules),
         _read_pins(state.pins),
         {channel.id: _capabilities(channel.kind) for channel in channels.values()},
         {channel.id: channel.may_split for channel in channels.values()},
-        _read_inbound(state.levels, rules, channels),
+        _read_inbound(state.levels, rules, channels, places),
         _read_skus(state.parts),
     )
     return {row[1]: build.inputs(row) for row in state.levels}
@@ -163,8 +177,8 @@ class _Build:
     capabilities: Mapping[int, tuple[Convention, int | None]]
     #: Whether each channel's orders may leave from several locations.
     may_split: Mapping[int, bool]
-    #: Confirmed inbound that nobody was promised, by variant, where a rule offers it.
-    inbound: Mapping[int, int]
+    #: Confirmed inbound that may be promised, by variant and the locations that serve together, where a rule offers it.
+    inbound: Mapping[tuple[int, Places], int]
     #: What the parts of kits are called.
     skus: Mapping[int, str]
     #: (variant, the tuple of its place) → what is there.
@@ -176,9 +190,10 @@ class _Build:
         rules = self.rules[level_id]
         convention, largest = self.capabilities[channel_id]
         state = self.state
+        stock = self._stock(variant_id, place_id)
         return Inputs(
             level_id,
-            self._stock(variant_id, place_id),
+            stock,
             rules,
             convention,
             state.own_open.get(level_id, 0),
@@ -187,11 +202,32 @@ class _Build:
             state.pool_uses.get(variant_id, _NO_USES),
             self.standings.get(level_id),
             self._lag_demand(channel_id, variant_id, rules) if rules.velocity_quantile else 0,
-            self.inbound.get(variant_id, 0) if rules.preorder_limit else 0,
+            self._preorders(channel_id, variant_id, place_id, stock) if rules.preorder_limit else 0,
             raises,
             self.pins.get(level_id),
             self.may_split[channel_id],
+            self._fenced(variant_id, rules) if rules.part_pools else (),
         )
+
+    def _fenced(self, variant_id: int, rules: ResolvedRules) -> tuple[FencedPart, ...]:
+        """Returns the parts of a kit that have pools."""
+        uses, per_kit = self.state.pool_uses, dict(self.state.parts.get(variant_id, ()))
+        return tuple(
+            FencedPart(part, self.skus[part], per_kit[part], pools, uses.get(part, _NO_USES))
+            for part, pools in rules.part_pools
+            # The kit may have been changed between the two statements; that marks it again.
+            if part in per_kit
+        )
+
+    def _preorders(
+        self, channel_id: int, variant_id: int, place_id: int, stock: tuple[LocationStock, ...]
+    ) -> int:
+        """Returns the inbound that an order of this place could be promised: where it is not split, of one location."""
+        serving = _ids(self.places.get(place_id, ()))
+        if stock and not self.may_split[channel_id]:
+            first = index_of_serving(stock)
+            serving = serving[first : first + 1]
+        return self.inbound.get((variant_id, serving), 0)
 
     def _stock(self, variant_id: int | None, place_id: int) -> tuple[LocationStock, ...]:
         sources = self.places.get(place_id, ())
@@ -282,16 +318,24 @@ def _read_inbound(
     levels: Iterable[tuple[Any, ...]],
     rules: Mapping[int, ResolvedRules],
     channels: Mapping[int, ChannelFacts],
-) -> dict[int, int]:
-    """Reads what is still to come, of those whose rules offer it."""
-    asking: dict[int, set[int]] = {}
+    places: Mapping[int, tuple[tuple[int, str], ...]],
+) -> dict[tuple[int, Places], int]:
+    """Reads what is still to come, of those whose rules offer it, for the locations that serve them together."""
+    asking: dict[int, tuple[set[int], set[Places]]] = {}
     for row in levels:
         if row[4] and rules[row[1]].preorder_limit:
-            asking.setdefault(channels[row[2]].merchant_id, set()).add(row[4])
-    found: dict[int, int] = {}
-    for merchant_id, variant_ids in asking.items():
-        found |= free_inbound(merchant_id, variant_ids)
+            channel, serving = channels[row[2]], _ids(places.get(row[3], ()))
+            variant_ids, sets = asking.setdefault(channel.merchant_id, (set(), set()))
+            variant_ids.add(row[4])
+            sets |= {serving} if channel.may_split else {(each,) for each in serving}
+    found: dict[tuple[int, Places], int] = {}
+    for merchant_id, (variant_ids, sets) in asking.items():
+        found |= free_inbound(merchant_id, variant_ids, sets)
     return found
+
+
+def _ids(sources: tuple[tuple[int, str], ...]) -> Places:
+    return tuple(location_id for location_id, _ in sources)
 
 
 def _read_pins(pins: Mapping[int, tuple[int, int]]) -> dict[int, Pinned]:

@@ -5,11 +5,12 @@ says why, in words, and runs where somebody may ask. More stock never leads to a
 but "Pre-order" and "Convention" may raise it beyond what could be reserved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from channels.connectors.base import Convention
-from channels.exposure.inputs import Inputs, LocationStock
+from channels.exposure.inputs import FencedPart, Inputs, LocationStock
+from channels.rules.resolved import Pool
 
 #: Why, and the rule that decided it.
 Reason = tuple[str, str]
@@ -74,12 +75,37 @@ def _why_safety_stock(before: int, after: int, inputs: Inputs) -> Reason:
 
 
 def smallest_component(number: int, inputs: Inputs) -> int:
-    """Counts whole kits: at each location as many as its scarcest part is enough for."""
-    return sum([stock.kits for stock in inputs.serving]) if inputs.is_kit else number
+    """Counts whole kits: at each location as many as its scarcest part is enough for.
+
+    What is ring-fenced of a part for other channels is not in them, all locations together.
+    """
+    if not inputs.is_kit:
+        return number
+    kits = sum([stock.kits for stock in inputs.serving])
+    return min([kits, *[_kits_beside(part, inputs) for part in inputs.fenced]]) if inputs.fenced else kits
+
+
+def _kits_beside(part: FencedPart, inputs: Inputs) -> int:
+    """Returns how many kits a part is enough for without what others keep of it."""
+    return _unfenced(_free(part, inputs), part.pools, part.uses) // part.per_kit
+
+
+def _free(part: FencedPart, inputs: Inputs) -> int:
+    return sum(each.free for stock in inputs.serving for each in stock.components if each.sku == part.sku)
 
 
 def _why_bundle(before: int, after: int, inputs: Inputs) -> Reason:
-    return "; ".join(_scarcest(stock) for stock in inputs.serving), ""
+    words = [_scarcest(stock) for stock in inputs.serving]
+    rules: list[str] = []
+    for part in inputs.fenced:
+        free = _free(part, inputs)
+        kept = free - _unfenced(free, part.pools, part.uses)
+        if kept:
+            words.append(
+                f"{kept} of {free} {part.sku} kept for other channels: enough for {_kits_beside(part, inputs)}"
+            )
+            rules += [pool.origin for pool in part.pools if not pool.is_own]
+    return "; ".join(words), "; ".join(dict.fromkeys(rules))
 
 
 def _scarcest(stock: LocationStock) -> str:
@@ -92,19 +118,22 @@ def _scarcest(stock: LocationStock) -> str:
 
 
 def less_pools(number: int, inputs: Inputs) -> int:
-    """Leaves out what is ring-fenced for other channels.
+    """Leaves out what is ring-fenced for other channels."""
+    return _unfenced(number, inputs.rules.pools, inputs.pool_uses) if inputs.rules.pools else number
+
+
+def _unfenced(number: int, pools: Sequence[Pool], uses: Mapping[int, int]) -> int:
+    """Returns what the pools of other channels leave of so many units.
 
     Pools of units are filled one after the other from what there is, so that together they never hold more;
     shares are of what is left after them.
     """
-    if not inputs.rules.pools:
-        return number
     left, fenced, percent = number, 0, 0
-    for pool in inputs.rules.pools:
+    for pool in pools:
         if pool.units is None:
             percent += 0 if pool.is_own else pool.percent
             continue
-        size = min(pool_size(pool.units, inputs.pool_uses.get(pool.group_id, 0)), left)
+        size = min(pool_size(pool.units, uses.get(pool.group_id, 0)), left)
         left -= size
         fenced += 0 if pool.is_own else size
     # Rounded up, so that shares of 100 percent show no unit twice.
@@ -210,7 +239,7 @@ def plus_preorders(number: int, inputs: Inputs) -> int:
 
 def _why_preorders(before: int, after: int, inputs: Inputs) -> Reason:
     limit = inputs.rules.preorder_limit
-    why = f"{inputs.preorder_units} units are confirmed inbound and free; {limit} at most for pre-order"
+    why = f"{inputs.preorder_units} units are confirmed inbound here and free; {limit} at most for pre-order"
     return why, inputs.rules.origin("preorder_limit")
 
 

@@ -23,7 +23,9 @@ class MutationFuse(models.Model):
     percent = models.PositiveSmallIntegerField(
         default=20, validators=[MaxValueValidator(100, "Not more than 100 percent. Enter 0 to 100.")]
     )
-    history = HistoricalRecords()
+    #: The day until which the days of confirmed inbound were followed, see `channels.rules.arrivals`.
+    preorders_followed_on = models.DateField(null=True, editable=False)
+    history = HistoricalRecords(excluded_fields=["preorders_followed_on"])
 
     class Meta:
         constraints = [

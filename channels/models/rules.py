@@ -12,6 +12,9 @@ from channels.models.channels import Channel
 from channels.models.pools import ChannelGroup
 from inventory.models import Merchant, Tag, Variant
 
+#: The largest count of units, and the last rank, that their columns hold.
+LARGEST_COUNT = 2_147_483_647
+
 #: The settings that a rule can state, in the order in which a number passes them.
 SETTINGS = (
     "scarce_below",

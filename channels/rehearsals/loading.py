@@ -13,7 +13,10 @@ from channels.connectors.base import Convention
 from channels.exposure import Inputs, Pinned
 from channels.history import shelves_as_of
 from channels.past_inputs import sources_at
+from channels.rehearsals.events import Period
 from channels.rehearsals.shelves import PinSpan, Shelf, Source
+from channels.rehearsals.world import Pair
+from inventory.kit_history import PastPart, kits_as_of
 
 #: Gives what the numbers of listing levels depend on; the stock in it is replaced by the recorded one.
 InputsOf = Callable[[Collection[int]], Mapping[int, Inputs]]
@@ -38,7 +41,8 @@ class Rules:
 
 
 _SHELVES: Final = """
-SELECT level.id, level.channel_id, level.listing_id, level.channel_location_id, listing.variant_id, channel.kind
+SELECT level.id, level.channel_id, level.listing_id, level.channel_location_id, listing.variant_id, channel.kind,
+       channel.merchant_id
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id AND listing.variant_id IS NOT NULL
 JOIN channels_channel channel ON channel.id = level.channel_id
@@ -70,6 +74,27 @@ WHERE listing_level_id = ANY(%(ids)s::bigint[]) AND least(expires_at, ended_at) 
 """
 
 
+_SAFETY_CHANGES: Final = """
+SELECT level.variant_id, level.location_id, change.changed_at, change.after
+FROM inventory_stocklevel level
+JOIN inventory_safetystockchange change
+    ON change.level_id = level.id AND change.changed_at > %(since)s AND change.changed_at <= %(until)s
+WHERE level.merchant_id = %(merchant)s AND level.variant_id = ANY(%(variants)s::bigint[])
+ORDER BY change.changed_at, change.id
+"""
+
+
+def safety_changes_of(period: Period, variant_ids: Collection[int]) -> list[tuple[Pair, datetime, int]]:
+    """Returns what levels of these variants were set to keep back during a period, in order of time."""
+    parameters = {
+        "merchant": period.merchant_id,
+        "since": period.since,
+        "until": period.until,
+        "variants": sorted(variant_ids),
+    }
+    return [((row[0], row[1]), row[2], row[3]) for row in _rows(_SAFETY_CHANGES, parameters)]
+
+
 def lines_of(line_ids: Collection[int]) -> dict[int, Line]:
     """Returns what these order lines sold, by id."""
     return {row[0]: Line(*row[1:]) for row in _rows(_LINES, {"lines": sorted(line_ids)})}
@@ -83,8 +108,16 @@ def shelves_of(
     ids = [row[0] for row in rows]
     sources, pins = _sources({row[3] for row in rows}, at), _pins(ids, at)
     rehearsed, before = rules.rehearsed(ids), rules.before(ids)
+    kits = kits_as_of(rows[0][6], {row[4] for row in rows}, at) if rows else {}
     shelves = [
-        _shelf(row, sources[row[3]], rehearsed[row[0]], before[row[0]], pins.get(row[0], ()))
+        _shelf(
+            row,
+            sources[row[3]],
+            rehearsed[row[0]],
+            before[row[0]],
+            pins.get(row[0], ()),
+            kits.get(row[4], ()),
+        )
         for row in rows
         if row[0] in rehearsed
     ]
@@ -98,8 +131,9 @@ def _shelf(
     rehearsed: Inputs,
     before: Inputs,
     pins: Collection[PinSpan],
+    parts: tuple[PastPart, ...],
 ) -> Shelf:
-    level_id, channel_id, listing_id, place_id, variant_id, kind = row
+    level_id, channel_id, listing_id, place_id, variant_id, kind, _ = row
     able = CONNECTORS[kind].capabilities if kind in CONNECTORS else None
     return Shelf(
         level_id,
@@ -111,6 +145,7 @@ def _shelf(
         rehearsed,
         before,
         tuple(pins),
+        parts,
         is_compared=able is not None and able.compare_and_set,
         subtracts_open_orders=able is not None and able.convention is Convention.INCLUDES_OPEN_ORDERS,
     )

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from channels.exposure import Inputs, LocationStock
+from channels.exposure import ComponentStock, Inputs, LocationStock
 from channels.models.outbound import PushOutcome
 from channels.rehearsals.events import Move, Operation, Period, Told, Window
-from channels.rehearsals.loading import Line, Rules, lines_of, shelves_of
+from channels.rehearsals.loading import Line, Rules, lines_of, safety_changes_of, shelves_of
 from channels.rehearsals.pools import PoolUses
-from channels.rehearsals.shelves import Shelf
+from channels.rehearsals.shelves import Shelf, Source
 from channels.rehearsals.tally import Figures, Tally
 from channels.rehearsals.world import Sale, World
 from inventory.history import levels_as_of, reservations_as_of
+from inventory.kit_history import PastPart
 
 #: Computes the number of one listing level.
 Target = Callable[[Inputs], int]
@@ -42,6 +43,8 @@ class Replay:
     by_listing: defaultdict[int, list[Shelf]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, Line] = field(default_factory=dict)
     variants: set[int] = field(default_factory=set)
+    #: Of kits the part by which they are counted.
+    first_parts: dict[int, PastPart] = field(default_factory=dict)
     #: Variants whose open orders at the beginning are known.
     opened: set[int] = field(default_factory=set)
     #: Units held for a channel's own open orders, by listing; what the other world has more.
@@ -82,7 +85,7 @@ class Replay:
         listings = {line.listing_id for line in self.lines.values() if line.listing_id is not None}
         new = self._new_shelves(told - self.shelves.keys(), listings - self.by_listing.keys())
         named = {move.variant_id for operation in operations for move in operation.moves}
-        self._meet_variants((named | {shelf.variant_id for shelf in new}) - self.variants)
+        self._meet_variants((named | {variant for shelf in new for variant in shelf.goods}) - self.variants)
         self._meet_open_orders(
             {shelf.variant_id for shelf in new if shelf.subtracts_open_orders} - self.opened
         )
@@ -97,6 +100,8 @@ class Replay:
         for shelf in new:
             self.shelves[shelf.listing_level_id] = shelf
             self.by_listing[shelf.listing_id].append(shelf)
+            if shelf.parts:
+                self.first_parts[shelf.variant_id] = shelf.parts[0]
         for listing_id in listing_ids:
             self.by_listing[listing_id] = self.by_listing.get(listing_id, [])
         return new
@@ -105,22 +110,24 @@ class Replay:
         if variant_ids:
             self.variants |= variant_ids
             self.world.load(levels_as_of(self.period.merchant_id, variant_ids, self.period.since))
+            self.world.load_safety_changes(safety_changes_of(self.period, variant_ids))
             self.pools.load(variant_ids)
 
     def _meet_open_orders(self, variant_ids: set[int]) -> None:
         if not variant_ids:
             return
         self.opened |= variant_ids
+        counted = {self.first_parts[v].variant_id if v in self.first_parts else v for v in variant_ids}
         held = [
             each
-            for each in reservations_as_of(self.period.merchant_id, variant_ids, self.period.since)
+            for each in reservations_as_of(self.period.merchant_id, counted, self.period.since)
             if each.reference.startswith(_LINE)
         ]
         lines = lines_of({int(each.reference.removeprefix(_LINE)) for each in held})
         for each in held:
             line = lines.get(int(each.reference.removeprefix(_LINE)))
-            if line is not None and line.listing_id is not None:
-                self.own_open[line.listing_id] += each.quantity
+            if line is not None and line.listing_id is not None and line.variant_id in variant_ids:
+                self.own_open[line.listing_id] += self._sold(line, each.variant_id, each.quantity)
 
     def _begin(self, shelf: Shelf) -> None:
         """Has the rehearsed rules begin with the period: a shelf is told at once what they change."""
@@ -157,8 +164,15 @@ class Replay:
 
     def _count_open(self, move: Move) -> None:
         line = self.lines.get(move.line_id) if move.line_id is not None else None
-        if line is not None and line.listing_id is not None and line.variant_id == move.variant_id:
-            self.own_open[line.listing_id] += move.reserved_delta
+        if line is not None and line.listing_id is not None:
+            self.own_open[line.listing_id] += self._sold(line, move.variant_id, move.reserved_delta)
+
+    def _sold(self, line: Line, variant_id: int, units: int) -> int:
+        """Returns what units of a variant are of what a line sold: kits are counted by their first part."""
+        if line.variant_id == variant_id:
+            return units
+        first = self.first_parts.get(line.variant_id or 0)
+        return units // first.quantity if first is not None and first.variant_id == variant_id else 0
 
     def _follow(self, move: Move) -> None:
         """Has a line in the other world do what it did, with the units that it has there."""
@@ -171,17 +185,17 @@ class Replay:
             given_up = self.world.give_up(move.line_id, move)
             self._give_back_to_pools(move, given_up)
         after = self.world.reserved.get((move.variant_id, move.location_id), 0)
-        self._note_open(move.line_id, after - before)
+        self._note_open(move.line_id, move.variant_id, after - before)
 
     def _give_back_to_pools(self, move: Move, units: int) -> None:
         line = self.lines.get(move.line_id or 0)
         if line is not None and move.reason == "cancellation":
             self.pools.sell(line.channel_id, move.variant_id, -units)
 
-    def _note_open(self, line_id: int, more: int) -> None:
+    def _note_open(self, line_id: int, variant_id: int, more: int) -> None:
         line = self.lines.get(line_id)
         if line is not None and line.listing_id is not None:
-            self.own_open_more[line.listing_id] += more
+            self.own_open_more[line.listing_id] += self._sold(line, variant_id, more)
 
     def _sell_all(self, sales: Sequence[Sale], at: datetime) -> None:
         """Sells lines; all components of a bundle's line by the same share of its kits."""
@@ -192,15 +206,19 @@ class Replay:
                 continue
             shelf = self._shelf_of(line)
             if sale.line_id not in shares:
-                wanted = sale.units if line.variant_id == sale.variant_id else max(line.quantity, 1)
-                shares[sale.line_id] = (wanted if shelf is None else shelf.sell(wanted, at)), wanted
+                is_kit = line.variant_id != sale.variant_id
+                wanted = max(line.quantity, 1) if is_kit else sale.units
+                accepted = wanted if shelf is None else shelf.sell(wanted, at)
+                shares[sale.line_id] = accepted, wanted
+                if is_kit and line.variant_id is not None:
+                    self.pools.sell(line.channel_id, line.variant_id, accepted)
             share, whole = shares[sale.line_id]
             self._sell(sale, line, shelf, sale.units * share // whole)
 
     def _sell(self, sale: Sale, line: Line, shelf: Shelf | None, accepted: int) -> None:
         places = [(sale.variant_id, source.location_id) for source in shelf.sources] if shelf else []
         short = self.world.sell(sale, accepted, places)
-        self._note_open(sale.line_id, (accepted - short) - (sale.units - sale.short))
+        self._note_open(sale.line_id, sale.variant_id, (accepted - short) - (sale.units - sale.short))
         self.pools.sell(line.channel_id, sale.variant_id, accepted)
         pair = self.tally.channels[line.channel_id]
         _count_sale(pair.happened, sale.units, sale.short, refused=0)
@@ -248,14 +266,7 @@ class Replay:
         own_open = self.own_open[shelf.listing_id]
         if is_other:
             own_open += self.own_open_more[shelf.listing_id]
-        locations = tuple(
-            LocationStock(
-                source.code,
-                *self.world.stock(pair := (shelf.variant_id, source.location_id), is_other=is_other),
-                self.world.safety_stock.get(pair, 0),
-            )
-            for source in shelf.sources
-        )
+        locations = tuple(self._stock(shelf, source, at, is_other=is_other) for source in shelf.sources)
         return self.target(
             replace(
                 inputs,
@@ -263,10 +274,28 @@ class Replay:
                 own_open_units=own_open,
                 expected=shelf.expected_other,
                 pool_uses=self.pools.of(shelf.variant_id, at),
+                fenced=tuple(
+                    replace(part, uses=self.pools.of(part.variant_id, at)) for part in inputs.fenced
+                ),
                 raises_today=shelf.raises_on(at.date()),
                 pin=shelf.pin_at(at),
             )
         )
+
+    def _stock(self, shelf: Shelf, source: Source, at: datetime, *, is_other: bool) -> LocationStock:
+        pair = shelf.variant_id, source.location_id
+        own, kept = self.world.stock(pair, is_other=is_other), self.world.safety_stock_at(pair, at)
+        return LocationStock(
+            source.code,
+            *own,
+            kept,
+            tuple(self._component(part, source, at, is_other=is_other) for part in shelf.parts),
+        )
+
+    def _component(self, part: PastPart, source: Source, at: datetime, *, is_other: bool) -> ComponentStock:
+        pair = part.variant_id, source.location_id
+        available = self.world.available_in(pair, is_other=is_other)
+        return ComponentStock(part.sku, part.quantity, available, self.world.safety_stock_at(pair, at))
 
     def _count_push(self, shelf: Shelf, told: Told, target: int) -> None:
         """Counts what was sent and what would have been: without compare-and-set everything is."""
@@ -305,10 +334,11 @@ class Replay:
     def _available(self, shelf: Shelf, *, is_other: bool) -> int:
         units = 0
         for source in shelf.sources:
-            on_hand, reserved, unavailable = self.world.stock(
-                (shelf.variant_id, source.location_id), is_other=is_other
+            counted = [(part.variant_id, part.quantity) for part in shelf.parts] or [(shelf.variant_id, 1)]
+            units += min(
+                max(self.world.available_in((variant_id, source.location_id), is_other=is_other), 0) // each
+                for variant_id, each in counted
             )
-            units += max(on_hand - reserved - unavailable, 0)
         return units
 
     def _end(self) -> None:

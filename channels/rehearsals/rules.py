@@ -36,7 +36,12 @@ class InputsUnder:
         channels = channels_at({channel for channel, _ in goods.values()}, self.at)
         found = load_inputs(list(goods), book=book)
         return {
-            pk: replace(found[pk], rules=book.rules_for(channels[channel], variant), pin=None)
+            pk: replace(
+                found[pk],
+                rules=book.rules_for(channels[channel], variant),
+                pin=None,
+                may_split=channels[channel].may_split,
+            )
             for pk, (channel, variant) in goods.items()
         }
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from channels.exposure import Inputs, Pinned
+from inventory.kit_history import PastPart
 
 #: Numbers kept of each shelf: a sale that arrives late is judged by what the shelf showed when it was made.
 KEPT: Final = 16
@@ -54,6 +55,8 @@ class Shelf:
     #: The same with the rules that were in force when the period began.
     inputs_before: Inputs
     pins: tuple[PinSpan, ...] = ()
+    #: Of a kit: what it was made of when the period began.
+    parts: tuple[PastPart, ...] = ()
     is_compared: bool = False
     subtracts_open_orders: bool = False
     numbers: list[Number] = field(default_factory=list)
@@ -72,6 +75,11 @@ class Shelf:
             self.raised_on = at.date()
         self.numbers.append(Number(at, shown, shown_other, told_other))
         del self.numbers[:-KEPT]
+
+    @property
+    def goods(self) -> tuple[int, ...]:
+        """The variants whose stock its number depends on."""
+        return self.variant_id, *(part.variant_id for part in self.parts)
 
     @property
     def expected_other(self) -> int | None:

@@ -5,9 +5,11 @@ have been sold are there, and may have gone to somebody who got none. Where noth
 two are the same by construction.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from channels.rehearsals.events import Move
 from inventory.history import PastLevel
@@ -60,7 +62,9 @@ class World:
     on_hand: defaultdict[Pair, int] = field(default_factory=lambda: defaultdict(int))
     reserved: defaultdict[Pair, int] = field(default_factory=lambda: defaultdict(int))
     lines: dict[int, LineDifference] = field(default_factory=dict)
+    #: What levels kept back when the period began, and what they were set to keep back since: instants and units.
     safety_stock: dict[Pair, int] = field(default_factory=dict)
+    safety_changes: dict[Pair, tuple[list[datetime], list[int]]] = field(default_factory=dict)
 
     def load(self, levels: Iterable[PastLevel]) -> None:
         """Takes in levels as they were when the period began."""
@@ -69,6 +73,19 @@ class World:
             self.levels[pair] = level.on_hand, level.reserved, level.unavailable
             if level.safety_stock:
                 self.safety_stock[pair] = level.safety_stock
+
+    def load_safety_changes(self, changes: Iterable[tuple[Pair, datetime, int]]) -> None:
+        """Takes in changes of safety stock, in order of time."""
+        for pair, at, units in changes:
+            instants, values = self.safety_changes.setdefault(pair, ([], []))
+            instants.append(at)
+            values.append(units)
+
+    def safety_stock_at(self, pair: Pair, at: datetime) -> int:
+        """Returns what a level kept back at an instant; the same in both worlds."""
+        instants, values = self.safety_changes.get(pair, ((), ()))
+        changed = bisect_right(instants, at)
+        return values[changed - 1] if changed else self.safety_stock.get(pair, 0)
 
     def record(self, move: Move) -> None:
         """Sets a level to what a movement left."""
@@ -83,7 +100,11 @@ class World:
 
     def available(self, pair: Pair) -> int:
         """Returns what could be promised in the other world."""
-        on_hand, reserved, unavailable = self.stock(pair, is_other=True)
+        return self.available_in(pair, is_other=True)
+
+    def available_in(self, pair: Pair, *, is_other: bool) -> int:
+        """Returns what could be promised in one of the worlds."""
+        on_hand, reserved, unavailable = self.stock(pair, is_other=is_other)
         return on_hand - reserved - unavailable
 
     def sell(self, sale: "Sale", accepted: int, places: Sequence[Pair]) -> int:

@@ -8,7 +8,7 @@ group, all), then the rule set of higher priority, then the smaller position.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import connection
@@ -92,14 +92,18 @@ class Goods:
 class RuleBook:
     """The rules of some merchants, ready to be resolved."""
 
-    lines: Iterable[RuleLine] = ()
+    lines: Collection[RuleLine] = ()
     goods: Mapping[int, Goods] = field(default_factory=dict)
+    #: The parts of kits, by kit; empty where no rule names a pool.
+    parts: Mapping[int, Collection[int]] = field(default_factory=dict)
     _general: dict[int, list[RuleLine]] = field(init=False, default_factory=dict)
     _by_variant: dict[int, list[RuleLine]] = field(init=False, default_factory=dict)
     #: Variants that no rule tells apart have the same kind; 0 is that of variants of which no rule speaks.
     _kinds: dict[int, int] = field(init=False, default_factory=dict)
     _goods_of_kind: list[Goods] = field(init=False, default_factory=lambda: [Goods()])
     _resolved: dict[tuple[int, int], ResolvedRules] = field(init=False, default_factory=dict)
+    #: Of kits, by channel and variant.
+    _resolved_kits: dict[tuple[int, int], ResolvedRules] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for line in sorted(self.lines, key=lambda line: line.precedence):
@@ -114,12 +118,37 @@ class RuleBook:
                 self._goods_of_kind.append(goods)
             self._kinds[variant_id] = kind
 
+    def goes_by(self) -> dict[str, bool]:
+        """Tells by which of what may change beside the rules any of them goes: tags, categories, groups of channels."""
+        lines = [*self.lines]
+        return {
+            "tags": any(line.tag_id for line in lines),
+            "categories": any(line.category for line in lines),
+            "groups of channels": any(line.group_id or line.pool_group_id for line in lines),
+        }
+
     def rules_for(self, channel: ChannelFacts, variant_id: int | None) -> ResolvedRules:
         """Returns what the rules come to for a variant's listings on a channel."""
+        if variant_id in self.parts:
+            return self._rules_for_kit(channel, variant_id or 0)
+        return self._rules_for(channel, variant_id)
+
+    def _rules_for(self, channel: ChannelFacts, variant_id: int | None) -> ResolvedRules:
         key = channel.id, self._kinds.get(variant_id or 0, 0)
         found = self._resolved.get(key)
         if found is None:
             found = self._resolved[key] = self._resolve(channel, self._goods_of_kind[key[1]])
+        return found
+
+    def _rules_for_kit(self, channel: ChannelFacts, variant_id: int) -> ResolvedRules:
+        """Returns the rules of a kit, with the pools of its parts."""
+        key = channel.id, variant_id
+        found = self._resolved_kits.get(key)
+        if found is None:
+            pools = [(part, self._rules_for(channel, part).pools) for part in self.parts[variant_id]]
+            found = self._resolved_kits[key] = replace(
+                self._rules_for(channel, variant_id), part_pools=tuple(each for each in pools if each[1])
+            )
         return found
 
     def _resolve(self, channel: ChannelFacts, goods: Goods) -> ResolvedRules:
@@ -210,12 +239,22 @@ LEFT JOIN channels_channelgroup of_channels ON of_channels.id = rule.group_id
 LEFT JOIN channels_channel channel ON channel.id = rule.channel_id
 LEFT JOIN inventory_variant variant ON variant.id = rule.variant_id
 LEFT JOIN inventory_tag tag ON tag.id = rule.tag_id
-WHERE {condition} AND (rule.variant_id IS NULL OR rule.variant_id = ANY(%s::bigint[]))
+WHERE {condition} AND (rule.variant_id IS NULL OR rule.variant_id = ANY(%(variants)s::bigint[]){of_parts})
 """
-_IN_FORCE: Final = "version.state = 'active' AND rule_set.merchant_id = ANY(%s::bigint[])"
-_THESE: Final = "version.id = ANY(%s::bigint[])"
+#: Left out where the parts are known, because no index serves it.
+_POOLS_OF_PARTS: Final = """
+    OR rule.pool_id IS NOT NULL AND rule.variant_id IN (
+        SELECT part.variant_id FROM inventory_bundlepart part
+        WHERE part.is_drawn_on AND part.bundle_variant_id = ANY(%(variants)s::bigint[]))"""
+_IN_FORCE: Final = "version.state = 'active' AND rule_set.merchant_id = ANY(%(ids)s::bigint[])"
+_THESE: Final = "version.id = ANY(%(ids)s::bigint[])"
 _STATED: Final = ", ".join(f"rule.{name}" for name in SETTINGS)
 _FIELDS: Final = 16
+
+_PARTS: Final = """
+SELECT bundle_variant_id, variant_id FROM inventory_bundlepart
+WHERE is_drawn_on AND bundle_variant_id = ANY(%s::bigint[]) ORDER BY bundle_variant_id, variant_id
+"""
 
 _GOODS: Final = """
 SELECT variant.id, product.category, NULL::bigint
@@ -250,22 +289,57 @@ def _channel(row: tuple[Any, ...]) -> ChannelFacts:
     return ChannelFacts(*facts)
 
 
-def load_book(merchant_ids: Collection[int], variant_ids: Collection[int]) -> RuleBook:
-    """Reads the rules in force of these merchants, as far as they may concern these variants."""
-    return _load(_IN_FORCE, sorted(merchant_ids), variant_ids)
+def load_book(
+    merchant_ids: Collection[int],
+    variant_ids: Collection[int],
+    parts: Mapping[int, Collection[int]] | None = None,
+) -> RuleBook:
+    """Reads the rules in force of these merchants, as far as they may concern these variants.
+
+    Whoever knows the parts of the kits among them gives them, by kit, and saves a statement.
+    """
+    return _load(_IN_FORCE, sorted(merchant_ids), variant_ids, parts)
 
 
-def load_book_of(version_ids: Collection[int], variant_ids: Collection[int]) -> RuleBook:
+def load_book_of(
+    version_ids: Collection[int],
+    variant_ids: Collection[int],
+    parts: Mapping[int, Collection[int]] | None = None,
+) -> RuleBook:
     """Reads the rules of these versions instead, in force or not: a draft to be compared or rehearsed."""
-    return _load(_THESE, sorted(version_ids), variant_ids)
+    return _load(_THESE, sorted(version_ids), variant_ids, parts)
 
 
-def _load(condition: str, ids: list[int], variant_ids: Collection[int]) -> RuleBook:
-    variants = array(variant_ids)
+def _load(
+    condition: str,
+    ids: list[int],
+    variant_ids: Collection[int],
+    parts: Mapping[int, Collection[int]] | None = None,
+) -> RuleBook:
+    known = {*variant_ids, *(part for each in (parts or {}).values() for part in each)}
+    lines_sql = _LINES.format(
+        condition=condition, settings=_STATED, of_parts=_POOLS_OF_PARTS if parts is None else ""
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_LINES.format(condition=condition, settings=_STATED), [ids, variants])
+        cursor.execute(lines_sql, {"ids": ids, "variants": array(known)})
         lines = [_line(row) for row in cursor.fetchall()]
-        return RuleBook(lines, _goods(cursor, lines, variants) if lines else {})
+        if not lines:
+            return RuleBook()
+        if not any(line.pool_group_id for line in lines):
+            parts = {}
+        elif parts is None:
+            parts = _parts(cursor, array(known))
+        goods = {*variant_ids, *(part for each in parts.values() for part in each)}
+        return RuleBook(lines, _goods(cursor, lines, array(goods)), parts)
+
+
+def _parts(cursor: Any, variants: str) -> dict[int, list[int]]:
+    """Reads what kits are made of: what is ring-fenced of a part is not offered as a kit either."""
+    cursor.execute(_PARTS, [variants])
+    parts: dict[int, list[int]] = {}
+    for kit, part in cursor.fetchall():
+        parts.setdefault(kit, []).append(part)
+    return parts
 
 
 def _line(row: tuple[Any, ...]) -> RuleLine:

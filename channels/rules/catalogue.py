@@ -2,10 +2,12 @@
 
 from collections.abc import Collection
 
+from django.db.models import Q
+
 from channels import fuse
 from channels.models import Rule
 from channels.models.rules import VersionState
-from channels.rules.marking import mark, shelves_of
+from channels.rules.marking import kits_of, mark, shelves_of
 
 
 def follow_catalogue(merchant_id: int, variant_ids: Collection[int]) -> None:
@@ -14,5 +16,8 @@ def follow_catalogue(merchant_id: int, variant_ids: Collection[int]) -> None:
     in_force = Rule.objects.filter(
         version__state=VersionState.ACTIVE, version__rule_set__merchant=merchant_id
     )
-    if in_force.filter(tag__isnull=False).exists() or in_force.exclude(category="").exists():
-        mark(shelves_of(merchant_id, variant_ids))
+    by_goods = in_force.filter(Q(tag__isnull=False) | ~Q(category=""))
+    pools = set(by_goods.order_by().values_list("pool_id", flat=True).distinct())
+    if pools:
+        kits = set() if pools == {None} else kits_of(variant_ids)
+        mark(shelves_of(merchant_id, {*variant_ids, *kits}))

@@ -16,13 +16,14 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from simple_history.utils import bulk_create_with_history
 
 from channels import fuse
 from channels.errors import RuleRefused
 from channels.models import Mutation, Rule, RuleSet, RuleSetActivation, RuleSetVersion
 from channels.models.mutations import MutationKind, MutationState
 from channels.models.rules import VersionState
-from channels.rules.marking import Shelf, mark, picture, shelves_of
+from channels.rules.marking import Shelf, kits_of, mark, picture, shelves_of
 from channels.rules.ranks import refresh_standings
 from config.jobs import wake
 
@@ -37,9 +38,10 @@ def draw_up(
     locked = RuleSet.objects.select_for_update().get(pk=rule_set.pk)
     last = locked.versions.aggregate(last=Max("number"))["last"] or 0
     version = RuleSetVersion.objects.create(rule_set=locked, number=last + 1, created_by=actor[:200], why=why)
-    for rule in based_on.rules.order_by("position", "id") if based_on else ():
+    rules = list(based_on.rules.order_by("position", "id")) if based_on else []
+    for rule in rules:
         rule.pk, rule.version, rule._state.adding = None, version, True
-        rule.save()
+    bulk_create_with_history(rules, Rule)
     return version
 
 
@@ -91,7 +93,7 @@ def activate(version_id: int, *, actor: str, because: str, is_confirmed: bool = 
     if not because.strip():
         raise RuleRefused("because", "Say why it comes into force.")
     now = timezone.now()
-    if version.effective_until and version.effective_until <= now:
+    if _is_over(version):
         raise RuleRefused("effective_until", "This version has ended already. Draw up a new one from it.")
     if version.effective_from is None or version.effective_from > now:
         _check_overlap(version, now)
@@ -108,6 +110,7 @@ def activate(version_id: int, *, actor: str, because: str, is_confirmed: bool = 
 def roll_back(rule_set_id: int, *, actor: str, because: str) -> RuleSetActivation | None:
     """Puts back in force what was before the version in force; None where that was nothing.
 
+    A version whose end has passed meanwhile stays in force without one, until somebody ends it.
     Never held by the fuse: it is the remedy. Raises `RuleRefused` when nothing is in force.
     """
     rule_set = _locked_set(rule_set_id)
@@ -116,6 +119,9 @@ def roll_back(rule_set_id: int, *, actor: str, because: str) -> RuleSetActivatio
         raise RuleRefused("state", f"No version of {rule_set} is in force.")
     before = _before(current)
     version = before.version if before else None
+    if version is not None and _is_over(version):
+        # The clock would end it within a minute.
+        version.effective_until = None
     affected = _affected(rule_set, version)
     text = f"{current.version} is rolled back to {version or 'nothing'}"
     fuse.note(_change(rule_set, affected, text, actor, because, version))
@@ -129,29 +135,49 @@ def retire(rule_set_id: int, *, actor: str, because: str) -> None:
     current = _current(rule_set)
     if current is None:
         raise RuleRefused("state", f"No version of {rule_set} is in force.")
-    affected = _affected(rule_set, None)
-    fuse.note(_change(rule_set, affected, f"{current.version} ends", actor, because, None))
-    _switch(rule_set, None, affected, actor=actor, because=because)
+    _retire(rule_set, current, actor=actor, because=because)
 
 
 def follow_dates() -> int:
     """Puts in force what begins by now and ends what has ended; returns how many versions that were.
 
-    Called every minute. What the fuse holds stays approved and waits for a person.
+    Called every minute. What the fuse holds stays approved and waits for a person; until then the version before it
+    stays in force, also beyond its end.
     """
     now = timezone.now()
     is_over = Q(effective_until__isnull=False, effective_until__lte=now)
     begin = RuleSetVersion.objects.filter(state=VersionState.APPROVED, effective_from__lte=now).exclude(
         is_over
     )
-    end = RuleSetVersion.objects.filter(is_over, state=VersionState.ACTIVE)
     done = 0
-    for version in end.order_by("id"):
-        retire(version.rule_set_id, actor=_CLOCK, because=f"{version} was to end by then.")
-        done += 1
+    # What begins replaces what ends, so that there is no moment without rules.
     for version in begin.exclude(mutations__state=MutationState.WAITING).order_by("effective_from", "id"):
         done += activate(version.pk, actor=_CLOCK, because=version.approved_because or "Its day has come.")
+    end = RuleSetVersion.objects.filter(is_over, state=VersionState.ACTIVE)
+    for version in end.exclude(rule_set__in=begin.values("rule_set")).order_by("id"):
+        done += _end(version)
     return done
+
+
+@transaction.atomic
+def _end(version: RuleSetVersion) -> bool:
+    """Ends a version whose time is over; False where it is no longer in force."""
+    rule_set = _locked_set(version.rule_set_id)
+    current = _current(rule_set)
+    if current is None or current.version_id != version.pk or not _is_over(current.version):
+        return False
+    _retire(rule_set, current, actor=_CLOCK, because=f"{version} was to end by then.")
+    return True
+
+
+def _retire(rule_set: RuleSet, current: RuleSetActivation, *, actor: str, because: str) -> None:
+    affected = _affected(rule_set, None)
+    fuse.note(_change(rule_set, affected, f"{current.version} ends", actor, because, None))
+    _switch(rule_set, None, affected, actor=actor, because=because)
+
+
+def _is_over(version: RuleSetVersion) -> bool:
+    return version.effective_until is not None and version.effective_until <= timezone.now()
 
 
 # -- what each of them does
@@ -205,7 +231,9 @@ def _variants_meant(version_ids: set[int]) -> Sequence[int] | None:
     rules = Rule.objects.filter(version__in=version_ids)
     if rules.filter(variant__isnull=True).exists():
         return None
-    return list(rules.order_by().values_list("variant_id", flat=True).distinct())
+    meant = set(rules.order_by().values_list("variant_id", flat=True))
+    pooled = rules.filter(pool__isnull=False).order_by().values_list("variant_id", flat=True)
+    return sorted(meant | kits_of(set(pooled)))
 
 
 def _change(

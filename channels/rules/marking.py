@@ -24,6 +24,11 @@ WHERE %s::bigint[] IS NULL OR listing.variant_id = ANY(%s::bigint[])
 """
 
 
+_KITS: Final = """
+SELECT DISTINCT bundle_variant_id FROM inventory_bundlepart WHERE is_drawn_on AND variant_id = ANY(%s::bigint[])
+"""
+
+
 class Shelf(NamedTuple):
     """A listing level with what rules tell it by."""
 
@@ -60,6 +65,15 @@ def shelves_of(merchant_id: int, variant_ids: Collection[int] | None = None) -> 
     with connection.cursor() as cursor:
         cursor.execute(_SHELVES, [merchant_id, chosen, chosen])
         return [Shelf(*row) for row in cursor.fetchall()]
+
+
+def kits_of(variant_ids: Collection[int]) -> set[int]:
+    """Returns the kits that draw on these variants: what is ring-fenced of a part is not offered as a kit."""
+    if not variant_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_KITS, [list(variant_ids)])
+        return {variant_id for (variant_id,) in cursor.fetchall()}
 
 
 def picture(

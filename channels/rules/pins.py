@@ -9,6 +9,7 @@ from django.utils import timezone
 from channels.errors import RuleRefused
 from channels.models import ListingLevel, Pin
 from channels.models.listings import Lane
+from channels.models.rules import LARGEST_COUNT
 from channels.pushes import mark_listing_levels
 
 # The shelf is locked before its pin, as by everybody who pins.
@@ -35,6 +36,8 @@ def pin(level: ListingLevel, quantity: int, *, reason: str, owner: str, expires_
     now = timezone.now()
     if quantity < 0:
         raise RuleRefused("quantity", "A shelf cannot show less than nothing. Enter 0 or more.")
+    if quantity > LARGEST_COUNT:
+        raise RuleRefused("quantity", f"No shelf shows more than {LARGEST_COUNT:,}. Enter less.")
     if not reason.strip():
         raise RuleRefused("reason", "Say why the number is fixed.")
     if not owner.strip():

@@ -1,7 +1,8 @@
 """Groups of channels, and the units that are ring-fenced for them.
 
 A pool of so many units is used up by what the group's channels sell, counted when an order is applied and whether
-or not it has been shipped, until somebody fills it again. A pool of a share is of what is available at each moment.
+or not it has been shipped, until somebody fills it again. What a channel of several groups sells uses up one of their pools.
+A pool of a share is of what is available at each moment.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,19 +16,53 @@ from channels.errors import RuleRefused
 from channels.models import Channel, ChannelGroup, PoolUse
 from channels.models.mutations import MutationKind
 from channels.order_lines import LineChange
-from channels.rules.marking import mark, picture, shelves_of
+from channels.rules.marking import kits_of, mark, picture, shelves_of
 
-#: Rows in the order of their key, as everywhere where several orders may count at once.
-_COUNT: Final = """
-INSERT INTO channels_pooluse AS used (group_id, variant_id, units)
-SELECT member.channelgroup_id, sold.variant_id, sum(sold.units)
-FROM unnest(%s::bigint[], %s::bigint[]) AS sold (variant_id, units)
-CROSS JOIN channels_channelgroup_channels member
-WHERE member.channel_id = %s
-GROUP BY member.channelgroup_id, sold.variant_id
-ORDER BY member.channelgroup_id, sold.variant_id
-ON CONFLICT (group_id, variant_id) DO UPDATE SET units = used.units + excluded.units
+#: Which pool of a channel's groups a sale is taken off, so that it uses up one alone: the first one that has anything left;
+#: what is given up goes back to the one that was used most.
+_OF_SEVERAL: Final = """
+    SELECT rule.pool_id
+    FROM channels_rule rule
+    JOIN channels_rulesetversion version ON version.id = rule.version_id AND version.state = 'active'
+    JOIN channels_ruleset rule_set ON rule_set.id = version.rule_set_id
+    JOIN inventory_variant variant ON variant.id = sold.variant_id
+    JOIN inventory_product product ON product.id = variant.product_id
+    LEFT JOIN channels_pooluse before ON before.group_id = rule.pool_id AND before.variant_id = sold.variant_id
+    WHERE rule.pool_id IN (SELECT group_id FROM member) AND rule.pool_units > 0
+      AND coalesce(rule.variant_id = sold.variant_id, true)
+      AND (rule.category = '' OR rule.category = product.category)
+      AND (rule.tag_id IS NULL OR EXISTS (
+          SELECT FROM inventory_varianttag tagging
+          WHERE tagging.tag_id = rule.tag_id AND tagging.variant_id = sold.variant_id))
+    ORDER BY CASE WHEN sold.units > 0 THEN (coalesce(before.units, 0) >= rule.pool_units)::int::bigint
+                  ELSE -coalesce(before.units, 0) END,
+        rule_set.priority DESC, rule.position, rule.id
+    LIMIT 1
 """
+
+#: A kit takes its parts off their pools too. Rows in the order of their key, as everywhere where several orders may
+#: count at once.
+_COUNT: Final = """
+WITH given AS (
+    SELECT * FROM unnest(%(variants)s::bigint[], %(units)s::bigint[]) AS given (variant_id, units)
+), member AS (
+    SELECT channelgroup_id AS group_id FROM channels_channelgroup_channels WHERE channel_id = %(channel)s
+)
+INSERT INTO channels_pooluse AS used (group_id, variant_id, units)
+SELECT member.group_id, sold.variant_id, sum(sold.units)
+FROM (
+    SELECT variant_id, units FROM given
+    UNION ALL
+    SELECT part.variant_id, given.units * part.quantity
+    FROM given JOIN inventory_bundlepart part ON part.bundle_variant_id = given.variant_id AND part.is_drawn_on
+) sold
+CROSS JOIN member
+WHERE CASE WHEN (SELECT count(*) FROM member) = 1 THEN true
+    ELSE member.group_id = coalesce(({of_several}), member.group_id) END
+GROUP BY member.group_id, sold.variant_id
+ORDER BY member.group_id, sold.variant_id
+ON CONFLICT (group_id, variant_id) DO UPDATE SET units = used.units + excluded.units
+""".replace("{of_several}", _OF_SEVERAL)
 
 _FILL: Final = """
 WITH meant AS (
@@ -55,7 +90,7 @@ def count_sales(channel: Channel, changes: Iterable[LineChange]) -> None:
     if sold:
         variants, units = (list(column) for column in zip(*sold, strict=True))
         with connection.cursor() as cursor:
-            cursor.execute(_COUNT, [variants, units, channel.pk])
+            cursor.execute(_COUNT, {"variants": variants, "units": units, "channel": channel.pk})
 
 
 @transaction.atomic
@@ -66,11 +101,8 @@ def fill(group: ChannelGroup, variant_ids: Collection[int] | None = None) -> int
     with connection.cursor() as cursor:
         cursor.execute(_FILL, [group.pk, chosen, chosen])
         filled = [variant_id for (variant_id,) in cursor.fetchall()]
-    shelves = shelves_of(group.merchant_id, filled)
-    fenced = picture(group.merchant_id, shelves).where(
-        lambda _, rules: any(pool.group_id == group.pk and pool.units for pool in rules.pools)
-    )
-    mark(fenced)
+    shelves = shelves_of(group.merchant_id, {*filled, *kits_of(filled)})
+    mark(picture(group.merchant_id, shelves).where(lambda _, rules: rules.names_pool(group.pk)))
     return len(filled)
 
 

@@ -15,10 +15,14 @@ from channels import fuse
 from channels.errors import RuleRefused
 from channels.models import Listing, ListingRank
 from channels.models.measures import RankSource
+from channels.models.rules import LARGEST_COUNT
 from channels.rules.marking import mark, picture, shelves_of
 
 #: Days of sales by which listings without a rank are compared.
 SOLD_DAYS: Final = 28
+
+#: More are not read: Python refuses very many.
+_MOST_DIGITS: Final = 12
 
 _ASKED_FOR: Final = """
 SELECT EXISTS (
@@ -114,6 +118,8 @@ def enter_rank(listing: Listing, rank: int | None) -> None:
     """Ranks a listing by hand, the smallest number first; None: what it sells ranks it again."""
     if rank is not None and rank < 1:
         raise RuleRefused("rank", "Ranks begin at 1. Leave it empty to rank by what sells.")
+    if rank is not None and rank > LARGEST_COUNT:
+        raise RuleRefused("rank", f"Ranks end at {LARGEST_COUNT:,}. Enter a smaller one.")
     _rank(listing.channel.merchant_id, {listing.pk: rank}, RankSource.ENTERED)
 
 
@@ -134,8 +140,10 @@ def import_ranks(merchant_id: int, lines: Iterable[str]) -> int:
     for number, (channel, sku, rank) in enumerate(rows, start=2):
         if (channel, sku) not in known:
             raise RuleRefused("file", f"Line {number}: {channel} lists no {sku}. Correct channel or SKU.")
-        if not rank.isdecimal() or int(rank) < 1:
-            raise RuleRefused("file", f"Line {number}: the rank {rank!r} is no number from 1 on.")
+        if not (rank.isdecimal() and len(rank) <= _MOST_DIGITS and 1 <= int(rank) <= LARGEST_COUNT):
+            raise RuleRefused(
+                "file", f"Line {number}: the rank {rank[:40]!r} is no number from 1 to {LARGEST_COUNT:,}."
+            )
         for listing_id in known[channel, sku]:
             ranks[listing_id] = int(rank)
     _rank(merchant_id, ranks, RankSource.IMPORTED)

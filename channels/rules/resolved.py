@@ -46,8 +46,15 @@ class ResolvedRules:
     daily_increases: int | None = None
     #: Pools of the variant, those of units first, in the order in which they are filled.
     pools: tuple[Pool, ...] = ()
+    #: Of a kit: the pools of each of its parts that has any, by the part's variant id.
+    part_pools: tuple[tuple[int, tuple[Pool, ...]], ...] = ()
     #: Setting → the rule version and rule that states it; what is missing is the channel's own.
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def names_pool(self, group_id: int) -> bool:
+        """Returns whether a group's pool of units bears on the number: one of the variant, or of a part of it."""
+        of_parts = (pool for _, pools in self.part_pools for pool in pools)
+        return any(pool.group_id == group_id and pool.units for pool in (*self.pools, *of_parts))
 
     def origin(self, *settings: str) -> str:
         """Names the rules that state these settings, each once; empty where none does."""

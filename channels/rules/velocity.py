@@ -88,6 +88,7 @@ WITH sale AS MATERIALIZED (
     WHERE movement.merchant_id = %(merchant)s AND movement.reason = 'sale'
       AND movement.kind IN ('reservation', 'shipment')
       AND movement.recorded_at > clock_timestamp() - make_interval(days => %(days)s)
+      AND movement.occurred_at > clock_timestamp() - make_interval(days => %(days)s)
 ), length AS (
     SELECT least(extract(epoch FROM clock_timestamp()) - min(at), %(days)s * 86400) AS seconds FROM sale
 ), lag AS (

@@ -18,8 +18,10 @@ from inventory.admin.movements import movements_page
 from inventory.admin.on_the_way import on_the_way_panel
 from inventory.admin.promising import promise_panels
 from inventory.admin.stock_forms import STOCK_PAGES
+from inventory.announcements import announce_catalogue
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.models.catalogue import LocationKind
+from inventory.switching import announce_switched
 from inventory.tagging import note_category
 from inventory.units import shown
 
@@ -88,6 +90,13 @@ class VariantAdmin(HistoryAdmin):
     search_fields = ("sku", "gtin__exact", "title", "product__title")
     search_help_text = "SKU, title or product; a GTIN in full"
     autocomplete_fields = ("merchant", "product", "unit")
+
+    def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
+        """Saves the variant, and says so where it has the category of another product now."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "product" in form.changed_data:
+                announce_catalogue(obj.merchant_id, {obj.pk})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         """Sums the levels of each variant by subqueries, for the rows of one page only."""
@@ -188,6 +197,13 @@ class LocationAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("code", "name")
     autocomplete_fields = ("merchant",)
+
+    def save_model(self, request: HttpRequest, obj: Location, form: Any, change: bool) -> None:
+        """Saves the location, and says so where its stock counts from now on, or no more."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if change and "is_active" in form.changed_data:
+                announce_switched(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns False: its stock and its history stay."""

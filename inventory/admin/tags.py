@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from config.admin_forms import OwnNameForm
 from config.admin_panels import Panel, address_of, list_of, page_of
 from config.admin_site import FactsAdmin, HistoryAdmin, own_page, require
 from inventory.models import Tag, Variant, VariantTag
@@ -49,6 +50,7 @@ class TagAdmin(HistoryAdmin):
     list_select_related = ("merchant",)
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
+    form = OwnNameForm
     fields = ("merchant", "name", "weekly_units")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:

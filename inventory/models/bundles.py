@@ -17,7 +17,7 @@ class BundleKind(models.TextChoices):
 
 
 class Bundle(models.Model):
-    """One version of what a variant is made of. Never changed: a change is a new version, written by `inventory.bundles`."""
+    """One version of what a variant is made of. A change is a new version, by `inventory.bundles`; only the end is added."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
     #: What is sold, or made.
@@ -31,6 +31,8 @@ class Bundle(models.Model):
     part_count = models.PositiveSmallIntegerField()
     is_current = models.BooleanField(default=True)
     created_at = models.DateTimeField()
+    #: When the next version took its place, or it was dissolved; empty while it is current.
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["variant_id", "-version"]

@@ -16,13 +16,17 @@ from channels.models import Channel, ChannelLocationSource, Listing, Pin, Push, 
 from channels.orders import apply_state
 from channels.past_inputs import inputs_as_of
 from config.admin_panels import Panel
+from inventory.bundles import dissolve
 from inventory.ledger import Context
-from inventory.models import Location, StockLevel
-from inventory.stock import CountLine, count
+from inventory.models import Location, StockLevel, Tag
+from inventory.safety_stock import set_safety_stock
+from inventory.stock import CountLine, StockLine, count, receive
 from tests.back_office import person
 from tests.channels.rehearsals.stage import Stage, listed, now
+from tests.channels.rules.drawing import group_of, in_force
 from tests.channels.shop import Shop, line, open_shop, order
 from tests.channels.telling import INCLUDING, tell_all, use_platform
+from tests.channels.test_bundles import bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +162,32 @@ def test_what_is_not_recorded_over_time_is_named(monkeypatch: pytest.MonkeyPatch
     assert inputs_as_of([level_id], now())[level_id].as_now == ["ranks"]
 
 
+def test_whether_orders_were_split_is_taken_as_it_was_then() -> None:
+    shop = open_shop({"MUG": 5})
+    shop.add_location("north", place="")
+    receive(
+        Context(shop.merchant.pk, "more"), [StockLine(shop.variants["MUG"].pk, shop.locations["north"].pk, 4)]
+    )
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    _save_channel(shop)
+    then = now()
+    _save_channel(shop, may_split=False)
+    assert (_number(level_id, then), _number(level_id, now())) == (9, 5)
+
+
+@pytest.mark.parametrize("scope", ["tags", "categories", "groups of channels"])
+def test_tags_categories_and_groups_are_named_as_those_of_now_where_rules_go_by_them(scope: str) -> None:
+    shop = open_shop({"MUG": 5})
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    fast = Tag.objects.create(merchant=shop.merchant, name="fast")
+    named: dict[str, dict[str, Any]] = {"tags": {"tag": fast}, "categories": {"category": "Paper"}}
+    in_force(
+        shop.merchant,
+        {**named.get(scope, {"group": group_of(shop.merchant, "All", shop.channel)}), "maximum": 3},
+    )
+    assert inputs_as_of([level_id], now())[level_id].as_now == [scope]
+
+
 def test_the_statements_do_not_grow_with_the_shelves(
     monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
 ) -> None:
@@ -224,3 +254,48 @@ def test_shelves_and_variants_lead_there(client: Client, monkeypatch: pytest.Mon
     ((channel, _, why, sent, _, confirmed, _, _),) = told.rows
     assert (channel, sent, confirmed) == (shop.channel.name, 9, 9)
     assert address in str(why)
+
+
+# -- kits
+
+
+def test_the_number_of_a_kit_is_computed_from_what_it_was_made_of_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_platform(monkeypatch, **INCLUDING)
+    shop = open_shop({"MUG": 9, "SPOON": 5}, kind="telling")
+    bundle(shop, "SET", {"MUG": 2, "SPOON": 1})
+    level_id = shop.shelf(shop.list_variant("SET")).pk
+    seen = [(now(), _live(level_id))]
+
+    def done() -> None:
+        seen.append((now(), _live(level_id)))
+
+    apply_state(shop.channel, order(line("SET", 1), id="1"), arrived_at=timezone.now())
+    done()
+    level = shop.variants["SPOON"].pk, shop.locations["main"].pk
+    set_safety_stock(shop.merchant.pk, {level: 2})
+    done()
+    b2b = group_of(shop.merchant, "B2B")
+    in_force(shop.merchant, {"pool": b2b, "pool_units": 5, "variant": shop.variants["MUG"]})
+    done()
+    bundle(shop, "SET", {"MUG": 1})
+    done()
+    assert [number for _, (number, _) in seen] == [4, 4, 3, 2, 3]
+    for at, live in seen:
+        assert _past(level_id, at) == live
+
+
+def test_what_is_a_kit_no_more_was_one_then() -> None:
+    shop = open_shop({"MUG": 9})
+    variant = bundle(shop, "SET", {"MUG": 2})
+    level_id = shop.shelf(shop.list_variant("SET")).pk
+    before = now()
+    dissolve(Context(shop.merchant.pk, "dissolve"), variant.pk)
+    receive(Context(shop.merchant.pk, "own"), [StockLine(variant.pk, shop.locations["main"].pk, 7)])
+    past = inputs_as_of([level_id], before)[level_id]
+    assert (past.exposure.quantity, _number(level_id, now())) == (4, 7)
+    assert {level.variant_id: level.on_hand for level in past.levels} == {
+        shop.variants["MUG"].pk: 9,
+        variant.pk: 0,
+    }

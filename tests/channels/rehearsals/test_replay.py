@@ -1,16 +1,25 @@
 """Rules that change nothing lead to what happened; others show what they would have prevented, and what it costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from channels.fanout import fan_out
+from channels.models.listings import Lane
+from channels.orders import apply_state
+from channels.pushes import mark_listing_levels
 from inventory.ledger import Context
+from inventory.safety_stock import set_safety_stock
 from inventory.stock import AdjustmentLine, CountLine, StockLine, adjust, count, receive
 from tests.channels.rehearsals.stage import Stage, totals
+from tests.channels.shop import line, order
 from tests.channels.telling import CAS, INCLUDING
+from tests.channels.test_bundles import bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -218,3 +227,58 @@ def test_memory_does_not_hold_what_is_over(monkeypatch: pytest.MonkeyPatch) -> N
     replay.run()
     assert replay.world.lines == {}
     assert all(len(shelf.numbers) <= 16 for shelf in replay.shelves.values())
+
+
+def test_safety_stock_that_was_set_meanwhile_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, 10, **CAS)
+    version = stage.version(is_active=True)
+    level = stage.mug.pk, stage.shop.locations["main"].pk
+    stage.sell(stage.channel, 1)
+    stage.tell()
+    for units in (9, 4):
+        set_safety_stock(stage.shop.merchant.pk, {level: units})
+        stage.tell()
+    stage.sell(stage.other, 2)
+    stage.tell()
+    result = stage.rehearse(version)
+    happened, rehearsed = totals(
+        result, "sold", "oversold", "refused", "stock_outs", "pushes", "hidden_milliunits"
+    )
+    assert (result["differing"], rehearsed) == (0, happened)
+
+
+@pytest.mark.parametrize("able", [CAS, INCLUDING], ids=["compare-and-set", "including"])
+def test_kits_lead_to_what_happened_too(monkeypatch: pytest.MonkeyPatch, able: dict[str, Any]) -> None:
+    shelf: list[Any] = []
+
+    def with_a_set(stage: Stage) -> None:
+        bundle(stage.shop, "SET", {"MUG": 2})
+        shelf.append(stage.shop.list_variant("SET"))
+        stage.shelves.numbers[shelf[0].external_id, ""] = 5
+        mark_listing_levels([stage.shop.shelf(shelf[0]).pk], lane=Lane.INCREASE)
+
+    stage = Stage(monkeypatch, 10, with_a_set, **able)
+    version = stage.version(is_active=True)
+
+    def told() -> None:
+        fan_out()
+        stage.tell()
+
+    def order_of_sets(units: int, **state: Any) -> None:
+        stage.shelves.sell(shelf[0], units if not state else 0)
+        sold = replace(line("SET", units, **state), listing_external_id=shelf[0].external_id)
+        snapshot = replace(order(sold, id="set", at=len(state)), ordered_at=timezone.now())
+        apply_state(stage.channel, snapshot, arrived_at=timezone.now())
+
+    order_of_sets(2)
+    told()
+    stage.sell(stage.other, 3)
+    told()
+    order_of_sets(2, cancelled=1)
+    told()
+    result = stage.rehearse(version)
+    happened, rehearsed = totals(
+        result, "sold", "oversold", "refused", "stock_outs", "pushes", "hidden_milliunits"
+    )
+    assert (result["differing"], rehearsed) == (0, happened)
+    assert happened[0] == 4 + 3

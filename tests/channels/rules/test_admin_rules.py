@@ -1,19 +1,35 @@
 """Rules in the back office: drawn up, edited as drafts, compared, decided with a reason, rolled back in one click."""
 
+from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from channels.models import ListingRank, Mutation, MutationFuse, Pin, Rule, RuleSet, RuleSetVersion
+from channels.errors import RuleRefused
+from channels.exposure import targets
+from channels.models import (
+    ChannelGroup,
+    ListingRank,
+    Mutation,
+    MutationFuse,
+    Pin,
+    Rule,
+    RuleSet,
+    RuleSetVersion,
+)
+from channels.rules import lifecycle, pins
 from inventory.models import Tag
 from tests.back_office import person
 from tests.channels.rules.drawing import approved, draft, group_of, in_force
 from tests.channels.rules.test_fuse import big_shop
 from tests.channels.shop import open_shop
+from tests.inventory.racing import meanwhile, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -106,6 +122,22 @@ def test_an_approved_version_is_not_edited(operator: Client) -> None:
     assert operator.get(url).status_code == 200
     assert operator.post(url, form_of(version, maximum="9")).status_code == 403
     assert Rule.objects.get().maximum == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_is_put_in_force_while_its_page_is_saved_stays_in_force(operator: Client) -> None:
+    shop = open_shop({"MUG": 10})
+    level = shop.shelf(shop.list_variant("MUG"))
+    version = draft(shop.merchant, {"maximum": 4})
+    url = reverse("admin:channels_rulesetversion_change", args=[version.pk])
+    with ExitStack() as threads, transaction.atomic():
+        lifecycle.approve(version.pk, actor="bert", because="tried out")
+        lifecycle.activate(version.pk, actor="bert", because="a test", is_confirmed=True)
+        saving = threads.enter_context(meanwhile(lambda: operator.post(url, form_of(version, maximum="9"))))
+        wait_until_blocked()
+    assert saving.result().status_code == 403
+    version.refresh_from_db()
+    assert (version.state, version.rules.count(), targets([level.pk])) == ("active", 1, {level.pk: 4})
 
 
 def test_the_page_of_a_draft_costs_the_same_whatever_its_rules(operator: Client) -> None:
@@ -214,3 +246,43 @@ def test_the_starter_set_is_added_by_page_and_by_command(operator: Client) -> No
     assert RuleSetVersion.objects.count() == 1
     with pytest.raises(CommandError, match="No merchant"):
         call_command("add_starter_rules", merchant="nobody")
+
+
+# -- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        (ChannelGroup, "channels_channelgroup"),
+        (RuleSet, "channels_ruleset"),
+        (Tag, "inventory_tag"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused_at_its_field(client: Client, model: Any, page: str) -> None:
+    client.force_login(person("superuser"))
+    shop = open_shop()
+    model.objects.create(merchant=open_shop().merchant, name="Elsewhere")
+    model.objects.create(merchant=shop.merchant, name="One")
+    two = model.objects.create(merchant=shop.merchant, name="Two")
+    form = {"name": "One", "priority": "0", "description": "", "weekly_units": ""}
+    changed = reverse(f"admin:{page}_change", args=[two.pk])
+    added = reverse(f"admin:{page}_add")
+    for answer in (client.post(changed, form), client.post(added, {**form, "merchant": shop.merchant.pk})):
+        assert answer.status_code == 200
+        assert answer.content.decode().count("of that name already. Choose another one.") == 1
+    for free in ("Two", "Elsewhere"):
+        assert client.post(changed, {**form, "name": free}).status_code == 302
+
+
+def test_a_pin_of_more_units_than_any_shelf_shows_is_refused_at_its_field(client: Client) -> None:
+    client.force_login(person("superuser"))
+    shop = open_shop({"MUG": 5})
+    level = shop.shelf(shop.list_variant("MUG"))
+    url = reverse("admin:channels_pin_level", args=[level.pk])
+    until = timezone.now() + timedelta(days=1)
+    form = {"quantity": 10**12, "expires_at": f"{until:%Y-%m-%d %H:%M}", "owner": "anna", "reason": "a test"}
+    assert "less than or equal to 2147483647" in client.post(url, form).content.decode()
+    with pytest.raises(RuleRefused) as refused:
+        pins.pin(level, 10**12, reason="a test", owner="anna", expires_at=until)
+    assert refused.value.field == "quantity"

@@ -88,6 +88,31 @@ def test_several_small_changes_within_ten_minutes_add_up_but_each_listing_once()
     assert lifecycle.activate(version.pk, actor="anna", because="a test")
 
 
+def test_the_same_listings_are_guarded_again_right_after_a_confirmed_change() -> None:
+    shop, _ = big_shop()
+    lifecycle.activate(approved(shop.merchant, {"maximum": 4}).pk, actor="anna", because="a test")
+    mutations.confirm(Mutation.objects.get().pk, actor="bert", because="meant so")
+    slip = approved(shop.merchant, {"maximum": 0})
+    assert not lifecycle.activate(slip.pk, actor="carl", because="a slip of the finger")
+    assert states() == ["confirmed", "waiting"]
+
+
+def test_the_same_listings_are_guarded_again_right_after_a_version_was_ended() -> None:
+    shop, _ = big_shop()
+    in_force(shop.merchant, {"maximum": 4})
+    Mutation.objects.update(at=timezone.now() - timedelta(hours=1))
+    slip = approved(shop.merchant, {"maximum": 0})
+    lifecycle.retire(slip.rule_set_id, actor="carl", because="no longer needed")
+    assert not lifecycle.activate(slip.pk, actor="carl", because="a slip of the finger")
+
+
+def test_what_changes_no_listing_passes_a_fuse_that_is_used_up() -> None:
+    shop, _ = big_shop()
+    in_force(shop.merchant, {"maximum": 4})
+    same = approved(shop.merchant, {"maximum": 4}, name="Other")
+    assert lifecycle.activate(same.pk, actor="anna", because="nothing changes")
+
+
 def test_a_share_of_the_listings_passes_where_that_is_more_than_the_floor() -> None:
     shop, _ = big_shop(floor=0, percent=50)
     passes = approved(shop.merchant, *some(shop, SKUS[:3]))

@@ -1,16 +1,18 @@
 """A version is drawn up, approved, in force and retired; each step says who and why, and none overlaps another."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from channels.errors import RuleRefused
 from channels.exposure import targets
-from channels.models import Mutation, Rule, RuleSetActivation, RuleSetVersion
+from channels.models import Mutation, MutationFuse, Rule, RuleSetActivation, RuleSetVersion
 from channels.models.rules import VersionState
 from channels.rules import lifecycle
 from tests.channels.rules.drawing import approved, draft, due, in_force, sell_on, settle_marks
@@ -58,6 +60,20 @@ def test_a_draft_begins_as_a_copy_of_what_it_is_based_on() -> None:
         (None, 2, "Paper"),
     ]
     assert first.rules.count() == 2
+
+
+def test_drawing_up_takes_as_many_statements_for_two_rules_as_for_many() -> None:
+    shop = open_shop()
+    taken = []
+    for count in (2, 20):
+        version = draft(
+            shop.merchant, *[{"maximum": number} for number in range(count)], name=f"{count} rules"
+        )
+        with CaptureQueriesContext(connection) as captured:
+            copy = lifecycle.draw_up(version.rule_set, actor="anna", based_on=version)
+        taken.append(len(captured))
+        assert (copy.rules.count(), Rule.history.filter(version=copy).count()) == (count, count)
+    assert taken[0] == taken[1]
 
 
 @pytest.mark.parametrize("state", [VersionState.APPROVED, VersionState.ACTIVE, VersionState.RETIRED])
@@ -151,6 +167,63 @@ def test_versions_begin_and_end_on_their_day_by_themselves() -> None:
     assert sale.state == "retired"
 
 
+def handed_over(shop: Shop) -> tuple[RuleSetVersion, RuleSetVersion, datetime]:
+    """Puts a version in force that ends within the hour, with the next one approved for that instant."""
+    until = timezone.now() + timedelta(hours=1)
+    first = approved(shop.merchant, {"maximum": 3}, effective_from=days(-2), effective_until=until)
+    lifecycle.follow_dates()
+    return first, approved(shop.merchant, {"maximum": 2}, effective_from=until), until + timedelta(seconds=1)
+
+
+def test_between_two_dated_versions_there_is_no_moment_without_rules() -> None:
+    shop = open_shop({"MUG": 10})
+    shop.list_variant("MUG")
+    _, _, then = handed_over(shop)
+    assert list(shown(shop).values()) == [3]
+    with time_machine.travel(then):
+        assert lifecycle.follow_dates() == 1
+    assert list(shown(shop).values()) == [2]
+    old, new = RuleSetActivation.objects.order_by("id")
+    assert old.ended_at == new.began_at
+
+
+def test_a_version_that_began_on_its_day_is_rolled_back_to_the_one_before_and_that_stays() -> None:
+    shop = open_shop({"MUG": 10})
+    shop.list_variant("MUG")
+    first, _, then = handed_over(shop)
+    with time_machine.travel(then):
+        lifecycle.follow_dates()
+        lifecycle.roll_back(first.rule_set_id, actor="anna", because="back")
+        assert list(shown(shop).values()) == [3]
+        assert lifecycle.follow_dates() == 0
+        assert list(shown(shop).values()) == [3]
+
+
+def test_a_version_stays_in_force_beyond_its_end_while_the_fuse_holds_the_next_one() -> None:
+    shop = open_shop({"MUG": 10})
+    listing = shop.list_variant("MUG")
+    _, second, then = handed_over(shop)
+    listing.levels.update(confirmed_at=timezone.now())
+    MutationFuse.objects.update(floor=0, percent=0)
+    with time_machine.travel(then):
+        assert [lifecycle.follow_dates() for _ in range(2)] == [0, 0]
+        assert list(shown(shop).values()) == [3]
+        lifecycle.withdraw_approval(second.pk)
+        assert lifecycle.follow_dates() == 1
+        assert list(shown(shop).values()) == [10]
+
+
+def test_a_version_that_somebody_put_in_force_meanwhile_is_not_ended_by_the_clock() -> None:
+    shop = open_shop({"MUG": 10})
+    shop.list_variant("MUG")
+    first = approved(shop.merchant, {"maximum": 3}, effective_until=days(1))
+    lifecycle.activate(first.pk, actor="anna", because="a test")
+    in_force(shop.merchant, {"maximum": 8})
+    with time_machine.travel(days(2)):
+        assert not lifecycle._end(first)
+    assert list(shown(shop).values()) == [8]
+
+
 # -- rollback
 
 
@@ -168,6 +241,20 @@ def test_a_rollback_restores_the_same_numbers_and_marks_only_what_changes() -> N
     assert due(mug, cup, *others) == [True, False, True, False]
     assert span is not None
     assert (span.began_because, span.marked, span.version.number) == ("oops", 2, 1)
+
+
+def test_what_is_rolled_back_to_after_its_end_stays_in_force() -> None:
+    shop = open_shop({"MUG": 10})
+    shop.list_variant("MUG")
+    first = approved(shop.merchant, {"maximum": 3}, effective_until=days(1))
+    lifecycle.activate(first.pk, actor="anna", because="a test")
+    in_force(shop.merchant, {"maximum": 8})
+    with time_machine.travel(days(2)):
+        lifecycle.roll_back(first.rule_set_id, actor="anna", because="back")
+        assert lifecycle.follow_dates() == 0
+        assert list(shown(shop).values()) == [3]
+    first.refresh_from_db()
+    assert first.effective_until is None
 
 
 def test_rolling_back_again_goes_further_back_and_in_the_end_to_nothing() -> None:

@@ -1,19 +1,26 @@
 """Whatever changes the rules in force marks exactly the shelves whose numbers may change."""
 
+import io
 from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from channels.errors import RuleRefused
 from channels.exposure import explain, targets
 from channels.models import Pin, RuleSetVersion
+from channels.models.listings import Lane
 from channels.rules import lifecycle, pins, pools
 from channels.tasks import follow_rules
+from inventory.import_file import Defaults
+from inventory.importing import Import, import_file
 from inventory.models import Product, Tag
 from inventory.tagging import note_category, refresh_automatic_tags, tag, untag
+from tests.back_office import person
 from tests.channels.rules.drawing import approved, due, group_of, in_force, sell_on, settle_marks
 from tests.channels.shop import open_shop
 from tests.channels.telling import fresh
@@ -130,6 +137,39 @@ def test_another_category_marks_the_products_shelves_where_rules_go_by_categorie
     assert due(mug) == [True]
 
 
+def test_a_variant_of_another_product_marks_its_shelves_where_that_is_of_another_category(
+    client: Client,
+) -> None:
+    shop = open_shop({"MUG": 10, "CUP": 10})
+    mug, cup = shop.list_variant("MUG"), shop.list_variant("CUP")
+    paper = Product.objects.create(merchant=shop.merchant, title="Paper", category="Paper")
+    in_force(shop.merchant, {"category": "Paper", "maximum": 2})
+    settle_marks()
+    variant = shop.variants["MUG"]
+    form = {"merchant": shop.merchant.pk, "product": paper.pk, "sku": "MUG", "is_active": "on"}
+    client.force_login(person("superuser"))
+    assert client.post(reverse("admin:inventory_variant_change", args=[variant.pk]), form).status_code == 302
+    assert list(targets([shop.shelf(mug).pk]).values()) == [2]
+    assert due(mug, cup) == [True, False]
+
+
+def test_a_location_that_is_switched_marks_the_shelves_that_draw_on_it(client: Client) -> None:
+    shop = open_shop({"MUG": 5})
+    shop.add_location("other")
+    shop.add_variant("CUP", {"other": 5})
+    mug, cup = shop.list_variant("MUG"), shop.list_variant("CUP")
+    main = shop.locations["main"]
+    form = {"merchant": main.merchant_id, "code": main.code, "name": main.name, "kind": main.kind}
+    url = reverse("admin:inventory_location_change", args=[main.pk])
+    client.force_login(person("superuser"))
+    for switch, shown, lane in (({}, 0, Lane.TO_ZERO), ({"is_active": "on"}, 5, Lane.INCREASE)):
+        settle_marks()
+        assert client.post(url, form | switch).status_code == 302
+        level = shop.shelf(mug)
+        assert (targets([level.pk])[level.pk], level.lane) == (shown, lane)
+        assert due(mug, cup) == [True, False]
+
+
 def test_a_tag_by_what_sells_comes_and_goes_by_itself_and_leaves_what_people_tagged() -> None:
     from inventory.ledger import Context
     from inventory.reservations import Demand, reserve
@@ -149,6 +189,20 @@ def test_a_tag_by_what_sells_comes_and_goes_by_itself_and_leaves_what_people_tag
     fast.save()
     assert refresh_automatic_tags(shop.merchant.pk) == 1
     assert [each.variant.sku for each in fast.taggings.all()] == ["CUP"]
+
+
+def test_old_sales_that_are_imported_today_put_no_tag_on() -> None:
+    shop = open_shop()
+    shop.add_variant("MUG")
+    fast = Tag.objects.create(merchant=shop.merchant, name="fast seller", weekly_units=7)
+    text = (
+        "key,kind,sku,location,quantity,occurred_at\n"
+        "a,opening,MUG,main,500,2024-01-01\n"
+        "b,shipment,MUG,main,400,2024-06-01\n"
+    )
+    assert import_file(Import(shop.merchant.pk, Defaults()), io.StringIO(text)).is_ok
+    refresh_automatic_tags(shop.merchant.pk)
+    assert not fast.taggings.exists()
 
 
 # -- pins

@@ -101,6 +101,17 @@ def test_what_hardly_ever_sells_needs_no_buffer_but_the_least() -> None:
     assert targets([level.pk]) == {level.pk: 500 - 3 - 1}
 
 
+def test_old_sales_that_are_recorded_today_need_no_buffer() -> None:
+    shop = open_shop({"MUG": 500})
+    shop.list_variant("MUG")
+    ChannelLag.objects.create(channel=shop.channel, seconds=86400, samples=50, measured_at=timezone.now())
+    in_force(shop.merchant, {"velocity_quantile": 95})
+    long_ago = Context(shop.merchant.pk, "old", occurred_at=timezone.now() - timedelta(days=60))
+    reserve(long_ago, [Demand("old", shop.variants["MUG"].pk, 400, (shop.locations["main"].pk,))])
+    velocity.measure_demands(shop.merchant.pk)
+    assert not LagDemand.objects.exists()
+
+
 def test_nothing_is_measured_for_rules_that_do_not_ask() -> None:
     shop = open_shop({"MUG": 500})
     shop.list_variant("MUG")
