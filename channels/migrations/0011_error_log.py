@@ -5,7 +5,7 @@ import django.db.models.deletion
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0003_mends'),
+        ('channels', '0009_retry_queue'),
     ]
 
     operations = [

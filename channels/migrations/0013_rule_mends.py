@@ -6,7 +6,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Adds the day."""
 
-    dependencies = [("channels", "0003_mends")]
+    dependencies = [
+        ('channels', '0011_error_log'),
+    ]
 
     operations = [
         migrations.AddField(

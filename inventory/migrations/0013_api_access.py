@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0002_append_only'),
+        ('inventory', '0011_conflict_resolution'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

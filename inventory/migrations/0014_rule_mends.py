@@ -6,7 +6,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Adds the instant. What ended before is not known to have been made of anything."""
 
-    dependencies = [("inventory", "0002_append_only")]
+    dependencies = [
+        ('inventory', '0013_api_access'),
+    ]
 
     operations = [
         migrations.AddField(
