@@ -159,12 +159,12 @@ def test_the_latest_movements_are_shown_newest_first() -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def test_the_figures_cost_nine_statements_and_none_while_they_are_kept() -> None:
+def test_the_figures_cost_ten_statements_and_none_while_they_are_kept() -> None:
     for _ in range(2):
         Business().grow(3)
         with CaptureQueriesContext(connection) as first:
             fresh()
-        assert len(first) == 9
+        assert len(first) == 10
     with CaptureQueriesContext(connection) as again:
         figures()
     assert len(again) == 0
