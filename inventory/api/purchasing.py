@@ -24,6 +24,8 @@ from inventory.ordering import OrderedLine, order_goods
 class SupplierSerializer(serializers.ModelSerializer[Supplier]):
     """Whom the merchant buys from."""
 
+    email = serializers.CharField(help_text="Empty where none is known.")
+
     class Meta:
         model = Supplier
         fields = ("id", "code", "name", "email", "lead_time_days", "is_active")
