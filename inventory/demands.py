@@ -233,7 +233,7 @@ class _Settlement:
         """Takes fulfilments back; returns the changes, with units that the record never had wanted again."""
         variants = {variant for variant, _ in posting.levels}
         take_backs = TakeBacks(posting, self._returning(), variants)
-        return [_take_back(posting, change, take_backs) for change in self.changes]
+        return [_take_back(change, take_backs) for change in self.changes]
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
         """Locks what the changes may touch, and where their demands hold units already.
@@ -279,16 +279,16 @@ def _new_of(posting: Posting, change: DemandChange) -> list[Hold]:
     return [h for h in _of(posting.new_holds(), change) if h.reference == change.reference]
 
 
-def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) -> DemandChange:
+def _take_back(change: DemandChange, take_backs: TakeBacks) -> DemandChange:
     if not change.unfulfilled:
         return change
-    home = change.location_ids[0]
-    kit = posting.kits.get(change.variant_id)
-    if kit is None:
-        level, pool = posting.levels[change.variant_id, home], change.pool or change.reference
-        owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=level, pool=pool)
-    else:
-        owed_again = take_backs.take_back_kits(kit, change.reference, change.unfulfilled, home=home)
+    owed_again = take_backs.take_back(
+        change.reference,
+        change.variant_id,
+        change.unfulfilled,
+        home=change.location_ids[0],
+        pool=change.pool or change.reference,
+    )
     return _netted(replace(change, wanted=change.wanted + owed_again))
 
 
