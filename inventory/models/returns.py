@@ -61,6 +61,8 @@ class ReturnLine(models.Model):
     #: Found fit for sale.
     released_quantity = models.BigIntegerField(default=0)
     written_off_quantity = models.BigIntegerField(default=0)
+    #: Put back or scrapped without an inspection; known when the return is closed.
+    elsewhere_quantity = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["id"]
@@ -75,11 +77,16 @@ class ReturnLine(models.Model):
                     received_quantity__gte=0,
                     released_quantity__gte=0,
                     written_off_quantity__gte=0,
+                    elsewhere_quantity__gte=0,
                 ),
                 name="return_counts_are_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(received_quantity__gte=F("released_quantity") + F("written_off_quantity")),
+                condition=Q(
+                    received_quantity__gte=F("released_quantity")
+                    + F("written_off_quantity")
+                    + F("elsewhere_quantity")
+                ),
                 name="return_inspects_what_was_received",
             ),
         ]
@@ -87,4 +94,5 @@ class ReturnLine(models.Model):
     @property
     def to_inspect(self) -> int:
         """Units that arrived and were not judged yet."""
-        return self.received_quantity - self.released_quantity - self.written_off_quantity
+        judged = self.released_quantity + self.written_off_quantity + self.elsewhere_quantity
+        return self.received_quantity - judged
