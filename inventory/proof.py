@@ -15,6 +15,7 @@ from inventory import transit
 from inventory.checkpoint_proof import Finding, compare_checkpoints
 from inventory.divergences import Divergence
 from inventory.inbound_proof import inbound_divergences
+from inventory.kit_proof import kit_divergences
 
 #: Levels replayed by one statement; bounds its memory, not its result.
 BATCH: Final = 5_000
@@ -117,6 +118,7 @@ def prove(*, at_most: int = 20) -> Iterator[Proof]:
             yield proof
         _prove_transit(proof, at_most)
         proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
+        proof.divergences += kit_divergences(max(at_most - len(proof.divergences), 0))
         for found in compare_checkpoints(at_most=at_most):
             proof.checkpoints += 1
             _note(proof, [_checkpoint_divergence(finding) for finding in found], at_most)

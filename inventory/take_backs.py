@@ -12,7 +12,7 @@ from typing import Final
 from django.db import connection
 
 from inventory import taking
-from inventory.holds import load_owed
+from inventory.holds import TAKEN_BACK, load_owed
 from inventory.kits import Kit, parts_from
 from inventory.locking import LockedLevel
 from inventory.models.conflicts import ConflictCause
@@ -21,7 +21,7 @@ from inventory.posting import OwedUnits, Posting
 
 #: What each place has shipped for a demand and not had back, the latest first: units or, counted by the first of the
 #: reservations that hold them together, kits with the parts they were made of.
-_SHIPPED: Final = """
+_SHIPPED: Final = f"""
 SELECT r.reference, coalesce(bundle.variant_id, r.variant_id), l.location_id, r.bundle_id,
        (SELECT jsonb_agg(jsonb_build_array(part.variant_id, part.quantity) ORDER BY part.variant_id)
         FROM inventory_bundlepart part WHERE part.bundle_id = r.bundle_id),
@@ -29,15 +29,12 @@ SELECT r.reference, coalesce(bundle.variant_id, r.variant_id), l.location_id, r.
 FROM inventory_reservation r
 JOIN inventory_stocklevel l ON l.id = r.level_id
 LEFT JOIN inventory_bundle bundle ON bundle.id = r.bundle_id
-LEFT JOIN LATERAL (
-    SELECT sum(m.reserved_delta) AS units FROM inventory_stockmovement m
-    WHERE m.reservation_id = r.id AND m.kind = 'return'
-) back ON true
+{TAKEN_BACK}
 WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND (r.bundle_id IS NULL OR r.lead_id = r.id)
 GROUP BY r.reference, coalesce(bundle.variant_id, r.variant_id), l.location_id, r.bundle_id
 HAVING sum((r.fulfilled_quantity - coalesce(back.units, 0)) / coalesce(r.per_bundle, 1)) > 0
 ORDER BY max(r.id) FILTER (WHERE r.fulfilled_quantity > 0) DESC
-"""
+"""  # noqa: S608  # constants only
 
 
 @dataclass(slots=True)
