@@ -23,7 +23,7 @@ class CustomerReturn(models.Model):
     """What one customer sends back, known by its RMA number; operations on it lock this row before any level."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    #: RMA number or, for an order of a channel, the order line's reference; unique within the merchant.
+    #: RMA number or, for an order of a channel, the order's reference; unique within the merchant.
     reference = models.CharField(max_length=200)
     state = models.CharField(max_length=16, choices=ReturnState.choices, default=ReturnState.ANNOUNCED)
     created_at = models.DateTimeField(auto_now_add=True)
