@@ -23,7 +23,9 @@ from django.utils import timezone
 from channels.errors import ImpossibleMove
 from channels.models import ChannelOrder, ChannelOrderLine, FulfilmentLine, FulfilmentRequest
 from channels.models.fulfilment import RequestState
+from channels.order_lines import variant_id_of
 from channels.orders import Occasion, bring_up
+from channels.places import places_of
 from channels.request_states import (
     ACCEPTED,
     CANCELLED,
@@ -34,8 +36,10 @@ from channels.request_states import (
     SHIPPED,
     check_move,
 )
-from channels.sourcing import locked_order, serving_ids, units_per_kit
+from channels.sourcing import locked_order, units_per_kit
+from inventory import holds
 from inventory.errors import InvalidStockRequest, StockBusy
+from inventory.kits import current_kits
 from inventory.ledger import domain_errors
 from inventory.locking import lock_levels
 
@@ -147,8 +151,9 @@ def note_told(leased: LeasedRequest, *, external_id: str = "") -> bool:
         if request.state == NEW:
             check_move(NEW, SENT)
             request.state = SENT
-        request.done = leased.wanted
-        request.due_since = request.due_since if request.wanted > leased.wanted else None
+        # Answered meanwhile, the request may be further than what this message said.
+        request.done = max(request.done, leased.wanted)
+        request.due_since = request.due_since if request.wanted > request.done else None
         request.external_id = external_id[:200] or request.external_id
         request.attempts, request.last_error, request.next_attempt_at = 0, "", None
         _give_back(request)
@@ -253,10 +258,20 @@ def _go(request: FulfilmentRequest, to: RequestState, **fields: Any) -> None:
 
 
 def _lock_levels(order: ChannelOrder, request: FulfilmentRequest) -> None:
-    """Takes the ledger's locks before the request's own, as everybody does."""
-    variants = set(request.lines.values_list("variant_id", flat=True))
-    places = {request.location_id, *serving_ids(order.channel)}
-    lock_levels(order.channel.merchant_id, variants, places)
+    """Takes the ledger's locks before the request's own, as everybody does: at once for all that the order may touch.
+
+    Its settlement locks every line's goods, where they are held and where they may be; later on it would take locks out of
+    order.
+    """
+    merchant_id = order.channel.merchant_id
+    lines = list(order.lines.filter(variant__isnull=False))
+    references = [line.reference for line in lines]
+    held = holds.places_of(merchant_id, references, shipped=references)
+    sold = {variant_id_of(line) for line in lines}
+    parts = {part for kit in current_kits(merchant_id, sold).values() for part, _ in kit.parts}
+    serving = {site.location_id for site in places_of(order.channel).sites}
+    variants = sold | parts | {variant for variant, _ in held}
+    lock_levels(merchant_id, variants, {request.location_id, *serving, *(place for _, place in held)})
 
 
 def _refuse(order: ChannelOrder, request: FulfilmentRequest, reason: str) -> None:

@@ -47,6 +47,8 @@ class LineChange:
     was_sold_as: tuple[str, str]
     #: Whether the ledger had units of this line, so that variant and place are settled.
     is_applied: bool
+    #: Units that were sent back, as the state before had it.
+    was_returned: int
     #: The channel's listing of what is sold, and of what was sold as the state before had it; None if unknown.
     listing: Listing | None = None
     was_listing: Listing | None = None
@@ -62,6 +64,7 @@ class LineChange:
             line.quantity - line.restocked,
             (line.listing_external_id, line.sku),
             bool(line.applied_demand or line.applied_fulfilled),
+            line.returned,
         )
 
     @property

@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from channels import order_lines
+from channels.announced_returns import announce_returns
 from channels.events import OrderState
 from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
 from channels.models import Channel, ChannelOrder
@@ -224,6 +225,7 @@ def _bring_up(
     order_lines.save(changes)
     count_sales(channel, moved)
     was_routed_for, order.routed_for = order.routed_for, routed_for(order, changes, places)
+    announce_returns(channel, order, changes, places)
     key = _settlement_key(order, moved, occasion)
     take_backs = order_lines.take_backs(moved, places)
     if take_backs:

@@ -17,7 +17,7 @@ from inventory.locking import lock_locations
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, OwedUnits, Posting
-from inventory.routing import Need, Routing, Share, Usage, cut, plan
+from inventory.routing import Need, Routing, Share, Site, Usage, cut, plan
 
 
 @dataclass(slots=True)
@@ -62,13 +62,16 @@ class Wish:
 
 
 def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None:
-    """Plans for all wishes together, moves their holds to the plan, and owes what is not there."""
+    """Plans for all wishes together, moves their holds to the plan, and owes what is not there.
+
+    `lock_limited` has locked the locations by whose capacity it decides.
+    """
     if not wishes:
         return
     free = _free(posting, wishes)
     asked = [Need(w.variant_id, max(w.ordered, w.units) + w.gone, w.location_ids) for w in wishes]
     needed = [Need(w.variant_id, w.units + w.gone, w.location_ids) for w in wishes]
-    planned = plan(routing, asked, free, full=_used_up(posting, wishes, routing))
+    planned = plan(routing, asked, free, full=_used_up(wishes, routing))
     cut_shares = cut(routing, planned, needed, free)
     shares = [_without_gone(wish, share) for wish, share in zip(wishes, cut_shares, strict=True)]
     wanted = [wish.units for wish in wishes]
@@ -103,15 +106,26 @@ def _without_gone(wish: Wish, share: Share) -> Share:
     return replace(share, units=units)
 
 
-def _used_up(posting: Posting, wishes: Iterable[Wish], routing: Routing) -> Collection[int]:
-    """Returns the locations that have shipped enough today; asked only where there is a choice."""
-    choices = {place for wish in wishes if len(wish.location_ids) > 1 for place in wish.location_ids}
-    limited = [site for site in routing.sites if site.is_limited and site.location_id in choices]
+def lock_limited(posting: Posting, choices: Iterable[Sequence[int]], routing: Routing) -> None:
+    """Locks the locations of these choices whose day is limited; after the conflicts, before purchase orders."""
+    if limited := _limited(choices, routing):
+        lock_locations(posting.merchant_id, [site.location_id for site in limited])
+
+
+def _limited(choices: Iterable[Sequence[int]], routing: Routing) -> list[Site]:
+    """Returns the sites that ship only so much a day, among those between which there is a choice."""
+    if routing.usage is None:
+        return []
+    places = {place for each in choices if len(each) > 1 for place in each}
+    return [site for site in routing.sites if site.is_limited and site.location_id in places]
+
+
+def _used_up(wishes: Iterable[Wish], routing: Routing) -> Collection[int]:
+    """Returns the locations, locked by now, that have shipped enough today; asked only where there is a choice."""
+    limited = _limited((wish.location_ids for wish in wishes), routing)
     if not limited or routing.usage is None:
         return ()
-    ids = [site.location_id for site in limited]
-    lock_locations(posting.merchant_id, ids)
-    used = routing.usage(ids)
+    used = routing.usage([site.location_id for site in limited])
     return [site.location_id for site in limited if site.is_used_up(used.get(site.location_id, Usage()))]
 
 

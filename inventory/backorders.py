@@ -45,9 +45,10 @@ def promise(
     check_quantities("quantity", [demand.quantity for demand in demands], smallest=1)
     check_references(demand.reference for demand in demands)
     check_places(demand.location_ids for demand in demands)
-    terms.check_day()
 
     def work(posting: Posting) -> None:
+        # Of a repeat the day may be over by now.
+        terms.check_day()
         posting.refuse_kits()
         places = {(d.variant_id, place) for d in demands for place in d.location_ids}
         inbound = _lock(posting, places)
@@ -122,11 +123,11 @@ def backorder_conflict(
 
     Raises `InsufficientInbound`, `InvalidStockRequest` for a conflict that waits for no goods, `UnknownStock`.
     """
-    terms.check_day()
     if quantity is not None:
         check_quantities("quantity", [quantity], smallest=1)
 
     def work(posting: Posting) -> None:
+        terms.check_day()
         conflict = Conflict.objects.filter(merchant_id=posting.merchant_id, pk=conflict_id).first()
         if conflict is None:
             raise UnknownStock("The merchant has no such conflict.")

@@ -127,9 +127,15 @@ def _rewritten(variant_id: int, before: Mapping[int, Recipe], after: Mapping[int
 
 
 def _check_known(merchant_id: int, variant_id: int, recipe: Recipe | None) -> None:
+    """Refuses variants of somebody else, and components that are switched off."""
     wanted = {variant_id, *(recipe.components if recipe else ())}
-    if Variant.objects.filter(merchant_id=merchant_id, id__in=wanted).count() < len(wanted):
+    rows = Variant.objects.filter(merchant_id=merchant_id, id__in=wanted).order_by("sku")
+    found = list(rows.values_list("id", "sku", "is_active"))
+    if len(found) < len(wanted):
         raise UnknownStock
+    if off := [sku for pk, sku, is_active in found if pk != variant_id and not is_active]:
+        message = f"{', '.join(off)}: switched off. Switch it on first, or leave it out."
+        raise InvalidStockRequest("components", message)
 
 
 def _check_circle(variant_id: int, made_of: Mapping[int, Recipe]) -> None:
@@ -141,7 +147,10 @@ def _check_circle(variant_id: int, made_of: Mapping[int, Recipe]) -> None:
 
 
 def _lock_parts(posting: Posting, variant_id: int, made_of: Mapping[int, Recipe]) -> None:
-    """Locks the bundle's own levels and, of a kit, those of its parts everywhere: their next movement knows the change."""
+    """Locks the bundle's own levels and, of a kit, those of its parts everywhere: their next movement knows the change.
+
+    A kit's own levels are made, too, so that no goods arrive unseen where it has none yet.
+    """
     recipe = made_of.get(variant_id)
     parts = recipes.parts_of(variant_id, made_of) if recipe is not None and recipe.is_kit else {}
     places = set(
@@ -149,7 +158,7 @@ def _lock_parts(posting: Posting, variant_id: int, made_of: Mapping[int, Recipe]
     )
     stocked = StockLevel.objects.filter(merchant_id=posting.merchant_id, variant_id__in=[variant_id, *parts])
     elsewhere = set(stocked.order_by().values_list("location_id", flat=True).distinct())
-    create = {(part, place) for part in parts for place in places}
+    create = {(each, place) for each in (variant_id, *parts) for place in places} if parts else set()
     posting.lock({variant_id, *parts}, places | elsewhere, create=create)
 
 

@@ -19,9 +19,18 @@ from typing import Final
 from django.db import transaction
 
 from inventory import taking
-from inventory.allocation import Wish, allocate
+from inventory.allocation import Wish, allocate, lock_limited
 from inventory.errors import UnknownStock
-from inventory.holds import OWED_CAUSES, fill_owed, held_for, left_from, load_owed, places_of, release_expired
+from inventory.holds import (
+    OWED_CAUSES,
+    fill_owed,
+    held_for,
+    left_from,
+    load_owed,
+    load_waiting,
+    places_of,
+    release_expired,
+)
 from inventory.inbound import promises_of
 from inventory.inbound_rows import PromiseTerms
 from inventory.kits import Kit
@@ -189,30 +198,37 @@ class _Settlement:
         self._lock(posting, looked_up)
         has_expired = release_expired(posting)
         held = held_for(posting, looked_up) if looked_up else {}
-        owed = load_owed(posting, self._variant_ids()) if looked_up or self.pre_orders else []
+        owed = self._owed(posting) if looked_up or self.pre_orders else []
         changes = sorted(self._taken_back(posting), key=lambda change: change.variant_id not in posting.kits)
+        kits = [change for change in changes if change.variant_id in posting.kits]
+        plain = changes[len(kits) :]
+        if any(c.wanted or c.is_replanned for c in plain):
+            lock_limited(posting, self._choices(plain), self.routing)
         for change in changes:
             if change.cancelled:
                 _cancel(posting, change, _held_of(posting, held, change), _debts(owed, change))
         if has_expired or looked_up:
             fill_owed(posting)
-        plain = [change for change in changes if change.variant_id not in posting.kits]
-        _want_kits(posting, [change for change in changes if change.variant_id in posting.kits], held)
+        _want_kits(posting, kits, held)
         if any(c.wanted or c.is_replanned for c in plain):
             allocate(posting, self._wishes(posting, plain, held), self.routing)
         _Shipments(posting, changes, held, self.routing).ship()
 
     def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
         """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
-        planned = [c for c in changes if c.wanted or c.is_replanned or c.ordered or c.has_left]
+        planned = _planned(changes)
         wishes = [_wish(posting, change, held) for change in planned]
         left = left_from(posting.merchant_id, {change.reference for change in planned if change.has_left})
-        told = {place for change in changes for place in change.kept_at}
-        for wish in wishes:
-            wish.location_ids = self.routing.beside(wish.location_ids, told)
+        for wish, location_ids in zip(wishes, self._choices(changes), strict=True):
+            wish.location_ids = location_ids
             wish.terms = self.pre_orders.get(wish.reference)
             wish.left = _left_at(wish, left)
         return wishes
+
+    def _choices(self, changes: Sequence[DemandChange]) -> list[tuple[int, ...]]:
+        """Returns the locations among which the plan chooses, for each of the changes that are planned."""
+        told = {place for change in changes for place in change.kept_at}
+        return [self.routing.beside(change.allowed_ids, told) for change in _planned(changes)]
 
     def _looked_up(self) -> set[str]:
         """Returns the demands whose holds and debts matter: their own change does, or a twin ships."""
@@ -222,6 +238,10 @@ class _Settlement:
             for c in self.changes
             if c.cancelled or c.fulfilled or c.is_replanned or c.pool in shipping
         }
+
+    def _owed(self, posting: Posting) -> list[OwedUnits]:
+        """Locks and returns what is owed of these variants, and to kits where inbound may be promised: they come first."""
+        return (load_waiting if self.pre_orders else load_owed)(posting, self._variant_ids())
 
     def _variant_ids(self) -> set[int]:
         return {change.variant_id for change in self.changes}
@@ -233,7 +253,7 @@ class _Settlement:
         """Takes fulfilments back; returns the changes, with units that the record never had wanted again."""
         variants = {variant for variant, _ in posting.levels}
         take_backs = TakeBacks(posting, self._returning(), variants)
-        return [_take_back(posting, change, take_backs) for change in self.changes]
+        return [_take_back(change, take_backs) for change in self.changes]
 
     def _lock(self, posting: Posting, looked_up: set[str]) -> None:
         """Locks what the changes may touch, and where their demands hold units already.
@@ -255,6 +275,10 @@ class _Settlement:
             if change.has_counts:
                 variants = {change.variant_id, *(part for part, _ in posting.parts_of(change.variant_id))}
                 posting.concerned |= {(v, place) for v in variants for place in change.location_ids}
+
+
+def _planned(changes: Iterable[DemandChange]) -> list[DemandChange]:
+    return [c for c in changes if c.wanted or c.is_replanned or c.ordered or c.has_left]
 
 
 def _held_of(posting: Posting, held: Held, change: DemandChange) -> list[Hold]:
@@ -279,16 +303,16 @@ def _new_of(posting: Posting, change: DemandChange) -> list[Hold]:
     return [h for h in _of(posting.new_holds(), change) if h.reference == change.reference]
 
 
-def _take_back(posting: Posting, change: DemandChange, take_backs: TakeBacks) -> DemandChange:
+def _take_back(change: DemandChange, take_backs: TakeBacks) -> DemandChange:
     if not change.unfulfilled:
         return change
-    home = change.location_ids[0]
-    kit = posting.kits.get(change.variant_id)
-    if kit is None:
-        level, pool = posting.levels[change.variant_id, home], change.pool or change.reference
-        owed_again = take_backs.take_back(change.reference, change.unfulfilled, home=level, pool=pool)
-    else:
-        owed_again = take_backs.take_back_kits(kit, change.reference, change.unfulfilled, home=home)
+    owed_again = take_backs.take_back(
+        change.reference,
+        change.variant_id,
+        change.unfulfilled,
+        home=change.location_ids[0],
+        pool=change.pool or change.reference,
+    )
     return _netted(replace(change, wanted=change.wanted + owed_again))
 
 

@@ -72,14 +72,23 @@ JOIN inventory_stocklevel l ON l.id = same.level_id
 WHERE named.merchant_id = %s AND named.id = ANY(%s::bigint[])
 """
 
-_LEFT: Final = """
-SELECT reservation.reference, reservation.variant_id, level.location_id, sum(reservation.fulfilled_quantity)::bigint
-FROM inventory_reservation reservation
-JOIN inventory_stocklevel level ON level.id = reservation.level_id
-WHERE reservation.merchant_id = %s AND reservation.reference = ANY(%s::text[])
-  AND reservation.fulfilled_quantity > 0 AND reservation.bundle_id IS NULL
-GROUP BY 1, 2, 3
+#: Units that a reservation `r` began with because they had been said to have left: `back.units`.
+TAKEN_BACK: Final = """
+LEFT JOIN LATERAL (
+    SELECT sum(m.reserved_delta) AS units FROM inventory_stockmovement m
+    WHERE m.reservation_id = r.id AND m.kind = 'return'
+) back ON true
 """
+
+_LEFT: Final = f"""
+SELECT r.reference, r.variant_id, level.location_id, sum(r.fulfilled_quantity - coalesce(back.units, 0))::bigint
+FROM inventory_reservation r
+JOIN inventory_stocklevel level ON level.id = r.level_id
+{TAKEN_BACK}
+WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.bundle_id IS NULL
+GROUP BY 1, 2, 3
+HAVING sum(r.fulfilled_quantity - coalesce(back.units, 0)) > 0
+"""  # noqa: S608  # constants only
 
 _LOCATIONS_OF_REFERENCES: Final = """
 SELECT DISTINCT l.variant_id, l.location_id
@@ -120,7 +129,7 @@ def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[Ho
 
 
 def left_from(merchant_id: int, references: Collection[str]) -> dict[tuple[str, int, int], int]:
-    """Returns the units that left on these demands, kits apart, by (reference, variant, location)."""
+    """Returns the units that left on these demands and were not taken back, kits apart, by (reference, variant, location)."""
     if not references:
         return {}
     with connection.cursor() as cursor:

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from django.db import connection
 
-from inventory.errors import StockBusy
+from inventory.errors import InvalidStockRequest, StockBusy
 from inventory.import_batch import ImportBatch, Located, Place
 from inventory.import_file import Defaults, ImportRow, RowError, RowKind, read_rows
+from inventory.kits import current_kits
 from inventory.ledger import Context, perform
 from inventory.models import Location
 from inventory.models.catalogue import LocationKind
@@ -216,6 +217,9 @@ def _patiently(given: Import, located: Sequence[Located], report: ImportReport) 
             _write(given, located, report)
         except RowError as error:
             report.note(error)
+        except InvalidStockRequest as refusal:
+            # A variant that became a kit meanwhile.
+            report.note(RowError(located[0][0].line, "file", f"from here on: {refusal.message}"))
         except StockBusy:
             if pause is None:
                 report.note(
@@ -234,7 +238,11 @@ def _write(given: Import, located: Sequence[Located], report: ImportReport) -> N
         return
     kept_back = {place: row.safety_stock for row, place in located if row.safety_stock is not None}
     if kept_back:
-        report.safety_stock_changed += set_safety_stock(given.merchant_id, kept_back)
+        try:
+            report.safety_stock_changed += set_safety_stock(given.merchant_id, kept_back)
+        except InvalidStockRequest:
+            _refuse_kits(given.merchant_id, located)
+            raise
     if found.new:
         context = Context(
             given.merchant_id,
@@ -249,3 +257,13 @@ def _write(given: Import, located: Sequence[Located], report: ImportReport) -> N
         report.short += sum(short.quantity for short in outcome.short)
     report.imported += len(found.new)
     report.known += found.known
+
+
+def _refuse_kits(merchant_id: int, located: Sequence[Located]) -> None:
+    """Raises `RowError` for the first row that keeps back units of a kit."""
+    rows = [(row, variant_id) for row, (variant_id, _) in located if row.safety_stock is not None]
+    kits = current_kits(merchant_id, {variant_id for _, variant_id in rows})
+    for row, variant_id in rows:
+        if variant_id in kits:
+            message = f"{row.sku} is a kit and has no stock; keep units of its components back instead."
+            raise RowError(row.line, "safety_stock", message)

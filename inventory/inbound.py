@@ -92,11 +92,11 @@ class Inbound:
             yield line, line.spare - eaten
 
     def _owed(self, variant_id: int, location_ids: Sequence[int], besides: str) -> int:
+        """Returns the units of a variant that are owed at these places, those of kits that take it included."""
         return sum(
-            owed.open
+            owed.open * dict(self._posting.parts_of(owed.variant_id)).get(variant_id, 0)
             for owed in self._posting.conflicts.values()
-            if owed.variant_id == variant_id
-            and owed.cause != ConflictCause.BEYOND_RECORD
+            if owed.cause != ConflictCause.BEYOND_RECORD
             and (not besides or owed.reference != besides)
             and not set(owed.location_ids).isdisjoint(location_ids)
         )

@@ -229,8 +229,20 @@ def domain_errors() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
+        _refuse_stock_of_kit(error)
         state = getattr(error.__cause__, "sqlstate", None)
         domain_error = _ERRORS_BY_STATE.get(state or "")
         if domain_error is None:
             raise
         raise domain_error() from error
+
+
+def _refuse_stock_of_kit(error: DatabaseError) -> None:
+    """Raises `InvalidStockRequest` where a level of a kit would have gained units."""
+    said = getattr(error.__cause__, "diag", None)
+    if said is not None and said.constraint_name == "kit_has_no_stock":
+        message = (
+            f"{said.message_detail} is a kit by now, and a kit has no stock of its own. Record what came as its "
+            "components, or dissolve the kit first and repeat this."
+        )
+        raise InvalidStockRequest("variant_id", message) from error

@@ -516,17 +516,17 @@ class Posting:
                 inbound.get(pair, 0),
             )
             for pair, level in self.levels.items()
-            if level.available != level.available_before or pair in concerned
+            if pair[0] not in self.kits and (level.available != level.available_before or pair in concerned)
         ]
         changes += [
             self._change_without_level(variant, place, inbound.get((variant, place), 0))
             for variant, place in sorted(concerned)
-            if (variant, place) not in self.levels
+            if (variant, place) not in self.levels or variant in self.kits
         ]
         return changes
 
     def _change_without_level(self, variant_id: int, location_id: int, inbound: int) -> LevelChange:
-        """What to announce of a place without a level of its own: of a kit, how many can be made."""
+        """What to announce of a kit, how many can be made, and of a place without a level."""
         kit = self.kits.get(variant_id)
         if kit is None:
             return LevelChange(variant_id, location_id, 0, 0, inbound)

@@ -29,7 +29,7 @@ class Promisable:
     confirmed: int = 0
     #: Units of these that are promised to backorders.
     promised: int = 0
-    #: Units of open shortages: they get the first goods that come.
+    #: Units of open shortages, those of kits that take them included: they get the first goods that come.
     owed: int = 0
 
     @property
@@ -61,9 +61,25 @@ place AS MATERIALIZED (
                ELSE id = ANY(%(places)s::bigint[]) END
 )"""
 
+#: What is owed waits at several places; of kits that are owed, their parts.
+_OWED: Final = """
+owed AS MATERIALIZED (
+    SELECT c.variant_id, c.open_quantity AS units, c.location_ids
+    FROM inventory_conflict c
+    WHERE c.merchant_id = %(merchant)s AND c.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
+      AND c.cause = ANY(%(causes)s::text[])
+    UNION ALL
+    SELECT part.variant_id, c.open_quantity * part.quantity, c.location_ids
+    FROM inventory_bundlepart part
+    JOIN inventory_conflict c ON c.merchant_id = %(merchant)s AND c.variant_id = part.bundle_variant_id
+    WHERE part.is_drawn_on AND part.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
+      AND c.cause = ANY(%(causes)s::text[])
+)"""
+
 _PROMISABLE: Final = """
 WITH wanted AS (SELECT DISTINCT id FROM unnest(%(variants)s::bigint[]) AS given (id)),
-{places}
+{places},
+{owed}
 SELECT wanted.id, coalesce(stock.units, 0)::bigint, coalesce(coming.confirmed, 0)::bigint,
        coalesce(coming.promised, 0)::bigint, coalesce(debt.units, 0)::bigint
 FROM wanted
@@ -81,15 +97,15 @@ LEFT JOIN (
     GROUP BY l.variant_id
 ) coming ON coming.variant_id = wanted.id
 LEFT JOIN (
-    SELECT c.variant_id, sum(c.open_quantity) AS units FROM inventory_conflict c
-    WHERE c.merchant_id = %(merchant)s AND c.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
-      AND c.cause = ANY(%(causes)s::text[]) AND c.location_ids && ARRAY(SELECT id FROM place)
-    GROUP BY c.variant_id
+    SELECT variant_id, sum(units) AS units FROM owed
+    WHERE location_ids && ARRAY(SELECT id FROM place)
+    GROUP BY variant_id
 ) debt ON debt.variant_id = wanted.id
-""".replace("{places}", _PLACES)
+""".replace("{places}", _PLACES).replace("{owed}", _OWED)
 
 _BY_LOCATION: Final = """
-WITH {places}
+WITH {places},
+{owed}
 SELECT part.variant_id, part.location_id, sum(part.available)::bigint, sum(part.confirmed)::bigint,
        sum(part.promised)::bigint, sum(part.owed)::bigint
 FROM (
@@ -103,15 +119,13 @@ FROM (
     WHERE l.merchant_id = %(merchant)s AND l.variant_id = ANY(%(variants)s::bigint[]) AND l.confirmed_quantity > 0
       AND l.confirmed_on BETWEEN %(today)s AND %(by)s
     UNION ALL
-    SELECT c.variant_id, served.id, 0, 0, 0, c.open_quantity
-    FROM inventory_conflict c, unnest(c.location_ids) AS served (id)
-    WHERE c.merchant_id = %(merchant)s AND c.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
-      AND c.cause = ANY(%(causes)s::text[])
+    SELECT owed.variant_id, served.id, 0, 0, 0, owed.units
+    FROM owed, unnest(owed.location_ids) AS served (id)
 ) part
 JOIN place ON place.id = part.location_id
 GROUP BY part.variant_id, part.location_id
 ORDER BY part.variant_id, part.location_id
-""".replace("{places}", _PLACES)
+""".replace("{places}", _PLACES).replace("{owed}", _OWED)
 
 _ARRIVALS: Final = """
 WITH {places}

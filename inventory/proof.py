@@ -15,6 +15,7 @@ from inventory import transit
 from inventory.checkpoint_proof import Finding, checkpoints_in_order, compare_checkpoint
 from inventory.divergences import Divergence
 from inventory.inbound_proof import inbound_divergences
+from inventory.kit_proof import kit_divergences
 from inventory.models import StockCheckpoint
 
 #: Levels replayed by one statement; bounds its memory, not its result.
@@ -133,12 +134,13 @@ def level_ranges() -> list[int]:
 
 
 def prove_documents(proof: Proof, *, at_most: int) -> None:
-    """Compares transfers, purchase orders and backorders with what the ledger says of them."""
+    """Compares transfers, purchase orders, backorders and kits with what the ledger says of them."""
     room = at_most - len(proof.divergences)
     found = [_transit_divergence(each) for each in transit.divergences(at_most=max(room, 0))]
     with connection.cursor() as cursor:
         proof.divergences += _named(cursor, found)
     proof.divergences += inbound_divergences(max(at_most - len(proof.divergences), 0))
+    proof.divergences += kit_divergences(max(at_most - len(proof.divergences), 0))
 
 
 def prove_checkpoint(

@@ -12,12 +12,12 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from inventory.documents import check_places_of_goods
 from inventory.errors import InvalidStockRequest, LineRefused, UnknownStock
 from inventory.holds import fill, fill_owed
 from inventory.inbound import Inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import InboundLine
-from inventory.kits import current_kits, refuse
 from inventory.ledger import Context, Outcome, domain_errors, perform
 from inventory.models import PurchaseOrder, PurchaseOrderLine
 from inventory.models.purchasing import InboundEventKind, PurchaseOrderState
@@ -72,7 +72,8 @@ def place(merchant_id: int, order_id: int) -> bool:
             return False
         if not order.lines.exists():
             raise InvalidStockRequest("lines", f"{order} has no line yet. Add at least one, then place it.")
-        refuse(current_kits(merchant_id, set(order.lines.values_list("variant_id", flat=True))))
+        variants = set(order.lines.values_list("variant_id", flat=True))
+        check_places_of_goods(merchant_id, variants, location=[order.location_id])
         order.state = PurchaseOrderState.ORDERED
         order.ordered_on = order.ordered_on or timezone.localdate()
         due_on = order.ordered_on + timedelta(days=order.supplier.lead_time_days)
@@ -131,9 +132,10 @@ def confirm_lines(context: Context, confirmations: Sequence[LineConfirmation]) -
         raise InvalidStockRequest(
             "on", "confirmed units need a day. Enter the day on which they will arrive."
         )
-    _check_days(each.on for each in confirmations if each.on is not None)
 
     def work(posting: Posting) -> None:
+        # Of a repeat the day may be over by now.
+        _check_days(each.on for each in confirmations if each.on is not None)
         locked = lock_lines(posting, [each.line_id for each in confirmations])
         fill_owed(posting)
         for confirmation in confirmations:
@@ -172,9 +174,9 @@ def slip_lines(context: Context, line_ids: Sequence[int], to: date) -> Outcome:
     if not line_ids:
         raise InvalidStockRequest("lines", "at least one line is needed.")
     moved = [LineDate(line_id, to) for line_id in line_ids]
-    _check_days([to])
 
     def work(posting: Posting) -> None:
+        _check_days([to])
         locked = lock_lines(posting, line_ids)
         fill_owed(posting)
         for line in locked.lines:

@@ -126,16 +126,28 @@ def inspect_return(context: Context, return_id: int, verdicts: Sequence[Verdict]
 
 
 def close_return(context: Context, return_id: int) -> Outcome:
-    """Stops waiting for what has not come; nothing moves. Refused while goods wait for inspection."""
+    """Stops waiting for what has not come; nothing moves. Refused while goods wait for inspection.
+
+    What is not unavailable at its place any more was put back or scrapped otherwise, and waits for nobody.
+    """
 
     def work(posting: Posting) -> None:
         document, known = _load(lock_document(CustomerReturn, posting.merchant_id, return_id))
-        if any(line.to_inspect for line in known.values()):
-            raise InvalidStockRequest("state", f"goods of {document} wait for inspection; judge them first.")
+        if waiting := [line for line in known.values() if line.to_inspect]:
+            _judge_elsewhere(posting, document, waiting)
         document.given_up_at = timezone.now()
         _save(posting, document, list(known.values()))
 
     return perform(context, "return_close", [return_id], work)
+
+
+def _judge_elsewhere(posting: Posting, document: CustomerReturn, waiting: Sequence[ReturnLine]) -> None:
+    """Notes goods that are gone from where they waited. Refuses those that are there."""
+    posting.lock({line.variant_id for line in waiting}, {line.location_id for line in waiting})
+    for line in waiting:
+        if posting.levels[line.variant_id, line.location_id].unavailable:
+            raise InvalidStockRequest("state", f"goods of {document} wait for inspection; judge them first.")
+        line.elsewhere_quantity += line.to_inspect
 
 
 def outstanding(lines: Sequence[ReturnLine]) -> dict[int, int]:
@@ -218,11 +230,13 @@ def _line(document: CustomerReturn, known: dict[Place, ReturnLine], place: Place
 _SAVE_LINES: Final = """
 INSERT INTO inventory_returnline
     (customer_return_id, variant_id, location_id, announced_quantity, received_quantity, released_quantity,
-     written_off_quantity)
-SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+     written_off_quantity, elsewhere_quantity)
+SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+                         %s::bigint[])
 ON CONFLICT (customer_return_id, variant_id, location_id) DO UPDATE
 SET announced_quantity = excluded.announced_quantity, received_quantity = excluded.received_quantity,
-    released_quantity = excluded.released_quantity, written_off_quantity = excluded.written_off_quantity
+    released_quantity = excluded.released_quantity, written_off_quantity = excluded.written_off_quantity,
+    elsewhere_quantity = excluded.elsewhere_quantity
 """
 
 
@@ -236,6 +250,7 @@ def _save(posting: Posting, document: CustomerReturn, lines: Sequence[ReturnLine
             line.received_quantity,
             line.released_quantity,
             line.written_off_quantity,
+            line.elsewhere_quantity,
         )
         for line in lines
     ]

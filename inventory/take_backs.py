@@ -6,50 +6,45 @@ they lay.
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from django.db import connection
 
 from inventory import taking
-from inventory.holds import load_owed
+from inventory.holds import TAKEN_BACK, load_owed
 from inventory.kits import Kit, parts_from
 from inventory.locking import LockedLevel
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
 from inventory.posting import OwedUnits, Posting
 
-#: Units that each place has shipped for a demand and not had back, the latest place first.
-_SHIPPED: Final = """
-SELECT r.reference, r.variant_id, r.level_id, sum(r.fulfilled_quantity - coalesce(back.units, 0))::bigint
-FROM inventory_reservation r
-LEFT JOIN LATERAL (
-    SELECT sum(m.reserved_delta) AS units FROM inventory_stockmovement m
-    WHERE m.reservation_id = r.id AND m.kind = 'return'
-) back ON true
-WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.bundle_id IS NULL
-GROUP BY r.reference, r.variant_id, r.level_id
-HAVING sum(r.fulfilled_quantity - coalesce(back.units, 0)) > 0
-ORDER BY max(r.id) FILTER (WHERE r.fulfilled_quantity > 0) DESC
-"""
-
-#: The same for kits, counted by the first of the reservations that hold them together, with the parts they were made of.
-_SHIPPED_KITS: Final = """
-SELECT r.reference, bundle.variant_id, r.bundle_id, l.location_id,
-       sum((r.fulfilled_quantity - coalesce(back.units, 0)) / r.per_bundle)::bigint,
+#: What each place has shipped for a demand and not had back, the latest first: units or, counted by the first of the
+#: reservations that hold them together, kits with the parts they were made of.
+_SHIPPED: Final = f"""
+SELECT r.reference, coalesce(bundle.variant_id, r.variant_id), l.location_id, r.bundle_id,
        (SELECT jsonb_agg(jsonb_build_array(part.variant_id, part.quantity) ORDER BY part.variant_id)
-        FROM inventory_bundlepart part WHERE part.bundle_id = r.bundle_id)
+        FROM inventory_bundlepart part WHERE part.bundle_id = r.bundle_id),
+       sum((r.fulfilled_quantity - coalesce(back.units, 0)) / coalesce(r.per_bundle, 1))::bigint
 FROM inventory_reservation r
 JOIN inventory_stocklevel l ON l.id = r.level_id
-JOIN inventory_bundle bundle ON bundle.id = r.bundle_id
-LEFT JOIN LATERAL (
-    SELECT sum(m.reserved_delta) AS units FROM inventory_stockmovement m
-    WHERE m.reservation_id = r.id AND m.kind = 'return'
-) back ON true
-WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.lead_id = r.id
-GROUP BY r.reference, bundle.variant_id, r.bundle_id, l.location_id
-HAVING sum((r.fulfilled_quantity - coalesce(back.units, 0)) / r.per_bundle) > 0
+LEFT JOIN inventory_bundle bundle ON bundle.id = r.bundle_id
+{TAKEN_BACK}
+WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND (r.bundle_id IS NULL OR r.lead_id = r.id)
+GROUP BY r.reference, coalesce(bundle.variant_id, r.variant_id), l.location_id, r.bundle_id
+HAVING sum((r.fulfilled_quantity - coalesce(back.units, 0)) / coalesce(r.per_bundle, 1)) > 0
 ORDER BY max(r.id) FILTER (WHERE r.fulfilled_quantity > 0) DESC
-"""
+"""  # noqa: S608  # constants only
+
+
+@dataclass(slots=True)
+class _Shipped:
+    """Units, or kits, that left a place for a demand and are not back."""
+
+    location_id: int
+    #: As which kits they left; None: as units of the variant itself.
+    kit: Kit | None
+    quantity: int
 
 
 class TakeBacks:
@@ -58,59 +53,47 @@ class TakeBacks:
     def __init__(self, posting: Posting, references: Collection[str], variant_ids: Collection[int]) -> None:
         self._posting = posting
         self._beyond: list[OwedUnits] = []
-        self._shipped: defaultdict[tuple[str, int], list[list[Any]]] = defaultdict(list)
-        self._shipped_kits: defaultdict[tuple[str, int], list[list[Any]]] = defaultdict(list)
+        self._shipped: defaultdict[tuple[str, int], list[_Shipped]] = defaultdict(list)
         if references:
             self._beyond = load_owed(posting, variant_ids, causes=(ConflictCause.BEYOND_RECORD.value,))
             self._read_shipped(references)
-        if references and posting.kits:
-            self._read_shipped_kits(references)
 
     def _read_shipped(self, references: Collection[str]) -> None:
-        levels = {level.id: level for level in self._posting.levels.values()}
         with connection.cursor() as cursor:
             cursor.execute(_SHIPPED, [self._posting.merchant_id, sorted(references)])
-            for reference, variant_id, level_id, units in cursor.fetchall():
-                if level_id in levels:
-                    self._shipped[reference, variant_id].append([levels[level_id], units])
+            rows = cursor.fetchall()
+        for reference, variant_id, place, bundle_id, parts, quantity in rows:
+            kit = None if bundle_id is None else Kit(bundle_id, variant_id, parts_from(parts))
+            taken = ((variant_id, 1),) if kit is None else kit.parts
+            if all((variant, place) in self._posting.levels for variant, _ in taken):
+                self._shipped[reference, variant_id].append(_Shipped(place, kit, quantity))
 
-    def _read_shipped_kits(self, references: Collection[str]) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(_SHIPPED_KITS, [self._posting.merchant_id, sorted(references)])
-            for reference, variant_id, bundle_id, place, kits, parts in cursor.fetchall():
-                kit = Kit(bundle_id, variant_id, parts_from(parts))
-                if all((part, place) in self._posting.levels for part, _ in kit.parts):
-                    self._shipped_kits[reference, variant_id].append([kit, place, kits])
+    def take_back(self, reference: str, variant_id: int, quantity: int, *, home: int, pool: str) -> int:
+        """Holds units, or kits, again where they lay; returns those that are owed again.
 
-    def take_back(self, reference: str, quantity: int, *, home: LockedLevel, pool: str) -> int:
-        """Holds units again; returns those that the record never had.
-
-        `home` is where units of unknown origin go, `pool` the name under which units beyond record were noted.
+        `home` is where those of unknown origin go, `pool` the name under which units beyond record were noted. What left
+        as kits comes back as their parts, whatever the variant is by now; only what left otherwise comes back as what
+        the variant is now, for a kit has no stock of its own.
         """
-        beyond = self._forget_beyond_record(pool, quantity, home)
-        rest = quantity - beyond
-        for origin in self._shipped[reference, home.variant_id]:
-            level, shipped = origin
-            units = min(shipped, rest)
-            if units > 0:
-                self._hold_again(level, reference, units)
-                origin[1] -= units
-                rest -= units
-        if rest:
-            self._hold_again(home, reference, rest)
-        return beyond
-
-    def take_back_kits(self, kit: Kit, reference: str, quantity: int, *, home: int) -> int:
-        """Holds whole kits again where they lay; returns those that cannot be whole, which are owed again."""
+        now_kit = self._posting.kits.get(variant_id)
         owed = 0
-        for origin in self._shipped_kits[reference, kit.variant_id]:
-            shipped, place, kits = origin
-            back = min(kits, quantity)
-            if back > 0:
-                owed += self._put_kits_back(shipped, reference, back, place)
-                origin[2] -= back
-                quantity -= back
-        return owed + (self._put_kits_back(kit, reference, quantity, home) if quantity else 0)
+        if now_kit is None:
+            owed = self._forget_beyond_record(pool, quantity, self._posting.levels[variant_id, home])
+        rest = quantity - owed
+        for origin in self._shipped[reference, variant_id]:
+            back = min(origin.quantity, rest)
+            if back > 0 and (origin.kit is not None or now_kit is None):
+                owed += self._put_back(origin.kit, reference, variant_id, back, origin.location_id)
+                origin.quantity -= back
+                rest -= back
+        return owed + (self._put_back(now_kit, reference, variant_id, rest, home) if rest else 0)
+
+    def _put_back(self, kit: Kit | None, reference: str, variant_id: int, quantity: int, place: int) -> int:
+        """Holds units, or whole kits, again at a place; returns those that cannot be held."""
+        if kit is not None:
+            return self._put_kits_back(kit, reference, quantity, place)
+        self._hold_again(self._posting.levels[variant_id, place], reference, quantity)
+        return 0
 
     def _put_kits_back(self, kit: Kit, reference: str, kits: int, place: int) -> int:
         """Puts the parts of kits back, those left out that the record never had; returns the kits not held again."""

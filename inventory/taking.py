@@ -140,8 +140,11 @@ def lose_or_find(
     *,
     reverses_id: int | None = None,
     occurred_at: datetime | None = None,
-) -> None:
-    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units."""
+) -> int:
+    """Posts the change of on hand; what neither available nor reservations cover comes off the unavailable units.
+
+    Returns how many of these that is.
+    """
     from_unavailable = max(-delta - level.available, 0)
     posting.post(
         level,
@@ -152,6 +155,7 @@ def lose_or_find(
         reverses_id=reverses_id,
         occurred_at=occurred_at,
     )
+    return from_unavailable
 
 
 def _break(posting: Posting, held: Hold, quantity: int) -> None:

@@ -92,13 +92,14 @@ def close_transfer(context: Context, transfer_id: int) -> Outcome:
             units = line.in_transit
             posting.post(level, MovementKind.ADJUSTMENT, Reason.LOSS, on_hand=-units, unavailable=-units)
             line.missing_quantity += units
+            line.unavailable_quantity = 0
         _save(posting, transfer, lines)
 
     return perform(_named(context, transfer_id), "transfer_close", [transfer_id], work)
 
 
 def recall_transfer(context: Context, transfer_id: int) -> Outcome:
-    """Takes what is still on the way back to where it came from; open shortages there are filled first."""
+    """Takes what is still on the way back to where it came from, as it was; open shortages there are filled first."""
     transit = place_in_transit(context.merchant_id)
 
     def work(posting: Posting) -> None:
@@ -107,8 +108,10 @@ def recall_transfer(context: Context, transfer_id: int) -> Outcome:
         for line in lines:
             units = line.in_transit
             home = posting.levels[line.variant_id, transfer.source_id]
-            _come_in(posting, posting.levels[line.variant_id, transit], home, units)
+            on_the_way = posting.levels[line.variant_id, transit]
+            _come_in(posting, on_the_way, home, units, line.unavailable_quantity)
             line.recalled_quantity += units
+            line.unavailable_quantity = 0
         fill_owed(posting)
         _save(posting, transfer, lines)
 
@@ -134,7 +137,8 @@ def _depart(context: Context, verb: str, transfer_id: int, check: Check) -> Outc
         ]
         check(posting, leaving)
         for line, level in leaving:
-            _set_out(posting, level, posting.levels[line.variant_id, transit], line.quantity)
+            on_the_way = posting.levels[line.variant_id, transit]
+            line.unavailable_quantity = _set_out(posting, level, on_the_way, line.quantity)
             line.sent_quantity = line.quantity
         fill_owed(posting)
         transfer.sent_at = timezone.now()
@@ -163,9 +167,11 @@ def _make_room(posting: Posting, leaving: list[tuple[TransferLine, LockedLevel]]
     taking.make_room(posting, [(level, line.quantity) for line, level in leaving])
 
 
-def _set_out(posting: Posting, place: LockedLevel, transit: LockedLevel, units: int) -> None:
-    taking.lose_or_find(posting, place, -units, MovementKind.TRANSFER, Reason.TRANSFER)
+def _set_out(posting: Posting, place: LockedLevel, transit: LockedLevel, units: int) -> int:
+    """Puts units on the way; returns how many of them could not be sold at the place."""
+    unsalable = taking.lose_or_find(posting, place, -units, MovementKind.TRANSFER, Reason.TRANSFER)
     posting.post(transit, MovementKind.TRANSFER, Reason.TRANSFER, on_hand=units, unavailable=units)
+    return unsalable
 
 
 # Arrival.
@@ -190,7 +196,9 @@ def _arrive(
     line.surplus_quantity += surplus
     unsalable = arrival.unavailable
     if expected:
-        unsalable -= _come_in(posting, transit, place, expected, min(unsalable, expected))
+        known = _come_in(posting, transit, place, expected, min(unsalable, expected))
+        unsalable -= known
+        line.unavailable_quantity = min(max(line.unavailable_quantity - known, 0), line.in_transit)
     for units, reason in ((late, Reason.CORRECTION), (surplus, Reason.SURPLUS)):
         if units:
             part = min(unsalable, units)
@@ -230,13 +238,13 @@ def _load_on_the_way(posting: Posting, transfer_id: int) -> tuple[Transfer, list
 _SAVE_LINES: Final = """
 INSERT INTO inventory_transferline AS kept
     (transfer_id, variant_id, quantity, sent_quantity, received_quantity, missing_quantity, recalled_quantity,
-     surplus_quantity)
+     surplus_quantity, unavailable_quantity)
 SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-                         %s::bigint[])
+                         %s::bigint[], %s::bigint[])
 ON CONFLICT (transfer_id, variant_id) DO UPDATE
 SET sent_quantity = excluded.sent_quantity, received_quantity = excluded.received_quantity,
     missing_quantity = excluded.missing_quantity, recalled_quantity = excluded.recalled_quantity,
-    surplus_quantity = excluded.surplus_quantity
+    surplus_quantity = excluded.surplus_quantity, unavailable_quantity = excluded.unavailable_quantity
 """
 
 
@@ -251,6 +259,7 @@ def _save(posting: Posting, transfer: Transfer, lines: Sequence[TransferLine]) -
             line.missing_quantity,
             line.recalled_quantity,
             line.surplus_quantity,
+            line.unavailable_quantity,
         )
         for line in lines
     ]

@@ -17,10 +17,12 @@ _DECIMALS: Final = 6
 def base_quantity(entered: Decimal | int | str, unit: UnitOfMeasure | None, *, field: str) -> int:
     """Returns what was entered in a unit as a whole number of base units; without a unit, of pieces.
 
-    Raises `InvalidStockRequest` with the field for what is no number, too large, or finer than the base unit.
+    The code of the unit may stand behind the number, or that of the base unit, which counts then. Raises
+    `InvalidStockRequest` with the field for what is no number, too large, or finer than the base unit.
     """
+    text, unit = _without_code(str(entered).strip(), unit)
     try:
-        number = Decimal(str(entered).strip())
+        number = Decimal(text)
     except InvalidOperation:
         raise InvalidStockRequest(field, "enter a number.") from None
     if not number.is_finite():
@@ -32,6 +34,17 @@ def base_quantity(entered: Decimal | int | str, unit: UnitOfMeasure | None, *, f
     if number and (exact is None or exact.denominator != 1):
         raise InvalidStockRequest(field, _too_fine(number, unit))
     return int(exact or 0)
+
+
+def _without_code(text: str, unit: UnitOfMeasure | None) -> tuple[str, UnitOfMeasure | None]:
+    """Returns the number before a unit's code, and the unit that it counts; None: the base unit."""
+    if unit is None:
+        return text, None
+    # "kg" ends with "g": the longer code is looked for first.
+    for code in sorted({unit.code, unit.base_code}, key=len, reverse=True):
+        if text.endswith(code):
+            return text.removesuffix(code).strip(), unit if code == unit.code else None
+    return text, unit
 
 
 def _too_fine(number: Decimal, unit: UnitOfMeasure | None) -> str:
@@ -48,3 +61,8 @@ def shown(quantity: int, unit: UnitOfMeasure | None) -> str:
     if number == round(number, _DECIMALS):
         return f"{number.normalize():,f} {unit.code}"
     return f"{quantity:,} {unit.base_code}"
+
+
+def enterable(quantity: int, unit: UnitOfMeasure | None) -> str:
+    """Returns base units as text that `base_quantity` reads as the same number, without a blank."""
+    return shown(quantity, unit).replace(",", "").replace(" ", "")

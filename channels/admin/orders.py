@@ -12,7 +12,7 @@ from channels.admin.rows import ChannelFilter, with_channel
 from channels.admin.sourcing import resource_page, sources_panel
 from channels.mapping import waiting_reason
 from channels.models import ChannelOrder, ChannelOrderLine
-from channels.models.orders import WAITS
+from channels.models.orders import ORDER_REFERENCE, WAITS
 from config.admin_panels import Panel, badge, duration, page_of
 from config.admin_site import FactsAdmin, StateFilter
 from inventory.admin import references
@@ -210,3 +210,20 @@ def pages_of_lines(found: list[str]) -> dict[str, tuple[str, str]]:
 
 
 references.register("order-line:", pages_of_lines)
+
+
+def pages_of_orders(found: list[str]) -> dict[str, tuple[str, str]]:
+    """Returns the order's page for references of orders."""
+    keys = [each.removeprefix(ORDER_REFERENCE) for each in found]
+    orders = ChannelOrder.objects.filter(pk__in=[key for key in keys if key.isdecimal() and len(key) < 19])
+    rows = orders.values_list("pk", "number", "external_id", "channel__name")
+    return {
+        f"{ORDER_REFERENCE}{pk}": (
+            reverse("admin:channels_channelorder_change", args=[pk]),
+            f"{number or external_id} · {channel}",
+        )
+        for pk, number, external_id, channel in rows
+    }
+
+
+references.register(ORDER_REFERENCE, pages_of_orders)

@@ -9,16 +9,16 @@ from django.db.models import Sum
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from channels.admin.rows import with_channel
 from channels.models import ChannelOrder, ChannelOrderLine
 from channels.sourcing import resource_line, serving_ids
 from config.admin_panels import Panel, address_of, link, page_of
 from config.admin_site import own_page, require
+from inventory.admin.quantities import UnitsField
 from inventory.errors import IdempotencyConflict, InsufficientStock, InvalidStockRequest, StockError
 from inventory.models import Conflict, Location, Reservation, StockLevel
-from inventory.validation import LARGEST_QUANTITY
 
 PERMISSION: Final = "channels.resource_channelorderline"
 _OWED: Final = "owed"
@@ -78,18 +78,16 @@ class ResourceForm(forms.Form):
     key = forms.UUIDField(widget=forms.HiddenInput)
     source = forms.ChoiceField(label="Units", widget=UnfoldAdminSelectWidget)
     target = forms.ChoiceField(label="To be served from", widget=UnfoldAdminSelectWidget)
-    quantity = forms.IntegerField(
-        label="How many",
-        required=False,
-        min_value=1,
-        max_value=LARGEST_QUANTITY,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Empty: as many as the location has.",
-    )
 
     def __init__(self, line: ChannelOrderLine, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.line = line
+        self.fields["quantity"] = UnitsField(
+            "How many",
+            line.variant.unit if line.variant else None,
+            smallest=1,
+            help_text="Empty: as many as the location has.",
+        )
         source: Any = self.fields["source"]
         target: Any = self.fields["target"]
         source.choices = _sources(line)
@@ -163,7 +161,7 @@ def _targets(line: ChannelOrderLine) -> list[tuple[str, str]]:
 def resource_page(request: HttpRequest, line_id: int) -> HttpResponseBase:
     """Asks which location is to serve units of a line, and has it serve them."""
     require(request, PERMISSION)
-    lines = with_channel(ChannelOrderLine.objects.all(), "variant", "order", channel="order__channel")
+    lines = with_channel(ChannelOrderLine.objects.all(), "variant__unit", "order", channel="order__channel")
     line = get_object_or_404(lines, pk=line_id, variant__isnull=False)
     form = ResourceForm(line, request.POST or None, initial={"key": uuid.uuid4()})
     if request.method == "POST" and form.is_valid() and form.run(request.user.get_username()):

@@ -9,6 +9,9 @@ from django.db.models.lookups import IsNull
 from channels.models.channels import Channel, ChannelLocation
 from inventory.models import Variant
 
+#: Before an order's id: what is sent back of it.
+ORDER_REFERENCE: Final = "order:"
+
 
 class ChannelOrder(models.Model):
     """The newest known state of one order; applying a state locks this row."""
@@ -70,6 +73,11 @@ class ChannelOrder(models.Model):
 
     def __str__(self) -> str:
         return self.number or self.external_id
+
+    @property
+    def reference(self) -> str:
+        """The name under which the inventory knows what is sent back of it."""
+        return f"{ORDER_REFERENCE}{self.pk}"
 
 
 _REFERENCE: Final = "order-line:"

@@ -10,8 +10,9 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
-from inventory.admin.order_forms import day_field, run_form, units_field
+from inventory.admin.order_forms import day_field, run_form
 from inventory.admin.promising import days_of
+from inventory.admin.quantities import UnitsField
 from inventory.backorders import backorder_conflict
 from inventory.errors import InvalidStockRequest, StockError
 from inventory.inbound_rows import PromiseTerms
@@ -27,8 +28,8 @@ class BackorderForm(forms.Form):
     def __init__(self, *args: Any, conflict: Conflict, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conflict = conflict
-        self.fields["quantity"] = units_field(
-            "Units", min_value=1, required=True, initial=conflict.open_quantity
+        self.fields["quantity"] = UnitsField(
+            "Units", conflict.variant.unit, smallest=1, required=True, initial=conflict.open_quantity
         )
         self.fields["by"] = day_field(
             "By",
@@ -56,7 +57,7 @@ class BackorderForm(forms.Form):
 def backorder_page(request: HttpRequest, conflict_id: int) -> HttpResponseBase:
     """Shows the form with the days on which goods are confirmed; a valid one is recorded and leads to the conflict."""
     require(request, "inventory.view_conflict", "inventory.promise_inbound")
-    conflict = get_object_or_404(Conflict.objects.select_related("variant"), pk=conflict_id)
+    conflict = get_object_or_404(Conflict.objects.select_related("variant__unit"), pk=conflict_id)
     if request.method != "POST":
         return _show(request, conflict, BackorderForm(conflict=conflict, initial={"key": uuid.uuid4()}))
     form = BackorderForm(request.POST, conflict=conflict)

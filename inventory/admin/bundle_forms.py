@@ -18,7 +18,7 @@ from inventory.bundles import Component, define
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import BundleComponent, BundleKind, Variant
-from inventory.units import base_quantity, shown
+from inventory.units import base_quantity, enterable
 
 #: Empty rows below the components that there are.
 _EMPTY_ROWS: Final = 6
@@ -65,7 +65,7 @@ class ComponentForm(forms.Form):
                 self.add_error("variant", "Name the component, or leave the amount out.")
             return cleaned
         try:
-            cleaned["quantity"] = base_quantity(_without_unit(amount, variant), variant.unit, field="amount")
+            cleaned["quantity"] = base_quantity(amount, variant.unit, field="amount")
         except InvalidStockRequest as refusal:
             self.add_error("amount", refusal.message)
             return cleaned
@@ -96,11 +96,6 @@ def _let_choose(field: Any, widget: VariantSelect) -> None:
     field.widget.choices = field.choices
 
 
-def _without_unit(amount: str, variant: Variant) -> str:
-    """Returns what was entered as a number: the unit's code may stand behind it."""
-    return amount.removesuffix(variant.unit.code) if variant.unit else amount
-
-
 ComponentRows = forms.formset_factory(ComponentForm, extra=_EMPTY_ROWS, max_num=200)
 
 
@@ -126,19 +121,13 @@ def _opened(chosen: str) -> tuple[BundleForm, Any]:
         components = list(current.select_related("variant__unit", "bundle").order_by("id"))
     if components:
         initial["kind"] = components[0].bundle.kind
-    lines = [{"variant": each.variant_id, "amount": _amount(each)} for each in components]
+    lines = [
+        {"variant": each.variant_id, "amount": enterable(each.quantity, each.variant.unit)}
+        for each in components
+    ]
     known = {str(each.variant_id): each.variant.sku for each in components}
     rows = ComponentRows(initial=lines, prefix="components", form_kwargs={"known": known})
     return BundleForm(initial=initial), rows
-
-
-def _amount(component: BundleComponent) -> str:
-    """Returns a component's amount as it may be entered again."""
-    unit = component.variant.unit
-    text = shown(component.quantity, unit).replace(",", "")
-    if unit is None or not text.endswith(f" {unit.base_code}") or unit.base_code == unit.code:
-        return text
-    return str(component.quantity)
 
 
 def _show(request: HttpRequest, form: BundleForm, rows: Any) -> HttpResponse:

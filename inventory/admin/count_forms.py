@@ -6,15 +6,15 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
 from inventory.admin.document_forms import GoodsField, KeyedForm, place_field, text_field
+from inventory.admin.quantities import UnitsField
 from inventory.models import CountSheetLine, Location, Variant
-from inventory.validation import LARGEST_QUANTITY
+from inventory.units import shown
 
 #: Lines that are entered on one page.
 LINES = 100
@@ -112,17 +112,11 @@ class EntryForm(KeyedForm):
         return cleaned
 
 
-def _counted_field(line: CountSheetLine, *, is_blind: bool) -> forms.IntegerField:
-    hints = [] if is_blind else [f"{line.expected_quantity} expected when printed"]
+def _counted_field(line: CountSheetLine, *, is_blind: bool) -> UnitsField:
+    unit = line.variant.unit
+    hints = [] if is_blind else [f"{shown(line.expected_quantity, unit)} expected when printed"]
     if line.is_recount_wanted:
         hints.append("count again")
     elif line.counted_quantity is not None:
-        hints.append(f"{line.counted_quantity} entered; empty leaves it")
-    return forms.IntegerField(
-        label=line.variant.sku,
-        required=False,
-        min_value=0,
-        max_value=LARGEST_QUANTITY,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text="; ".join(hints),
-    )
+        hints.append(f"{shown(line.counted_quantity, unit)} entered; empty leaves it")
+    return UnitsField(line.variant.sku, unit, help_text="; ".join(hints))

@@ -33,7 +33,7 @@ def make_sheet(form: PrintForm) -> str:
 def entry_page(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Takes counts in, a page of lines at a time; those that wait come first."""
     sheet = get_object_or_404(CountSheet.objects.select_related("location"), pk=pk)
-    every = sheet.lines.select_related("variant").order_by("variant__sku")
+    every = sheet.lines.select_related("variant__unit").order_by("variant__sku")
     page = Paginator(every, LINES).get_page(request.GET.get("page"))
     # What was sent is what was shown, whatever has been added to the sheet since.
     lines = every.filter(variant__in=_sent(request)) if request.method == "POST" else page.object_list

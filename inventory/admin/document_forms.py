@@ -1,8 +1,9 @@
 """What the forms of documents share: a key, goods typed or pasted as lines of SKU and units, and how a form is run."""
 
 import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django import forms
@@ -11,57 +12,79 @@ from django.shortcuts import redirect
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from config.admin_site import own_page, require
+from inventory.admin.quantities import LONGEST_QUANTITY, counted
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context
-from inventory.models import Location, Variant
-from inventory.validation import LARGEST_QUANTITY
+from inventory.models import Location, UnitOfMeasure, Variant
+from inventory.units import enterable
 
 #: Lines that a form names in its complaint.
 _NAMED: Final = 5
 
-Goods = dict[str, int]
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a goods field: what stands behind the SKU."""
+
+    line: int
+    text: str
+
+
+#: By SKU, until the variants are known by whose units it is counted.
+Goods = dict[str, list[Entry]]
 
 
 class GoodsField(forms.CharField):
-    """Goods as text, one line each: SKU, then units. Gives units by SKU, those of one SKU added up."""
+    """Goods as text, one line each: SKU, then a quantity. Gives the entries by SKU; `KeyedForm.variants` counts them."""
 
     def __init__(self, *, label: str, required: bool = True, smallest: int = 1) -> None:
         super().__init__(
             label=label,
             required=required,
             widget=UnfoldAdminTextareaWidget({"rows": 8, "class": "oc-mono"}),
-            help_text="One line each: SKU, a space or tab, units. Two columns pasted from a spreadsheet fit.",
+            help_text="One line each: SKU, a space or tab, the quantity in the variant's unit of measure, or in pieces. Two "
+            "columns pasted from a spreadsheet fit.",
         )
         self.smallest = smallest
 
     def clean(self, value: Any) -> Goods:
         """Reads the lines. Raises `ValidationError` with the line and the remedy."""
-        goods: Counter[str] = Counter()
+        goods: defaultdict[str, list[Entry]] = defaultdict(list)
         for number, line in enumerate(super().clean(value).splitlines(), start=1):
             if line.strip():
-                sku, units = self._line(number, line)
-                goods[sku] += units
+                sku, entry = self._line(number, line)
+                goods[sku].append(entry)
         if self.required and not goods:
             raise forms.ValidationError("Name at least one SKU and its units.")
         return dict(goods)
 
-    def _line(self, number: int, line: str) -> tuple[str, int]:
-        sku, _, units = line.replace("\t", " ").strip().rpartition(" ")
+    def _line(self, number: int, line: str) -> tuple[str, Entry]:
+        sku, _, text = line.replace("\t", " ").strip().rpartition(" ")
         sku = sku.strip().rstrip(",;").strip()
-        if not sku or not units.isdecimal():
-            raise forms.ValidationError(
-                f"Line {number}: “{line.strip()}” is not a SKU and a whole number of units."
-            )
-        if not self.smallest <= int(units) <= LARGEST_QUANTITY:
-            raise forms.ValidationError(
-                f"Line {number}: between {self.smallest} and {LARGEST_QUANTITY} units."
-            )
-        return sku, int(units)
+        if not sku or not text[0].isdecimal():
+            raise forms.ValidationError(f"Line {number}: “{line.strip()}” is not a SKU and a quantity.")
+        if len(text) > LONGEST_QUANTITY:
+            raise forms.ValidationError(f"Line {number}: at most {LONGEST_QUANTITY} digits.")
+        return sku, Entry(number, text)
+
+    def units(self, entries: Iterable[Entry], unit: UnitOfMeasure | None) -> int:
+        """Returns what was entered of one SKU, added up, in base units. Raises `ValidationError` with the line."""
+        total = 0
+        for entry in entries:
+            try:
+                total += counted(entry.text, unit, smallest=self.smallest)
+            except forms.ValidationError as refusal:
+                raise forms.ValidationError(f"Line {entry.line}: {refusal.message}") from refusal
+        return total
 
 
-def as_text(goods: Mapping[str, int]) -> str:
-    """Returns goods as the lines that a `GoodsField` reads."""
-    return "\n".join(f"{sku} {units}" for sku, units in goods.items())
+def as_text(goods: Mapping[int, int]) -> str:
+    """Returns units by variant as the lines that a `GoodsField` reads; one statement."""
+    variants = Variant.objects.select_related("unit").in_bulk(list(goods))
+    return "\n".join(
+        f"{variants[variant_id].sku} {enterable(units, variants[variant_id].unit)}"
+        for variant_id, units in goods.items()
+    )
 
 
 class KeyedForm(forms.Form):
@@ -70,17 +93,27 @@ class KeyedForm(forms.Form):
     key = forms.UUIDField(widget=forms.HiddenInput)
 
     def variants(self, field: str, merchant_id: int) -> dict[int, int]:
-        """Returns the units of a goods field by variant; complains at the field about SKUs that are unknown."""
+        """Returns the units of a goods field by variant, in base units.
+
+        Complains at the field about SKUs that are unknown, and quantities that are none.
+        """
         goods: Goods = self.cleaned_data.get(field) or {}
-        rows = Variant.objects.filter(merchant_id=merchant_id, sku__in=goods)
-        known = dict(rows.values_list("sku", "pk"))
+        rows = Variant.objects.filter(merchant_id=merchant_id, sku__in=goods).select_related("unit")
+        known = {variant.sku: variant for variant in rows}
         if unknown := [sku for sku in goods if sku not in known]:
             more = " …" if len(unknown) > _NAMED else ""
             named = ", ".join(unknown[:_NAMED]) + more
             self.add_error(
                 field, f"Unknown: {named}. Add the variants first, or correct the SKU (case matters)."
             )
-        return {known[sku]: units for sku, units in goods.items() if sku in known}
+        goods_field: Any = self.fields[field]
+        units: dict[int, int] = {}
+        for variant in (known[sku] for sku in goods if sku in known):
+            try:
+                units[variant.pk] = goods_field.units(goods[variant.sku], variant.unit)
+            except forms.ValidationError as refusal:
+                self.add_error(field, refusal)
+        return units
 
 
 def place_field(label: str, help_text: str = "") -> "forms.ModelChoiceField[Location]":

@@ -15,13 +15,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
 )
 
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
+from inventory.admin.quantities import UnitsField
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, LineRefused, StockError
 from inventory.ledger import Context, Outcome
 from inventory.models import PurchaseOrder, PurchaseOrderLine
@@ -34,18 +34,12 @@ from inventory.purchasing import (
     receive_lines,
     slip_lines,
 )
-from inventory.validation import LARGEST_QUANTITY
+from inventory.units import shown
 
 
 def day_field(label: str, **more: Any) -> forms.DateField:
     """Returns an input for a day."""
     return forms.DateField(label=label, widget=UnfoldAdminTextInputWidget({"type": "date"}), **more)
-
-
-def units_field(label: str, **more: Any) -> forms.IntegerField:
-    """Returns an input for units that may be left empty."""
-    more = {"required": False, "min_value": 0, "max_value": LARGEST_QUANTITY, **more}
-    return forms.IntegerField(label=label, widget=UnfoldAdminIntegerFieldWidget, **more)
 
 
 class OrderForm(forms.Form):
@@ -55,7 +49,7 @@ class OrderForm(forms.Form):
 
     def __init__(self, *args: Any, order: PurchaseOrder, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        lines = order.lines.select_related("variant").order_by("id")
+        lines = order.lines.select_related("variant__unit").order_by("id")
         self.lines = [line for line in lines if self.shows(line)]
         for line in self.lines:
             self.fields.update(self.inputs_of(line))
@@ -105,10 +99,10 @@ class ReceiveLinesForm(OrderForm):
     def inputs_of(self, line: PurchaseOrderLine) -> dict[str, forms.Field]:
         """Asks how many units came; as many as are to come, unless said otherwise."""
         is_cancelled = line.cancelled_quantity == line.quantity
-        to_come = "cancelled" if is_cancelled else f"{line.outstanding} of {line.quantity} to come"
-        return {
-            f"units_{line.pk}": units_field(f"{line.variant} ({to_come})", initial=line.outstanding or None)
-        }
+        unit = line.variant.unit
+        to_come = f"{shown(line.outstanding, unit)} of {shown(line.quantity, unit)} to come"
+        label = f"{line.variant} ({'cancelled' if is_cancelled else to_come})"
+        return {f"units_{line.pk}": UnitsField(label, unit, initial=line.outstanding or None)}
 
     def run(self, context: Context) -> Outcome:
         """Records the receipt of the lines for which units were entered."""
@@ -122,9 +116,11 @@ class ConfirmLinesForm(OrderForm):
 
     def inputs_of(self, line: PurchaseOrderLine) -> dict[str, forms.Field]:
         """Asks how many of the units to come are confirmed, and for when."""
+        unit = line.variant.unit
         return {
-            f"units_{line.pk}": units_field(
-                f"{line.variant}: units confirmed of {line.outstanding} to come",
+            f"units_{line.pk}": UnitsField(
+                f"{line.variant}: units confirmed of {shown(line.outstanding, unit)} to come",
+                unit,
                 initial=line.confirmed_quantity or line.outstanding,
             ),
             f"on_{line.pk}": day_field(
@@ -157,7 +153,10 @@ class SlipLinesForm(OrderForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [(str(line.pk), f"{line.variant}: {line.outstanding} to come") for line in self.lines]
+        choices = [
+            (str(line.pk), f"{line.variant}: {shown(line.outstanding, line.variant.unit)} to come")
+            for line in self.lines
+        ]
         self.fields["chosen"].choices = choices  # type: ignore[attr-defined]
         self.fields["chosen"].initial = [value for value, _ in choices]
 
@@ -172,8 +171,9 @@ class CancelLinesForm(OrderForm):
 
     def inputs_of(self, line: PurchaseOrderLine) -> dict[str, forms.Field]:
         """Asks how many units will not come; all that are to come, unless said otherwise."""
-        label = f"{line.variant}: units to cancel of {line.outstanding} to come"
-        return {f"units_{line.pk}": units_field(label, initial=line.outstanding)}
+        unit = line.variant.unit
+        label = f"{line.variant}: units to cancel of {shown(line.outstanding, unit)} to come"
+        return {f"units_{line.pk}": UnitsField(label, unit, initial=line.outstanding)}
 
     def run(self, context: Context) -> Outcome:
         """Records the cancellation of the lines for which units were entered."""

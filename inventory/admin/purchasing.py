@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -13,16 +14,19 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.admin_panels import Panel, badge, list_of
 from config.admin_site import HistoryAdmin, StateFilter
 from inventory.admin.inbound import OPEN
 from inventory.admin.order_forms import ORDER_PAGES
 from inventory.admin.order_panels import events_of, lines_of, promised_of
+from inventory.admin.quantities import LONGEST_QUANTITY, counted
 from inventory.errors import StockError
 from inventory.models import PurchaseOrder, PurchaseOrderLine, Supplier
 from inventory.models.purchasing import PurchaseOrderState
 from inventory.purchasing import place
+from inventory.units import enterable
 
 _TONES: Final = {
     PurchaseOrderState.DRAFT: "neutral",
@@ -63,6 +67,31 @@ else:
     LineFormSetBase = BaseInlineFormSet
 
 
+class _LineForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A line whose quantity is entered in its variant's unit of measure."""
+
+    quantity = forms.CharField(
+        max_length=LONGEST_QUANTITY, widget=UnfoldAdminTextInputWidget({"inputmode": "decimal"})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["quantity"] = enterable(self.instance.quantity, self.instance.variant.unit)
+
+    def clean(self) -> dict[str, Any]:
+        """Counts the quantity in base units."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        known = self.instance.variant if self.instance.pk else None
+        variant = cleaned.get("variant") or known
+        if variant and "quantity" in cleaned:
+            try:
+                cleaned["quantity"] = counted(cleaned["quantity"], variant.unit, smallest=1)
+            except ValidationError as refusal:
+                self.add_error("quantity", refusal)
+        return cleaned
+
+
 class _LineFormSet(LineFormSetBase):
     """Refuses variants of another merchant."""
 
@@ -81,6 +110,7 @@ class LineInline(TabularInline):
     """The lines of a draft."""
 
     model = PurchaseOrderLine
+    form = _LineForm
     fields = ("variant", "quantity", "expected_on")
     readonly_fields = ("variant",)
     extra = 0
@@ -90,7 +120,7 @@ class LineInline(TabularInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PurchaseOrderLine]:
         """Brings the variants along."""
         queryset: QuerySet[PurchaseOrderLine] = super().get_queryset(request)
-        return queryset.select_related("variant", "order")
+        return queryset.select_related("variant__unit", "order")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns False: new lines have rows of their own."""
@@ -101,6 +131,7 @@ class NewLineInline(TabularInline):
     """Rows for new lines; apart, so that a long order asks for no variant twice."""
 
     model = PurchaseOrderLine
+    form = _LineForm
     formset = _LineFormSet
     fields = ("variant", "quantity", "expected_on")
     autocomplete_fields = ("variant",)
@@ -193,6 +224,7 @@ class PurchaseOrderAdmin(HistoryAdmin):
             def clean(self) -> Any:
                 cleaned = super().clean()
                 _check_merchant(self)
+                _check_number(self)
                 return cleaned
 
         return OrderOfOneMerchant
@@ -287,3 +319,15 @@ def _check_merchant(form: Any) -> None:
             form.add_error(
                 field, ValidationError(f"{chosen} belongs to another merchant. Choose one of this one's.")
             )
+
+
+def _check_number(form: Any) -> None:
+    """Names the number where another order of the merchant has it."""
+    # The merchant is read only, so that Django leaves the constraint out.
+    number, order = form.cleaned_data.get("number"), form.instance
+    merchant = form.cleaned_data.get("merchant") or order.merchant_id
+    others = PurchaseOrder.objects.filter(merchant=merchant, number=number).exclude(pk=order.pk)
+    if number and merchant and others.exists():
+        form.add_error(
+            "number", ValidationError(f"{number} is another order of this merchant. Choose another number.")
+        )

@@ -15,13 +15,14 @@ from inventory.admin.document_forms import as_text, context_of, new_key, run_for
 from inventory.admin.document_pages import ROWS, DocumentAdmin, movements_panel
 from inventory.admin.references import linked
 from inventory.admin.return_forms import AnnounceForm, InspectForm, ReceiveReturnForm
-from inventory.models import CustomerReturn, ReturnLine, Variant
+from inventory.models import CustomerReturn, ReturnLine
 from inventory.models.returns import ReturnState
 from inventory.returns import announce_return, close_return, inspect_return, outstanding, receive_return
 
 _TONES = {"announced": "neutral", "received": "warning", "closed": "good"}
 
-_TO_INSPECT = F("received_quantity") - F("released_quantity") - F("written_off_quantity")
+_JUDGED = F("released_quantity") + F("written_off_quantity") + F("elsewhere_quantity")
+_TO_INSPECT = F("received_quantity") - _JUDGED
 
 
 @admin.register(CustomerReturn)
@@ -107,8 +108,8 @@ class CustomerReturnAdmin(DocumentAdmin):
         return links
 
     def offers(self, action: str, instance: CustomerReturn) -> bool:
-        """Offers to stop waiting while something is expected."""
-        return instance.state == ReturnState.ANNOUNCED
+        """Offers to stop waiting while something is expected, or waits that may be gone."""
+        return instance.state != ReturnState.CLOSED
 
     @admin.action(description="Stop waiting for it", permissions=["move"])
     def stop_waiting(self, request: HttpRequest, queryset: QuerySet[CustomerReturn]) -> None:
@@ -165,8 +166,7 @@ def _expected(request: HttpRequest) -> dict[str, Any]:
         return {}
     lines = list(found.lines.order_by("id"))
     missing = outstanding(lines)
-    skus = dict(Variant.objects.filter(pk__in=missing).values_list("pk", "sku"))
-    goods = as_text({skus[variant]: units for variant, units in missing.items()})
+    goods = as_text(missing)
     return {"reference": found.reference, "location": lines[0].location_id if lines else None, "goods": goods}
 
 
@@ -176,7 +176,7 @@ def inspection_page(request: HttpRequest, pk: int) -> HttpResponseBase:
     waiting = found.lines.annotate(waiting=_TO_INSPECT).filter(waiting__gt=0).order_by("id")
     lines = list(waiting.select_related("variant", "location"))
     place = lines[0].location if lines else None
-    goods = as_text({line.variant.sku: line.to_inspect for line in lines if line.location == place})
+    goods = as_text({line.variant_id: line.to_inspect for line in lines if line.location == place})
     form = InspectForm(
         request.POST or None,
         initial={**new_key(), "location": place, "released": goods},
@@ -204,10 +204,20 @@ def _lines_panel(customer_return: CustomerReturn) -> Panel:
             line.to_inspect,
             line.released_quantity,
             line.written_off_quantity,
+            line.elsewhere_quantity,
         )
         for line in lines
     ]
-    headers = ("SKU", "Location", "Announced", "Received", "To inspect", "Released", "Written off")
+    headers = (
+        "SKU",
+        "Location",
+        "Announced",
+        "Received",
+        "To inspect",
+        "Released",
+        "Written off",
+        "Judged elsewhere",
+    )
     everything = list_of("inventory.returnline", f"customer_return__id__exact={customer_return.pk}")
     return Panel("Goods", headers, rows, links=[(everything, "All of them")])
 
@@ -218,7 +228,7 @@ class ReturnLineAdmin(FactsAdmin):
 
     list_display = (
         "number", "sku", "location", "announced_quantity", "received_quantity", "waiting", "released_quantity",
-        "written_off_quantity",
+        "written_off_quantity", "elsewhere_quantity",
     )  # fmt: skip
     list_display_links = ("sku",)
     list_filter = ("customer_return__state", "location", "customer_return__merchant")

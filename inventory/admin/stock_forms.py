@@ -6,7 +6,6 @@ Each form carries an idempotency key made when it was opened, so that a double c
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -15,14 +14,11 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from config.admin_panels import address_of
 from config.admin_site import own_page, require
+from inventory.admin.quantities import LONGEST_QUANTITY
 from inventory.conditions import ConditionLine, put_back, scrap, set_aside
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context, Outcome
@@ -101,14 +97,18 @@ class StockForm(PlaceForm):
     )
 
 
-class QuantityField(forms.DecimalField):
+class QuantityField(forms.CharField):
     """A quantity in the unit of measure of the form's variant, or in pieces."""
 
     def __init__(self, label: str, *, smallest: int, help_text: str = "") -> None:
         #: In base units.
         self.smallest = smallest
-        help_text = f"{help_text} In the variant's unit of measure, or in pieces.".strip()
-        super().__init__(label=label, widget=UnfoldAdminDecimalFieldWidget, help_text=help_text)
+        super().__init__(
+            label=label,
+            max_length=LONGEST_QUANTITY,
+            widget=UnfoldAdminTextInputWidget({"inputmode": "decimal"}),
+            help_text=f"{help_text} In the variant's unit of measure, or in pieces.".strip(),
+        )
 
 
 class ReceiveForm(StockForm):
@@ -140,12 +140,12 @@ class AdjustForm(StockForm):
         choices=[(each.value, each.label) for each in _LOSSES], widget=UnfoldAdminSelectWidget
     )
 
-    def clean_delta(self) -> Decimal:
+    def clean(self) -> dict[str, Any]:
         """Refuses 0, which would correct nothing."""
-        delta: Decimal = self.cleaned_data["delta"]
-        if delta == 0:
-            raise forms.ValidationError("0 changes nothing.")
-        return delta
+        cleaned = super().clean()
+        if cleaned.get("delta") == 0:
+            self.add_error("delta", "0 changes nothing.")
+        return cleaned
 
     def run(self, context: Context) -> Outcome:
         """Records the adjustment."""

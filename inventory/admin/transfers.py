@@ -168,7 +168,7 @@ def _draft(form: TransferForm) -> str:
 def edit_page(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Changes a draft."""
     transfer = get_object_or_404(Transfer, pk=pk)
-    lines = transfer.lines.order_by("id").values_list("variant__sku", "quantity")
+    lines = transfer.lines.order_by("id").values_list("variant", "quantity")
     initial = {
         **new_key(),
         "source": transfer.source_id,
@@ -190,7 +190,7 @@ def arrival_page(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Receives goods of a transfer."""
     transfer = get_object_or_404(Transfer.objects.select_related("destination"), pk=pk)
     waiting = transfer.lines.annotate(waiting=_ON_THE_WAY).filter(waiting__gt=0).order_by("id")
-    goods = as_text(dict(waiting.values_list("variant__sku", "waiting")))
+    goods = as_text(dict(waiting.values_list("variant", "waiting")))
     form = ArrivalForm(
         request.POST or None, initial={**new_key(), "goods": goods}, merchant_id=transfer.merchant_id
     )

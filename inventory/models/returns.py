@@ -23,7 +23,7 @@ class CustomerReturn(models.Model):
     """What one customer sends back, known by its RMA number; operations on it lock this row before any level."""
 
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="+")
-    #: RMA number or, for an order of a channel, the order line's reference; unique within the merchant.
+    #: RMA number or, for an order of a channel, the order's reference; unique within the merchant.
     reference = models.CharField(max_length=200)
     state = models.CharField(max_length=16, choices=ReturnState.choices, default=ReturnState.ANNOUNCED)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -61,6 +61,8 @@ class ReturnLine(models.Model):
     #: Found fit for sale.
     released_quantity = models.BigIntegerField(default=0)
     written_off_quantity = models.BigIntegerField(default=0)
+    #: Put back or scrapped without an inspection; known when the return is closed.
+    elsewhere_quantity = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["id"]
@@ -75,11 +77,16 @@ class ReturnLine(models.Model):
                     received_quantity__gte=0,
                     released_quantity__gte=0,
                     written_off_quantity__gte=0,
+                    elsewhere_quantity__gte=0,
                 ),
                 name="return_counts_are_not_negative",
             ),
             models.CheckConstraint(
-                condition=Q(received_quantity__gte=F("released_quantity") + F("written_off_quantity")),
+                condition=Q(
+                    received_quantity__gte=F("released_quantity")
+                    + F("written_off_quantity")
+                    + F("elsewhere_quantity")
+                ),
                 name="return_inspects_what_was_received",
             ),
         ]
@@ -87,4 +94,5 @@ class ReturnLine(models.Model):
     @property
     def to_inspect(self) -> int:
         """Units that arrived and were not judged yet."""
-        return self.received_quantity - self.released_quantity - self.written_off_quantity
+        judged = self.released_quantity + self.written_off_quantity + self.elsewhere_quantity
+        return self.received_quantity - judged

@@ -78,6 +78,8 @@ class TransferLine(models.Model):
     recalled_quantity = models.BigIntegerField(default=0)
     #: Arrived beyond what was sent.
     surplus_quantity = models.BigIntegerField(default=0)
+    #: Of those on the way: units that could not be sold where they left, and cannot when they are taken back.
+    unavailable_quantity = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["id"]
@@ -99,6 +101,16 @@ class TransferLine(models.Model):
                     sent_quantity__gte=F("received_quantity") + F("missing_quantity") + F("recalled_quantity")
                 ),
                 name="transfer_in_transit_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    unavailable_quantity__gte=0,
+                    sent_quantity__gte=F("received_quantity")
+                    + F("missing_quantity")
+                    + F("recalled_quantity")
+                    + F("unavailable_quantity"),
+                ),
+                name="transfer_unavailable_is_in_transit",
             ),
         ]
 

@@ -1,9 +1,11 @@
 """Requests are told once under their key, and every answer is one of the steps that a request can take."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from channels import fulfilment_requests as outbox
@@ -12,11 +14,11 @@ from channels.models import FulfilmentRequest
 from channels.models.fulfilment import RequestState
 from channels.request_states import MOVES
 from inventory.errors import InvalidStockRequest
-from inventory.models import Conflict
+from inventory.models import Conflict, StockLevel
 from tests.channels.shop import NOON, Shop, line
 from tests.channels.test_sourcing import apply, request_of, reserved, shop_with
 from tests.inventory.cast import assert_ledger_holds
-from tests.inventory.racing import race
+from tests.inventory.racing import PATIENCE, meanwhile, race, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +102,16 @@ def test_a_cancellation_is_told_where_the_request_may_have_arrived() -> None:
     assert [each.quantity for each in again.lines] == [0]
 
 
+def test_a_request_that_was_refused_while_a_message_was_on_its_way_is_not_told_again() -> None:
+    shop, request = sold()
+    (leased,) = outbox.lease([shop.locations["main"].pk])
+    apply(shop, line("MUG", 3, cancelled=1), at=1)
+    outbox.answer(request.pk, REFUSED)
+    outbox.note_told(leased)
+    request.refresh_from_db()
+    assert (request.state, request.is_due, request.due_since) == ("refused", False, None)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_who_lease_at_once_do_not_get_the_same_request() -> None:
     shop = shop_with({"MUG": (9, 9)})
@@ -108,6 +120,23 @@ def test_two_who_lease_at_once_do_not_get_the_same_request() -> None:
     found = race([partial(outbox.lease, places(shop), size=3)] * 2)
     ids = [each.request_id for leased in found for each in leased]
     assert len(ids) == len(set(ids)) == 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_takes_the_locks_of_all_the_order_touches_in_order_of_id() -> None:
+    shop = shop_with({"AAA": (5, 0), "MUG": (0, 5)})
+    apply(shop, line("AAA", 1), line("MUG", 1))
+    low = StockLevel.objects.get(variant=shop.variants["AAA"], location=shop.locations["main"])
+    high = StockLevel.objects.get(variant=shop.variants["MUG"], location=shop.locations["north"])
+    assert low.pk < high.pk
+    request = request_of(shop, "north")
+    with ExitStack() as stack, transaction.atomic():
+        StockLevel.objects.select_for_update(no_key=True).get(pk=low.pk)
+        refusal = stack.enter_context(meanwhile(partial(outbox.answer, request.pk, REFUSED)))
+        wait_until_blocked()
+        # A sale of both goods, which has the lower one: it would wait in a circle otherwise.
+        StockLevel.objects.select_for_update(no_key=True, nowait=True).get(pk=high.pk)
+    assert refusal.result(PATIENCE).state == "refused"
 
 
 # -- answers

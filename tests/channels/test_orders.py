@@ -10,8 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from channels.errors import BadMessage
 from channels.models import ChannelLocation, ChannelOrder, ChannelOrderLine, ListingLevel
 from channels.orders import apply_deleted, apply_state, hint
-from inventory.models import StockOperation
+from inventory.models import CustomerReturn, Location, StockOperation
+from inventory.models.catalogue import LocationKind
 from tests.channels.shop import NOON, Shop, line, open_shop, order
+from tests.channels.test_bundles import bundle
 
 pytestmark = pytest.mark.django_db
 
@@ -60,12 +62,48 @@ def test_a_shipment_taken_back_is_held_again() -> None:
     assert shop.level("MUG") == (5, 3)
 
 
-def test_a_return_is_kept_on_the_line_and_moves_no_stock_yet() -> None:
+def test_a_return_is_announced_and_moves_no_stock_yet() -> None:
     shop = open_shop({"MUG": 5})
     apply(shop, line("MUG", 3, fulfilled=3))
-    apply(shop, line("MUG", 3, fulfilled=3, returned=1), at=1)
+    for at, returned in ((1, 1), (1, 1), (2, 3), (3, 2)):
+        apply(shop, line("MUG", 3, fulfilled=3, returned=returned), at=at)
     assert shop.level("MUG") == (2, 0)
-    assert ChannelOrderLine.objects.get().returned == 1
+    assert ChannelOrderLine.objects.get().returned == 2
+    announced = CustomerReturn.objects.get(reference=ChannelOrder.objects.get().reference)
+    goods = announced.lines.values_list("variant", "location", "announced_quantity")
+    assert list(goods) == [(shop.variants["MUG"].pk, shop.locations["main"].pk, 2)]
+    assert (announced.state, announced.operations.count()) == ("announced", 3)
+
+
+def test_kits_are_sent_back_as_their_parts() -> None:
+    shop = open_shop({"MUG": 4, "SPOON": 4, "SET": 0})
+    bundle(shop, "SET", {"MUG": 2, "SPOON": 1})
+    apply(shop, line("SET", 2, fulfilled=2))
+    apply(shop, line("SET", 2, fulfilled=2, returned=2), at=1)
+    lines = CustomerReturn.objects.get().lines.values_list("variant", "announced_quantity")
+    assert dict(lines) == {shop.variants["MUG"].pk: 4, shop.variants["SPOON"].pk: 2}
+
+
+def test_what_a_platforms_own_warehouse_takes_back_is_announced_to_nobody() -> None:
+    shop = open_shop({"MUG": 5})
+    Location.objects.filter(pk=shop.locations["main"].pk).update(kind=LocationKind.CHANNEL_OWNED)
+    apply(shop, line("MUG", 3, fulfilled=3, returned=1))
+    assert not CustomerReturn.objects.exists()
+
+
+def statements_of_a_return(lines: int) -> int:
+    """Returns the statements of a message that says that a unit of each of so many lines is sent back."""
+    shop = open_shop({f"S{number}": 5 for number in range(lines)})
+    sold = [line(f"S{number}", 1, fulfilled=1) for number in range(lines)]
+    apply(shop, *sold)
+    with CaptureQueriesContext(connection) as queries:
+        apply(shop, *(replace(each, returned=1) for each in sold), at=1)
+    assert CustomerReturn.objects.get(merchant=shop.merchant).lines.count() == lines
+    return len(queries)
+
+
+def test_returns_of_an_order_take_the_same_statements_whatever_its_lines() -> None:
+    assert statements_of_a_return(1) == statements_of_a_return(6)
 
 
 def test_more_than_there_is_becomes_a_conflict_and_the_cancellation_takes_that_first() -> None:

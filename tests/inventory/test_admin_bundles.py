@@ -75,7 +75,7 @@ def test_the_form_opens_with_what_there_is_and_takes_it_again(
     response = operator.get(f"{reverse('admin:inventory_bundle_add')}?variant={bread.pk}")
     rows = [row.initial for row in response.context["rows"] if row.initial]
     assert rows == [
-        {"variant": flour.pk, "amount": "0.25 kg"},
+        {"variant": flour.pk, "amount": "0.25kg"},
         {"variant": kitchen.shirt.pk, "amount": "1"},
     ]
     send(operator, entry(bread, (flour, "0.25 kg"), (kitchen.shirt, "1"), kind="composite"))

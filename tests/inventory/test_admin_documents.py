@@ -12,7 +12,16 @@ from django.urls import reverse
 
 from inventory.admin import count_pages
 from inventory.count_sheets import enter_counts, print_sheet
-from inventory.models import CountSheet, CustomerReturn, Location, StockLevel, StockOperation, Transfer
+from inventory.models import (
+    CountSheet,
+    CustomerReturn,
+    Location,
+    StockLevel,
+    StockOperation,
+    Transfer,
+    UnitOfMeasure,
+    Variant,
+)
 from inventory.returns import ReturnUnits, receive_return
 from inventory.stock import StockLine, receive
 from inventory.transfer_drafts import TransferPlan, draft_transfer
@@ -117,9 +126,11 @@ def test_a_draft_is_changed_by_its_form(operator: Client, cast: Cast) -> None:
     [
         ("", "This field is required"),
         ("NONE 5", "Unknown: NONE. Add the variants first"),
-        ("{mug}", "Line 1: “{mug}” is not a SKU and a whole number"),
-        ("{mug} 5\n{mug} 0.5", "Line 2: “{mug} 0.5” is not a SKU and a whole number"),
-        ("{mug} 0", "Line 1: between 1 and"),
+        ("{mug}", "Line 1: “{mug}” is not a SKU and a quantity"),
+        ("{mug} 5\n{mug} -1", "Line 2: “{mug} -1” is not a SKU and a quantity"),
+        ("{mug} 5\n{mug} 0.5", "Line 2: 0.5 is finer than 1 piece"),
+        ("{mug} 0", "Line 1: Between 1 and"),
+        ("{mug} " + "9" * 5000, "Line 1: at most 40 digits"),
     ],
 )
 def test_goods_that_cannot_be_meant_are_refused_at_their_field(
@@ -129,6 +140,27 @@ def test_goods_that_cannot_be_meant_are_refused_at_their_field(
     found = errors(post(operator, "transfer_add", fields))
     assert "'goods'" in found
     assert problem.format(mug=cast.mug.sku) in found
+
+
+def test_documents_count_in_the_unit_of_measure(operator: Client, cast: Cast) -> None:
+    unit = UnitOfMeasure.objects.create(merchant=cast.merchant, code="kg", base_code="g", base_units=1000)
+    Variant.objects.filter(pk=cast.mug.pk).update(unit=unit)
+    goods = f"{cast.mug.sku} 0.25\n{cast.mug.sku} 50g\n{cast.shirt.sku} 2"
+    post(operator, "transfer_add", plan(cast, goods=goods))
+    transfer = Transfer.objects.get()
+    assert dict(transfer.lines.values_list("variant", "quantity")) == {cast.mug.pk: 300, cast.shirt.pk: 2}
+    page = operator.get(reverse("admin:inventory_transfer_edit", args=[transfer.pk]))
+    assert page.context["form"].initial["goods"] == f"{cast.mug.sku} 0.3kg\n{cast.shirt.sku} 2"
+    found = errors(post(operator, "transfer_add", plan(cast, goods=f"{cast.mug.sku} 0.0005")))
+    assert "Line 1: 0.0005 kg is finer than 1 g" in found
+    sheet = print_sheet(cast.merchant.pk, cast.warehouse.pk, [cast.mug.pk], key=uuid4())
+    post(operator, "countsheet_enter", {f"counted_{cast.mug.pk}": "1.5"}, sheet.pk)
+    assert sheet.lines.get().counted_quantity == 1500
+    place = {"variant": cast.mug.pk, "location": cast.warehouse.pk}
+    post(operator, "safety_stock", {**place, "safety_stock": "0.2"})
+    assert StockLevel.objects.get(variant=cast.mug, location=cast.warehouse).safety_stock == 200
+    url = f"{reverse('admin:inventory_safety_stock')}?variant={cast.mug.pk}&location={cast.warehouse.pk}"
+    assert operator.get(url).context["form"].initial["safety_stock"] == "0.2kg"
 
 
 def test_the_same_place_and_a_strangers_place_are_refused_at_their_field(
@@ -329,7 +361,7 @@ def test_safety_stock_is_set_by_a_form(operator: Client, cast: Cast) -> None:
     place = {"variant": cast.mug.pk, "location": cast.warehouse.pk}
     post(operator, "safety_stock", {**place, "safety_stock": 2})
     url = f"{reverse('admin:inventory_safety_stock')}?variant={cast.mug.pk}&location={cast.warehouse.pk}"
-    assert operator.get(url).context["form"].initial["safety_stock"] == 2
+    assert operator.get(url).context["form"].initial["safety_stock"] == "2"
     assert "safety_stock" in errors(post(operator, "safety_stock", {**place, "safety_stock": -1}))
 
 

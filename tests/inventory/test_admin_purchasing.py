@@ -11,7 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from inventory.admin.order_forms import ORDER_PAGES
-from inventory.models import Conflict, PurchaseOrder, PurchaseOrderLine, StockMovement, Supplier
+from inventory.models import (
+    Conflict,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    StockMovement,
+    Supplier,
+    UnitOfMeasure,
+    Variant,
+)
+from inventory.purchasing import place
 from tests.back_office import person
 from tests.factories import LocationFactory, ProductFactory, VariantFactory
 from tests.inventory.buying import Buying, draft, in_days, waiting
@@ -122,6 +131,34 @@ def test_lines_of_a_draft_are_changed_and_removed_and_those_of_a_placed_order_ar
     assert {line.quantity for line in order.lines.all()} == {8, 9}
 
 
+def test_lines_are_entered_in_the_unit_of_measure(operator: Client, buying: Buying, cast: Cast) -> None:
+    unit = UnitOfMeasure.objects.create(merchant=cast.merchant, code="kg", base_code="g", base_units=1000)
+    Variant.objects.filter(pk=cast.mug.pk).update(unit=unit)
+    add = reverse("admin:inventory_purchaseorder_add")
+    response = operator.post(add, order_form(cast, **{"lines-0-quantity": "0.0005"}))
+    assert "0.0005 kg is finer than 1 g" in response.content.decode()
+    assert operator.post(add, order_form(cast, **{"lines-0-quantity": "2.5"})).status_code == 302
+    order = PurchaseOrder.objects.get()
+    assert order.lines.get().quantity == 2500
+    shown = operator.get(reverse("admin:inventory_purchaseorder_change", args=[order.pk]))
+    assert 'value="2.5kg"' in shown.content.decode()
+    place(cast.merchant.pk, order.pk)
+    line_id = order.lines.get().pk
+    send(operator, line_id, "receive", **{f"units_{line_id}": "1.25"})
+    assert level_of(cast.mug, cast.warehouse) == (1250, 0, 0)
+
+
+def test_a_number_that_another_order_has_is_refused_at_its_field(operator: Client, cast: Cast) -> None:
+    taken, order = (draft(cast.merchant.pk, cast.warehouse, [(cast.mug, 1)]) for _ in range(2))
+    line = order.lines.get()
+    fields = order_form(cast, number=taken.number, supplier=order.supplier_id)
+    fields |= {"lines-INITIAL_FORMS": 1, "lines-0-id": line.pk, "lines-0-quantity": 1}
+    fields |= {"lines-2-TOTAL_FORMS": 0, "lines-2-INITIAL_FORMS": 0}
+    response = operator.post(reverse("admin:inventory_purchaseorder_change", args=[order.pk]), fields)
+    assert response.status_code == 200
+    assert "is another order" in str(response.context["adminform"].form.errors["number"])
+
+
 @pytest.mark.parametrize("field", ["supplier", "location", "variant"])
 def test_what_belongs_to_another_merchant_is_refused_by_name(
     operator: Client, cast: Cast, field: str
@@ -203,7 +240,7 @@ def test_a_cancelled_line_is_not_received_and_its_input_says_why(operator: Clien
         ("confirm", {"units": 5, "on": ""}, "on", "Enter the day"),
         ("confirm", {"units": 5, "on": "soon"}, "on", "Enter a valid date"),
         ("confirm", {"units": 5, "on": "2020-01-01"}, "", "lies in the past"),
-        ("receive", {"units": -1}, "units", "greater than or equal to 0"),
+        ("receive", {"units": -1}, "units", "Between 0 and"),
         ("receive", {"units": "2.5"}, "units", "whole number"),
         ("receive", {}, "", "at least one line"),
         ("cancel", {"units": 11}, "units", "Enter at most these"),

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from inventory.backorders import (
     BackorderUnits,
@@ -16,8 +18,11 @@ from inventory.demands import settle
 from inventory.errors import InsufficientInbound, InvalidStockRequest, UnknownStock
 from inventory.inbound_rows import PromiseTerms
 from inventory.models import Backorder, Conflict, StockLevel
+from inventory.promising import available_to_promise
 from inventory.reservations import Demand, ReservedUnits, fulfil, release
+from inventory.routing import Routing, Site
 from inventory.stock import ShipmentLine, ship
+from tests.inventory.bundling import Kitchen
 from tests.inventory.buying import Buying, in_days, terms, waiting
 from tests.inventory.cast import (
     LONG_AGO,
@@ -71,6 +76,17 @@ def test_a_repeat_promises_nothing_more_and_tells_the_first_outcome(buying: Buyi
     assert waiting() == {"a": 4}
 
 
+def test_a_promise_is_a_repeat_also_when_its_day_is_over(buying: Buying) -> None:
+    buying.order(5, days=0)
+    context, demand = buying.context(), Demand("a", buying.cast.mug.pk, 3, buying.cast.places)
+    until_today = terms(days=0)
+    promise(context, [demand], until_today)
+    with time_machine.travel(in_days(1)):
+        assert promise(context, [demand], until_today).is_repeat
+        with pytest.raises(InvalidStockRequest, match="lies in the past"):
+            promise(buying.context(), [demand], until_today)
+
+
 def test_no_more_is_promised_than_is_confirmed(buying: Buying) -> None:
     buying.order(10)
     line_id = buying.order(10)
@@ -120,6 +136,23 @@ def test_what_is_owed_already_is_not_promised_to_others(buying: Buying) -> None:
     buying.receive(line_id, 5)
     assert held() == {"order": 3, "a": 2}
     assert owed() == {}
+
+
+@pytest.mark.django_db
+def test_what_kits_are_owed_is_not_promised_to_others() -> None:
+    kitchen = Kitchen()
+    buying = Buying(kitchen)
+    kitchen.stock(0, 5)
+    settle(kitchen.context(), [kitchen.change("kits", kitchen.set, wanted=3)])
+    line_id = buying.order(10, days=3)
+    assert available_to_promise(kitchen.mug, in_days(3)) == 4
+    with pytest.raises(InsufficientInbound):
+        buying.promise("mugs", 5)
+    pre_order = kitchen.change("pre-order", wanted=5)
+    settle(kitchen.context(), [pre_order], pre_orders={"pre-order": terms()})
+    assert (waiting(), owed()) == ({"pre-order": 4}, {("kits", "shortage"): 3, ("pre-order", "shortage"): 1})
+    buying.receive(line_id, 10)
+    assert (waiting(), owed()) == ({}, {("pre-order", "inbound"): 1})
 
 
 @pytest.mark.parametrize(
@@ -484,3 +517,22 @@ def test_a_conflict_that_waits_for_a_recount_or_is_resolved_promises_nothing(
     short = Conflict.objects.get(reference="short")
     with pytest.raises(InvalidStockRequest, match="only 2 units"):
         backorder_conflict(buying.context(), short.pk, terms(), quantity=3)
+
+
+def test_the_capacity_of_a_day_is_locked_before_inbound(buying: Buying) -> None:
+    cast = buying.cast
+    buying.order(5, days=3)
+    settle(cast.context(), [cast.change("order", wanted=3)], pre_orders={"order": terms()})
+    assert waiting() == {"order": 3}
+    routing = Routing(sites=(Site(cast.warehouse.pk, daily_units=5),), usage=lambda ids: {})
+    change = cast.change("order", cancelled=1, ordered=3, is_replanned=True)
+    with CaptureQueriesContext(connection) as queries:
+        settle(cast.context(), [change], routing=routing)
+    locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    order = [
+        table
+        for sql in locks
+        for table in ("inventory_location", "inventory_purchaseorderline")
+        if f'FROM "{table}"' in sql or f"FROM {table}" in sql
+    ]
+    assert order == ["inventory_location", "inventory_purchaseorderline"]

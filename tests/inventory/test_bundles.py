@@ -1,21 +1,28 @@
 """What bundles are made of: written in versions, refused with the field, and how many can be had."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import ProtectedError
 from django.test.utils import CaptureQueriesContext
 
 from inventory.bundles import Component, define, dissolve, kits_available
+from inventory.count_sheets import approve_sheet, enter_counts, print_sheet
 from inventory.demands import settle
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, UnknownStock
-from inventory.models import Bundle, BundleKind, BundlePart, StockOperation, Variant
+from inventory.models import Bundle, BundleKind, BundlePart, StockLevel, StockOperation, Variant
 from inventory.reservations import reserve
+from inventory.transfer_drafts import TransferPlan, draft_transfer
+from inventory.transfers import record_departure
 from tests.inventory.bundling import Kitchen, held_parts, made_of
-from tests.inventory.cast import Cast, assert_ledger_holds, held, owed
-from tests.inventory.racing import race
+from tests.inventory.buying import Buying
+from tests.inventory.cast import Cast, assert_ledger_holds, held, level_of, owed
+from tests.inventory.racing import PATIENCE, meanwhile, race, wait_until_blocked
 
 COMPOSITE = BundleKind.COMPOSITE
 
@@ -145,10 +152,70 @@ def test_a_component_in_use_is_neither_deleted_nor_switched_off(kitchen: Kitchen
     kitchen.mug.full_clean()
 
 
+def test_a_component_that_is_switched_off_is_refused(kitchen: Kitchen) -> None:
+    off = kitchen.new()
+    off.is_active = False
+    off.save()
+    with pytest.raises(InvalidStockRequest, match=f"components: {off.sku}: switched off. Switch it on"):
+        kitchen.make(kitchen.new(), {off: 1})
+
+
 @pytest.mark.parametrize("verb", ["receive", "count"])
 def test_a_kit_has_no_stock_of_its_own(kitchen: Kitchen, verb: str) -> None:
     with pytest.raises(InvalidStockRequest, match=f"variant_id: {kitchen.set.sku}: a kit has no stock"):
         getattr(kitchen, verb)(3, kitchen.set)
+
+
+@contextmanager
+def refused_for(kit: Variant) -> Iterator[None]:
+    """Expects a refusal that names the kit and the remedy, and no stock of it anywhere."""
+    with pytest.raises(InvalidStockRequest, match=f"variant_id: {kit.sku} is a kit by now.*components"):
+        yield
+    assert not StockLevel.objects.filter(variant=kit, on_hand__gt=0).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_goods_received_while_their_variant_becomes_a_kit_do_not_become_its_stock() -> None:
+    kitchen = Kitchen()
+    plain = kitchen.new()
+    with ExitStack() as stack, transaction.atomic():
+        kitchen.make(plain, {kitchen.mug: 1})
+        receiving = stack.enter_context(meanwhile(partial(kitchen.receive, 10, plain)))
+        wait_until_blocked()
+    with refused_for(plain):
+        receiving.result(PATIENCE)
+
+
+def test_a_count_sheet_gives_a_kit_no_stock(kitchen: Kitchen) -> None:
+    plain = kitchen.new()
+    sheet = print_sheet(kitchen.merchant.pk, kitchen.warehouse.pk, [plain.pk], key=uuid4())
+    enter_counts(kitchen.merchant.pk, sheet.pk, {plain.pk: 5})
+    kitchen.make(plain, {kitchen.mug: 1})
+    with refused_for(plain):
+        approve_sheet(kitchen.context(), sheet.pk)
+
+
+def test_an_over_delivery_gives_a_kit_no_stock(kitchen: Kitchen) -> None:
+    plain = kitchen.new()
+    buying = Buying(kitchen)
+    line_id = buying.order(3, variant=plain)
+    buying.receive(line_id, 3)
+    kitchen.count(0, plain)
+    kitchen.make(plain, {kitchen.mug: 1})
+    with refused_for(plain):
+        buying.receive(line_id, 2)
+    dissolve(kitchen.context(), plain.pk)
+    buying.receive(line_id, 2)
+    assert level_of(plain, kitchen.warehouse) == (2, 0, 0)
+
+
+def test_a_departure_gives_a_kit_no_stock(kitchen: Kitchen) -> None:
+    plain = kitchen.new()
+    plan = TransferPlan(kitchen.warehouse.pk, kitchen.store.pk, {plain.pk: 4})
+    transfer = draft_transfer(kitchen.merchant.pk, plan, key=uuid4())
+    kitchen.make(plain, {kitchen.mug: 1})
+    with refused_for(plain):
+        record_departure(kitchen.context(), transfer.pk)
 
 
 def test_as_many_kits_can_be_had_as_the_scarcest_part_is_enough_for_place_by_place(kitchen: Kitchen) -> None:

@@ -18,6 +18,7 @@ from inventory.import_file import Defaults
 from inventory.importing import Import, ImportReport, check_file, import_file
 from inventory.models import ImportedRow, StockLevel, StockMovement, StockOperation
 from tests.factories import MerchantFactory
+from tests.inventory.bundling import Kitchen
 from tests.inventory.cast import Cast, assert_ledger_holds, held, ledger_size, level_of, owed, story
 
 HISTORY = "key,kind,sku,location,quantity,occurred_at\n"
@@ -312,6 +313,16 @@ def test_it_waits_for_who_holds_the_stock_and_gives_up_without_loss(
     assert "run it again to go on here" in problems(report)[0]
     assert pauses == [0.2, 1.0, 5.0]
     assert imported(cast, "sku,quantity\n{mug},5\n").imported == 1
+
+
+@pytest.mark.django_db
+def test_safety_stock_of_a_kit_is_refused_with_its_row() -> None:
+    kitchen = Kitchen()
+    rows = [f"{each.sku},{kitchen.warehouse.code},3" for each in (kitchen.mug, kitchen.set)]
+    report = imported(kitchen, "\n".join(["sku,location,safety_stock", *rows]))
+    (error,) = report.errors
+    assert (error.line, error.column) == (3, "safety_stock")
+    assert f"{kitchen.set.sku} is a kit" in str(error)
 
 
 def run(cast: Cast, path: Path, *options: str) -> tuple[dict[str, Any], int]:

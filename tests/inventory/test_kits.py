@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from inventory.bundles import kits_available
+from inventory.bundles import dissolve, kits_available
 from inventory.demands import settle
 from inventory.errors import InsufficientStock, InvalidStockRequest, ReservationClosed, Shortage
 from inventory.ledger import Outcome
@@ -14,7 +14,7 @@ from inventory.models import Conflict, Reservation
 from inventory.posting import Short
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
 from inventory.stock import AdjustmentLine, ShipmentLine, StockLine, adjust, receive, ship
-from tests.inventory.bundling import Kitchen, held_parts
+from tests.inventory.bundling import Kitchen, assert_kits_are_whole, held_parts
 from tests.inventory.cast import LONG_AGO, assert_ledger_holds, held, in_an_hour, ledger_size, level_of, owed
 from tests.inventory.racing import race
 
@@ -179,6 +179,31 @@ def test_a_shipment_taken_back_is_held_again_whole(kitchen: Kitchen) -> None:
     sell(kitchen, fulfilled=1, cancelled=1)
     assert held() == {}
     assert level_of(kitchen.mug, kitchen.store) == (2, 0, 0)
+
+
+def test_what_left_as_kits_comes_back_as_their_parts_whatever_the_variant_is_by_now(kitchen: Kitchen) -> None:
+    kitchen.stock(4, 2)
+    settle(kitchen.context(), [kitchen.change("order", kitchen.set, wanted=1, fulfilled=1)])
+    dissolve(kitchen.context(), kitchen.set.pk)
+    kitchen.receive(1, kitchen.set)
+    settle(kitchen.context(), [kitchen.change("order", kitchen.set, wanted=1, fulfilled=1)])
+    settle(kitchen.context(), [kitchen.change("order", kitchen.set, unfulfilled=2)])
+    assert level_of(kitchen.mug, kitchen.warehouse) == (4, 2, 0)
+    assert level_of(kitchen.spoon, kitchen.warehouse) == (2, 1, 0)
+    assert level_of(kitchen.set, kitchen.warehouse) == (1, 1, 0)
+    assert_kits_are_whole()
+    assert_ledger_holds()
+
+
+def test_what_left_before_its_variant_became_a_kit_comes_back_as_kits(kitchen: Kitchen) -> None:
+    plain = kitchen.new()
+    kitchen.receive(1, plain)
+    settle(kitchen.context(), [kitchen.change("order", plain, wanted=1, fulfilled=1)])
+    kitchen.make(plain, {kitchen.mug: 2})
+    settle(kitchen.context(), [kitchen.change("order", plain, unfulfilled=1)])
+    assert level_of(plain, kitchen.warehouse) == (0, 0, 0)
+    assert level_of(kitchen.mug, kitchen.warehouse) == (2, 2, 0)
+    assert_ledger_holds()
 
 
 def test_what_was_beyond_record_is_owed_again_and_the_rest_of_the_kit_lies_there(kitchen: Kitchen) -> None:

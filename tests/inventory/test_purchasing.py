@@ -8,7 +8,7 @@ import time_machine
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, LineRefused, StockError, UnknownStock
-from inventory.models import InboundEvent, PurchaseOrder, PurchaseOrderLine, StockOperation
+from inventory.models import InboundEvent, Location, PurchaseOrder, PurchaseOrderLine, StockOperation
 from inventory.ordering import OrderedLine, order_goods
 from inventory.purchasing import (
     LineCancellation,
@@ -21,6 +21,7 @@ from inventory.purchasing import (
     receive_lines,
     slip_lines,
 )
+from inventory.transit import place_in_transit
 from tests.inventory.bundling import Kitchen
 from tests.inventory.buying import Buying, draft, in_days, waiting
 from tests.inventory.cast import (
@@ -285,9 +286,9 @@ def test_goods_that_arrive_complete_owed_kits_before_they_go_to_promises() -> No
     kitchen = Kitchen()
     buying = Buying(kitchen)
     kitchen.stock(0, 1)
-    kitchen.settle("kits", wanted=1, variant=kitchen.set)
     line_id = buying.order(3, days=3)
     buying.promise("later", 2)
+    kitchen.settle("kits", wanted=1, variant=kitchen.set)
     buying.receive(line_id, 3)
     assert held() == {"kits": 3, "later": 1}
     assert owed() == {("later", "inbound"): 1}
@@ -360,3 +361,24 @@ def test_a_confirmation_that_is_over_promises_nothing_more(buying: Buying) -> No
         buying.promise("a", 1)
     assert held() == {"a": 1}
     assert waiting() == {}
+
+
+def test_what_was_told_once_is_a_repeat_on_any_later_day(buying: Buying) -> None:
+    line_id = buying.order(5)
+    confirmed, slipped = buying.context(), buying.context()
+    lines = [LineConfirmation(line_id, 5, in_days(0))]
+    today = in_days(0)
+    confirm_lines(confirmed, lines)
+    slip_lines(slipped, [line_id], today)
+    with time_machine.travel(in_days(1)):
+        assert confirm_lines(confirmed, lines).is_repeat
+        assert slip_lines(slipped, [line_id], today).is_repeat
+        with pytest.raises(InvalidStockRequest, match="lies in the past"):
+            confirm_lines(buying.context(), lines)
+
+
+def test_nothing_is_ordered_to_where_goods_are_only_in_between(cast: Cast) -> None:
+    transit = Location.objects.get(pk=place_in_transit(cast.merchant.pk))
+    order = draft(cast.merchant.pk, transit, [(cast.mug, 5)])
+    with pytest.raises(InvalidStockRequest, match="location: goods are there only between two places"):
+        place(cast.merchant.pk, order.pk)

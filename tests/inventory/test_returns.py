@@ -182,6 +182,19 @@ def test_a_return_with_goods_to_inspect_is_not_closed(cast: Cast) -> None:
         close_return(cast.context(), document.pk)
 
 
+def test_a_return_is_closed_whose_goods_were_judged_elsewhere(cast: Cast) -> None:
+    document = come(cast, units(cast, 2))
+    scrap(cast.context(), [ConditionLine(cast.mug.pk, cast.warehouse.pk, 1)])
+    with pytest.raises(InvalidStockRequest, match="wait for inspection"):
+        close_return(cast.context(), document.pk)
+    judge(cast, document, 1, 0)
+    close_return(cast.context(), document.pk)
+    document.refresh_from_db()
+    line = document.lines.get()
+    assert (document.state, line.elsewhere_quantity, line.to_inspect) == ("closed", 1, 0)
+    assert level_of(cast.mug, cast.warehouse) == (1, 0, 0)
+
+
 def test_what_makes_no_sense_is_refused(cast: Cast, stranger: Cast) -> None:
     with pytest.raises(InvalidStockRequest, match="reference"):
         announce_return(cast.context(), "", [units(cast, 1)])

@@ -8,6 +8,7 @@ import pytest
 
 from inventory import allocation
 from inventory.demands import DemandChange, settle
+from inventory.holds import left_from
 from inventory.ledger import Outcome
 from inventory.models import Conflict, Reservation
 from inventory.routing import Routing, Site, Usage
@@ -162,6 +163,18 @@ def test_units_that_left_from_elsewhere_than_they_were_held_give_up_their_hold(c
     cast.settle("order", fulfilled=2, left_from=cast.store.pk)
     assert (held(), level_of(cast.mug, cast.warehouse)) == ({}, (2, 0, 0))
     assert level_of(cast.mug, cast.store) == (3, 0, 0)
+
+
+def test_what_was_taken_back_has_not_left(cast: Cast) -> None:
+    stock(cast, 3, 3)
+    cast.settle("order", wanted=2)
+    cast.settle("order", fulfilled=2)
+    left = partial(left_from, cast.merchant.pk, ["order"])
+    assert left() == {("order", cast.mug.pk, cast.warehouse.pk): 2}
+    cast.settle("order", unfulfilled=1)
+    assert left() == {("order", cast.mug.pk, cast.warehouse.pk): 1}
+    cast.settle("order", fulfilled=1)
+    assert left() == {("order", cast.mug.pk, cast.warehouse.pk): 2}
 
 
 def test_a_line_ships_what_its_twin_holds_before_anything_is_beyond_record(cast: Cast) -> None:

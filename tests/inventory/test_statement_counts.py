@@ -297,7 +297,7 @@ def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(cancelled=1))
 
 
-@_takes(9, "settle a take-back of kits")
+@_takes(8, "settle a take-back of kits")
 def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()

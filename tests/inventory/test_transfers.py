@@ -330,3 +330,28 @@ def test_the_proof_names_units_that_somebody_brought_to_the_place_in_transit(cas
     receive(cast.context(), [StockLine(cast.mug.pk, place, 3)])
     *_, proof = prove()
     assert [d.found["on_hand"] for d in proof.divergences] == [3]
+
+
+def test_what_left_unfit_for_sale_comes_back_so_as_far_as_it_did_not_arrive_so(cast: Cast) -> None:
+    cast.receive(6)
+    cast.make_unavailable(4)
+    transfer = draft(cast, 6)
+    record_departure(cast.context(), transfer.pk)
+    arrive(cast, transfer, 1)
+    arrive(cast, transfer, 1, unavailable=1)
+    recall_transfer(cast.context(), transfer.pk)
+    assert level_of(cast.mug, cast.warehouse) == (4, 0, 3)
+    assert level_of(cast.mug, cast.store) == (2, 0, 1)
+    assert in_transit(cast) == (0, 0, 0)
+    assert_ledger_holds()
+
+
+def test_a_transfer_that_is_given_up_forgets_what_was_unfit(cast: Cast) -> None:
+    cast.receive(2)
+    cast.make_unavailable(2)
+    transfer = draft(cast, 2)
+    record_departure(cast.context(), transfer.pk)
+    close_transfer(cast.context(), transfer.pk)
+    assert transfer.lines.get().unavailable_quantity == 0
+    arrive(cast, transfer, 2)
+    assert level_of(cast.mug, cast.store) == (2, 0, 0)

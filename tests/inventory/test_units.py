@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inventory.errors import InvalidStockRequest
 from inventory.models import UnitOfMeasure
-from inventory.units import base_quantity, shown
+from inventory.units import base_quantity, enterable, shown
 
 KILOGRAM = UnitOfMeasure(code="kg", base_code="g", base_units=1_000)
 DOZEN = UnitOfMeasure(code="dz", base_code="pc", base_units=12)
@@ -25,6 +25,9 @@ DOZEN = UnitOfMeasure(code="dz", base_code="pc", base_units=12)
         ("0.25", DOZEN, 3),
         (7, None, 7),
         ("7.0", None, 7),
+        ("0.25kg", KILOGRAM, 250),
+        ("250 g", KILOGRAM, 250),
+        ("5pc", DOZEN, 5),
     ],
 )
 def test_what_is_entered_is_counted_in_base_units(
@@ -80,4 +83,13 @@ def test_base_units_are_shown_in_the_unit_where_that_is_short(
 )
 def test_what_is_shown_can_be_entered_again(quantity: int, unit: UnitOfMeasure) -> None:
     text = shown(quantity, unit).removesuffix(f" {unit.code}").replace(",", "")
+    assert base_quantity(text, unit, field="amount") == quantity
+
+
+@pytest.mark.parametrize("unit", [None, KILOGRAM, DOZEN])
+@settings(deadline=None, database=None)
+@given(quantity=st.integers(0, 10**12))
+def test_what_a_form_shows_is_what_it_takes(unit: UnitOfMeasure | None, quantity: int) -> None:
+    text = enterable(quantity, unit)
+    assert " " not in text
     assert base_quantity(text, unit, field="amount") == quantity
