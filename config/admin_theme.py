@@ -91,6 +91,15 @@ _CHANNELS: Final = _models(
     ("Places", "pin_drop", "channellocation"),
 )
 
+_RECONCILIATION: Final = _models(
+    "reconciliation",
+    ("Discrepancies", "difference", "discrepancy"),
+    ("Comparisons", "compare_arrows", "reconciliationrun"),
+    ("Schedules", "schedule", "reconciliationschedule"),
+    ("Policies", "policy", "reconciliationpolicy"),
+    ("Stock authorities", "account_balance", "stockauthority"),
+)
+
 _RULES: Final = [
     *_models(
         "channels",
@@ -118,6 +127,13 @@ _TO_DO: Final = [
         "priority_high",
         "inventory_conflict_changelist",
         "inventory.view_conflict",
+        "state=open",
+    ),
+    _link(
+        "Discrepancies",
+        "difference",
+        "reconciliation_discrepancy_changelist",
+        "reconciliation.view_discrepancy",
         "state=open",
     ),
     _link(
@@ -217,6 +233,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"title": "Stock", "separator": True, "items": _STOCK},
             {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
+            {"title": "Reconciliation", "separator": True, "items": _RECONCILIATION},
             {"title": "Rules", "separator": True, "items": _RULES},
             {"title": "Engine room", "separator": True, "collapsible": True, "items": _ENGINE_ROOM},
         ],

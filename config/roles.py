@@ -41,6 +41,8 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
+    "reconciliation.resolve_discrepancy": ("discrepancy", "Can correct and dismiss discrepancies"),
+    "reconciliation.run_reconciliation": ("reconciliationrun", "Can have channels compared now"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -87,6 +89,23 @@ _RULES: Final = (
     "inventory.delete_varianttag",
 )
 
+#: When channels are compared.
+_COMPARING: Final = (
+    "reconciliation.run_reconciliation",
+    "reconciliation.add_reconciliationschedule",
+    "reconciliation.change_reconciliationschedule",
+    "reconciliation.delete_reconciliationschedule",
+)
+
+#: What becomes of differences.
+_DIFFERENCES: Final = (
+    "reconciliation.resolve_discrepancy",
+    "reconciliation.add_reconciliationpolicy",
+    "reconciliation.change_reconciliationpolicy",
+    "reconciliation.add_stockauthority",
+    "reconciliation.change_stockauthority",
+)
+
 #: Which channel is served first.
 _PRIORITY: Final = (
     "channels.pin_listinglevel",
@@ -118,6 +137,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "channels.resource_channelorderline",
         "channels.answer_fulfilmentrequest",
         *_PLACES,
+        *_COMPARING,
+        *_DIFFERENCES,
         *_EVERYDAY,
     ),
     "commerce": (
@@ -136,6 +157,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PLACES,
         "inventory.add_location",
         "inventory.change_location",
+        *_COMPARING,
         *_EVERYDAY,
     ),
     "read-only": (),

@@ -71,6 +71,13 @@ from inventory.models import (
 from inventory.purchasing import LineConfirmation, confirm_lines, place
 from inventory.reservations import Demand
 from inventory.stock import StockLine, receive
+from reconciliation.models import (
+    Discrepancy,
+    ReconciliationPolicy,
+    ReconciliationRun,
+    ReconciliationSchedule,
+    StockAuthority,
+)
 from tests.factories import (
     ChannelFactory,
     ChannelLocationSourceFactory,
@@ -127,6 +134,7 @@ class Business:
         self.rule_on(level, variant)
         self.bundle(variant)
         self.note_change(variant, location)
+        self.compare(level, location)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -234,6 +242,38 @@ class Business:
             available_delta=-1,
             available_after=4,
             created_at=timezone.now(),
+        )
+
+    def compare(self, level: ListingLevel, location: Location) -> Discrepancy:
+        """Adds a run that found the shelf to differ, and what decides when and how a channel is compared."""
+        channel, now = level.channel, timezone.now()
+        ReconciliationPolicy.objects.create(channel=channel)
+        schedule = ReconciliationSchedule.objects.create(
+            channel=channel, kind="incremental", every_minutes=15, next_run_at=now + timedelta(minutes=15)
+        )
+        StockAuthority.objects.create(merchant=self.merchant, location=location, name=f"ERP {location.code}")
+        run = ReconciliationRun.objects.create(
+            channel=channel,
+            kind="incremental",
+            state="done",
+            schedule=schedule,
+            asked_at=now,
+            started_at=now,
+            finished_at=now,
+            compared=1,
+            drifted=1,
+        )
+        return Discrepancy.objects.create(
+            merchant=self.merchant,
+            channel=channel,
+            listing_level=level,
+            run=run,
+            shown=5,
+            expected=7,
+            cause="foreign_edit",
+            evidence={"Last push": "Confirmed: 7"},
+            first_seen_at=now,
+            last_seen_at=now,
         )
 
     def context(self) -> Context:

@@ -20,7 +20,7 @@ from tests.back_office import SECRET, Business, person
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = [model for model in MODELS if model._meta.app_label in {"inventory", "channels"}]
+OURS = [model for model in MODELS if model._meta.app_label in {"inventory", "channels", "reconciliation"}]
 FACTS = [model for model in OURS if isinstance(admin.site._registry[model], FactsAdmin)]
 EVERYBODY = [*ROLES, "superuser"]
 #: Every page of every model takes a role seconds: those between the least and the most that one may are walked apart.
@@ -55,12 +55,12 @@ def queries_of(client: Client, url: str) -> int:
     return len(captured)
 
 
-def test_every_model_of_inventory_and_channels_has_its_page() -> None:
+def test_every_model_has_its_page() -> None:
     from django.apps import apps
 
     own = {
         model
-        for label in ("inventory", "channels")
+        for label in ("inventory", "channels", "reconciliation")
         for model in apps.get_app_config(label).get_models()
         if not model.__name__.startswith("Historical")
     }
@@ -131,10 +131,21 @@ DOCUMENTS = {"inventory.Transfer", "inventory.CustomerReturn", "inventory.CountS
 PURCHASING = {"inventory.Supplier", "inventory.PurchaseOrder"}
 RULES = {"channels.ChannelGroup", "channels.RuleSet", "inventory.Tag"}
 RANKS = {"channels.ListingRank"}
+SCHEDULES = {"reconciliation.ReconciliationSchedule"}
+DIFFERENCES = {"reconciliation.ReconciliationPolicy", "reconciliation.StockAuthority"}
 MAY_ADD = {
-    "operations": {*CATALOGUE, *DOCUMENTS, *PURCHASING, *RULES, *RANKS, "inventory.Location"},
+    "operations": {
+        *CATALOGUE,
+        *DOCUMENTS,
+        *PURCHASING,
+        *RULES,
+        *RANKS,
+        *SCHEDULES,
+        *DIFFERENCES,
+        "inventory.Location",
+    },
     "commerce": RANKS,
-    "engineering": {"inventory.Location", "channels.Channel"},
+    "engineering": {*SCHEDULES, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -142,6 +153,8 @@ MAY_ADD = {
         *PURCHASING,
         *RULES,
         *RANKS,
+        *SCHEDULES,
+        *DIFFERENCES,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

@@ -13,12 +13,15 @@ from tests.channels.demo.files import line, write
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("demo", ["--for", "--rate", "--json", "--shop-limits", "--profile", "--port", "--seed"]),
+        ("demo", ["--for", "--rate", "--faults", "--json", "--shop-limits", "--profile", "--port", "--seed"]),
         (
             "replay_sales",
             ["file", "--limit-orders", "--stock-ratio", "--rate", "--sku-column", "--no-goods", "--json"],
         ),
-        ("benchmark", ["{reserve,fanout,exposure,timetravel,rehearsal}", "--runs", "--seconds", "--json"]),
+        (
+            "benchmark",
+            ["{reserve,fanout,exposure,timetravel,rehearsal,reconcile}", "--runs", "--seconds", "--json"],
+        ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],
 )
