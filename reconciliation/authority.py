@@ -117,7 +117,7 @@ def _record(
     )
     columns = [list(column) for column in zip(*differing, strict=True)]
     said = f"{seen_until:%Y-%m-%d %H:%M:%S} UTC"
-    parameters = [authority.merchant_id, authority.name, said, seen_until, seen_until, *columns]
+    parameters: list[Any] = [authority.merchant_id, authority.name, said, seen_until, seen_until, *columns]
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, [*parameters, authority.location_id])
         return [identity for (identity,) in cursor.fetchall()]

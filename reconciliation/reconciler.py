@@ -82,8 +82,10 @@ class Reconciler:
     def _perform(self, run_id: int, schedule_id: int | None) -> None:
         try:
             run = runs.perform(run_id)
+            if run is None or schedule_id is None:
+                return
             schedule = ReconciliationSchedule.objects.filter(pk=schedule_id).first()
-            if run is not None and schedule is not None:
+            if schedule is not None:
                 schedules.note_end(schedule, has_failed=run.state == RunState.FAILED)
         finally:
             self._going_on.discard(run_id)

@@ -12,7 +12,7 @@ from channels.errors import TransientError
 from channels.models import ListingLevel, PollFeed, WebhookDelivery
 from channels.orders import apply_state
 from inventory.models import Tag, VariantTag
-from reconciliation import runs
+from reconciliation import runs, staging
 from reconciliation.errors import Refused
 from reconciliation.models import Discrepancy, ReconciliationRun
 from reconciliation.models.discrepancies import Cause, DiscrepancyState, Policy, RunKind, RunState
@@ -118,7 +118,7 @@ def test_a_sale_between_the_orders_and_the_levels_is_explained_at_the_second_loo
 
     # The first poll misses it, the levels show it, the poll before the second look brings it.
     market.on_poll = [lambda: None]
-    fetch = runs.staged
+    fetch = staging.staged
 
     def staged_after_a_sale(channel_id: int, run_id: int) -> Any:
         sold_now()
@@ -135,7 +135,7 @@ def test_without_the_second_look_that_sale_would_be_a_difference(
 ) -> None:
     monkeypatch.setattr("reconciliation.looks.confirm", lambda *given, **_: (given[2], 0))
     market.on_poll = []
-    fetch = runs.staged
+    fetch = staging.staged
 
     def staged_after_a_sale(channel_id: int, run_id: int) -> Any:
         market.shelves.sell(market.listings["MUG"], 3)
