@@ -1,6 +1,7 @@
 """Records discrepancies, corrects what the channel's policy allows, and closes what is over.
 
-Lock order: the mutation fuse, listing levels by id, discrepancies.
+Lock order: the mutation fuse, listing levels by id, discrepancies by listing level. Recording commits before anything is
+corrected; what a process that dies leaves uncorrected is corrected when it is seen again.
 """
 
 import json
@@ -45,6 +46,20 @@ SET shown = excluded.shown, expected = excluded.expected, cause = excluded.cause
 RETURNING kept.id
 """
 
+_NOTE_CORRECTING: Final = """
+WITH given AS (
+    SELECT open.id, given.wanted
+    FROM unnest(%s::bigint[], %s::bigint[]) AS given (level_id, wanted)
+    JOIN reconciliation_discrepancy open ON open.listing_level_id = given.level_id AND open.closed_at IS NULL
+    ORDER BY open.listing_level_id
+    FOR UPDATE OF open
+)
+UPDATE reconciliation_discrepancy kept
+SET state = 'correcting', correcting_wanted = given.wanted
+FROM given
+WHERE kept.id = given.id
+"""
+
 #: A shelf is corrected once it was told with the mark of its correction, or told anything after the difference was seen.
 _FOLLOW: Final = """
 WITH ended AS (
@@ -66,7 +81,7 @@ WITH ended AS (
         OR open.state IN ('open', 'held') AND level.confirmed_at > open.last_seen_at AND level.wanted = level.done
             AND level.lease_token IS NULL AND level.seen_at IS NULL AND NOT level.is_outcome_unknown
     )
-    ORDER BY open.id
+    ORDER BY open.listing_level_id
     FOR UPDATE OF open SKIP LOCKED
 )
 UPDATE reconciliation_discrepancy kept
@@ -93,27 +108,26 @@ class Recorded:
         return len(self.ids) - self.correcting
 
 
-def take_up(
+def take_up(findings: Sequence[Finding], *, run_id: int | None = None) -> Recorded:
+    """Records findings of now, and corrects those that their channels' policies allow."""
+    ids = record(findings, run_id=run_id)
+    counted = correct(findings)
+    return Recorded(ids, counted["correcting"], counted["held"])
+
+
+def record(
     findings: Sequence[Finding],
     *,
     seen_at: Mapping[int, datetime] | None = None,
     run_id: int | None = None,
-) -> Recorded:
-    """Records findings and corrects those that their channels' policies allow.
+) -> list[int]:
+    """Records findings; one of a shelf that has an open discrepancy brings that up to date. Returns their ids.
 
     `seen_at` says by listing level when a difference was seen; the others were seen now.
     """
     if not findings:
-        return Recorded()
-    ids = _record(findings, seen_at or {}, run_id)
-    counted: Counter[str] = Counter()
-    for channel_id in sorted({finding.facts.channel_id for finding in findings}):
-        counted += correct([each for each in findings if each.facts.channel_id == channel_id])
-    return Recorded(ids, counted["correcting"], counted["held"])
-
-
-def _record(findings: Sequence[Finding], seen_at: Mapping[int, datetime], run_id: int | None) -> list[int]:
-    now = timezone.now()
+        return []
+    now, seen_at = timezone.now(), seen_at or {}
     ordered = sorted(findings, key=lambda finding: finding.facts.listing_level_id)
     columns: list[list[Any]] = [
         [each.facts.merchant_id for each in ordered],
@@ -145,15 +159,20 @@ def may_correct(policy: str, threshold: int, difference: int) -> bool:
 
 
 def correct(findings: Sequence[Finding]) -> Counter[str]:
-    """Has the right numbers written where the policy of the channel (of them all) allows it."""
-    policy = policy_of(findings[0].facts.channel_id)
-    wrong = [
-        WrongShelf(each.facts.listing_level_id, each.expected, each.shown)
-        for each in findings
-        if not each.needs_person
-        and may_correct(policy.policy, policy.threshold_units, each.shown - each.expected)
-    ]
-    return _write(findings[0].facts.channel_id, wrong, actor="reconciliation") if wrong else Counter()
+    """Has the right numbers written where the channels' policies allow it. Call it outside transactions."""
+    counted: Counter[str] = Counter()
+    for channel_id in sorted({finding.facts.channel_id for finding in findings}):
+        policy = policy_of(channel_id)
+        wrong = [
+            WrongShelf(each.facts.listing_level_id, each.expected, each.shown)
+            for each in findings
+            if each.facts.channel_id == channel_id
+            and not each.needs_person
+            and may_correct(policy.policy, policy.threshold_units, each.shown - each.expected)
+        ]
+        if wrong:
+            counted += _write(channel_id, wrong, actor="reconciliation")
+    return counted
 
 
 @transaction.atomic
@@ -173,25 +192,22 @@ def _write(
         channel_id=channel_id,
     )
     mutation = fuse.note(change) if is_chosen else fuse.admit(change)
-    mine = Discrepancy.objects.filter(listing_level__in=levels, closed_at__isnull=True)
     if mutation.state == MutationState.WAITING:
+        mine = Discrepancy.objects.filter(pk__in=_locked(levels))
         return Counter(held=mine.update(state=DiscrepancyState.HELD, mutation=mutation))
     marked = write_over(wrong)
     _note_correcting(marked)
     return Counter(correcting=len(marked))
 
 
+def _locked(level_ids: Sequence[int]) -> list[int]:
+    open_ones = Discrepancy.objects.filter(listing_level__in=level_ids, closed_at__isnull=True)
+    return list(open_ones.order_by("listing_level_id").select_for_update().values_list("pk", flat=True))
+
+
 def _note_correcting(marked: Mapping[int, int]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE reconciliation_discrepancy kept
-            SET state = 'correcting', correcting_wanted = given.wanted
-            FROM unnest(%s::bigint[], %s::bigint[]) AS given (level_id, wanted)
-            WHERE kept.listing_level_id = given.level_id AND kept.closed_at IS NULL
-            """,
-            [list(marked), list(marked.values())],
-        )
+        cursor.execute(_NOTE_CORRECTING, [list(marked), list(marked.values())])
 
 
 def follow() -> int:

@@ -27,7 +27,18 @@ def take_up_observations() -> int:
         ShelfObservation.objects.filter(pk__in=[each.pk for each in taken]).update(
             awaits_reconciliation=False
         )
-        return _record(_news(taken))
+        news = _news(taken)
+        found = findings(
+            [
+                Suspect(each.listing_level_id, each.quantity, each.expected)
+                for each in news
+                if each.expected is not None
+            ]
+        )
+        seen_at = {each.listing_level_id: each.judged_at or each.received_at for each in news}
+        discrepancies.record(found, seen_at=seen_at)
+    discrepancies.correct(found)
+    return len(found)
 
 
 def _news(taken: Sequence[ShelfObservation]) -> list[ShelfObservation]:
@@ -41,13 +52,3 @@ def _news(taken: Sequence[ShelfObservation]) -> list[ShelfObservation]:
         if each is not None and each.quantity == shown and seen_at >= each.received_at:
             del newest[level_id]
     return list(newest.values())
-
-
-def _record(news: Sequence[ShelfObservation]) -> int:
-    suspects = [
-        Suspect(each.listing_level_id, each.quantity, each.expected)
-        for each in news
-        if each.expected is not None
-    ]
-    seen_at = {each.listing_level_id: each.judged_at or each.received_at for each in news}
-    return len(discrepancies.take_up(findings(suspects), seen_at=seen_at).ids)
