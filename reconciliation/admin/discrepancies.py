@@ -179,7 +179,7 @@ class DiscrepancyAdmin(FactsAdmin):
         """Asks why a difference may stay, and closes it."""
         require(request, "reconciliation.resolve_discrepancy")
         discrepancy = get_object_or_404(Discrepancy, pk=pk)
-        form: forms.Form = BecauseForm(request.POST or None)
+        form: forms.Form = BecauseForm(request.POST if request.method == "POST" else None)
 
         def dismiss(values: dict[str, Any]) -> str:
             chosen = Discrepancy.objects.filter(pk=pk)

@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['channel_id', 'kind', 'id'],
                 'indexes': [models.Index(condition=models.Q(('is_active', True)), fields=['next_run_at'], name='schedule_by_next_run')],
-                'constraints': [models.UniqueConstraint(fields=('channel', 'kind', 'tag'), name='one_schedule_per_channel_kind_and_tag', nulls_distinct=False, violation_error_message='There is such a schedule already. Change that one.'), models.CheckConstraint(condition=models.Q(models.Q(('every_minutes__gte', 1), ('hour__isnull', True)), models.Q(('every_minutes__isnull', True), ('hour__lte', 23)), _connector='OR'), name='a_schedule_has_an_interval_or_an_hour', violation_error_message='Enter either an interval in minutes or an hour of the day.')],
+                'constraints': [models.UniqueConstraint(fields=('channel', 'kind', 'tag'), name='one_schedule_per_channel_kind_and_tag', nulls_distinct=False, violation_error_message='There is such a schedule already. Change that one.'), models.CheckConstraint(condition=models.Q(models.Q(('every_minutes__gte', 1), ('every_minutes__isnull', False), ('hour__isnull', True)), models.Q(('every_minutes__isnull', True), ('hour__isnull', False), ('hour__lte', 23)), _connector='OR'), name='a_schedule_has_an_interval_or_an_hour', violation_error_message='Enter either an interval in minutes or an hour of the day.')],
             },
         ),
         migrations.CreateModel(

@@ -89,8 +89,8 @@ class ReconciliationSchedule(models.Model):
                 violation_error_message="There is such a schedule already. Change that one.",
             ),
             models.CheckConstraint(
-                condition=Q(every_minutes__gte=1, hour__isnull=True)
-                | Q(every_minutes__isnull=True, hour__lte=23),
+                condition=Q(every_minutes__isnull=False, every_minutes__gte=1, hour__isnull=True)
+                | Q(every_minutes__isnull=True, hour__isnull=False, hour__lte=23),
                 name="a_schedule_has_an_interval_or_an_hour",
                 violation_error_message="Enter either an interval in minutes or an hour of the day.",
             ),

@@ -100,7 +100,7 @@ def test_operations_add_and_edit_schedules(operator: Client, market: Market) -> 
     operator.post(address, {"hour": 4, "every_minutes": "", "is_active": "on"})
     row.refresh_from_db()
     assert (row.every_minutes, row.hour, row.history.count()) == (None, 4, 2)
-    assert act(operator, "reconciliationschedule", "run_now", row) == "1 comparison asked for."
+    assert act(operator, "reconciliationschedule", "run_now", row).endswith("1 comparison asked for.")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     file.write_text("sku,on_hand\nMUG,many\n")
     with pytest.raises(CommandError, match="row 2"):
         call_command("reconcile_stock", str(file), **options)
+    file.write_text("sku,on_hand\nMUG,18\n")
     with pytest.raises(CommandError, match="no time"):
         call_command("reconcile_stock", str(file), **{**options, "seen_until": "yesterday"})
     with pytest.raises(CommandError, match="Nobody has the say"):

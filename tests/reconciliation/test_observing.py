@@ -89,7 +89,8 @@ def test_what_a_push_settles_after_two_looks_is_told_once(monkeypatch: pytest.Mo
     tell(market.shop)
     assert take_up_observations() == 0, "a sale may explain it yet"
     # The orders are polled, and the shelf is looked at again.
-    PollFeed.objects.update(covered_until=timezone.now() + timedelta(seconds=10))
+    soon = timezone.now() + timedelta(seconds=10)
+    PollFeed.objects.update(covered_until=soon, last_polled_at=soon)
     ListingLevel.objects.update(next_attempt_at=None)
     tell_all(market.shop)
     assert market.number("MUG") == 20
