@@ -41,7 +41,7 @@ FROM unnest(
 ON CONFLICT (listing_level_id) WHERE closed_at IS NULL DO UPDATE
 SET shown = excluded.shown, expected = excluded.expected, cause = excluded.cause, evidence = excluded.evidence,
     unit_price = excluded.unit_price, currency = excluded.currency,
-    state = CASE WHEN kept.state = 'held' THEN kept.state ELSE 'open' END,
+    state = CASE WHEN kept.state = 'held' THEN kept.state ELSE 'open' END, closed_by = '',
     sightings = kept.sightings + 1, last_seen_at = greatest(kept.last_seen_at, excluded.last_seen_at)
 RETURNING kept.id
 """
@@ -70,6 +70,7 @@ WITH ended AS (
             WHEN open.state = 'held' AND held.state IN ('refused', 'withdrawn') THEN 'open'
             ELSE 'corrected'
         END AS state,
+        CASE WHEN held.state = 'confirmed' THEN held.decided_by ELSE open.closed_by END AS closed_by,
         CASE WHEN open.state = 'correcting' THEN 'The right number was written over it.'
              ELSE 'A later push wrote over it.' END AS because
     FROM reconciliation_discrepancy open
@@ -88,6 +89,7 @@ UPDATE reconciliation_discrepancy kept
 SET state = ended.state,
     cause = CASE WHEN kept.state = 'correcting' AND ended.state = 'open' THEN 'unconfirmed_push' ELSE kept.cause END,
     closed_at = CASE WHEN ended.state = 'corrected' THEN clock_timestamp() END,
+    closed_by = CASE WHEN ended.state = 'corrected' THEN ended.closed_by ELSE '' END,
     because = CASE WHEN ended.state = 'corrected' THEN ended.because ELSE kept.because END
 FROM ended
 WHERE kept.id = ended.id
@@ -243,7 +245,10 @@ def correct_chosen(chosen: QuerySet[Discrepancy], *, actor: str) -> int:
     for channel_id in sorted({row[0] for row in rows}):
         wrong = [WrongShelf(*row[1:]) for row in rows if row[0] == channel_id]
         _write(channel_id, wrong, actor=actor, is_chosen=True)
-        _tell_the_rest([shelf.listing_level_id for shelf in wrong])
+        levels = [shelf.listing_level_id for shelf in wrong]
+        _tell_the_rest(levels)
+        mine = Discrepancy.objects.filter(listing_level__in=levels, closed_at__isnull=True)
+        mine.update(closed_by=actor[:200])
     return len(rows)
 
 

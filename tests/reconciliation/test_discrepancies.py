@@ -1,6 +1,6 @@
 """Causes with their evidence, values, the fuse, foreign writers, and what people decide."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 
 import pytest
@@ -18,6 +18,7 @@ from channels.models import (
 )
 from channels.orders import apply_state
 from reconciliation import discrepancies
+from reconciliation.drift_figures import drift_on, handled_on
 from reconciliation.errors import Refused
 from reconciliation.findings import Facts, judge
 from reconciliation.models import Discrepancy
@@ -114,6 +115,8 @@ def test_mass_corrections_wait_for_a_person_and_are_told_once_confirmed(market: 
     market.settle()
     assert [market.number(sku) for sku in ("MUG", "CUP", "HAT")] == [20, 8, 5]
     assert set(Discrepancy.objects.values_list("state", flat=True)) == {DiscrepancyState.CORRECTED}
+    today = timezone.now().astimezone(UTC).date()
+    assert list(handled_on(market.shop.merchant.pk, today)) == [(market.shop.channel.pk, 3, 0)]
 
 
 def test_a_held_correction_that_is_rolled_back_is_open_again(market: Market) -> None:
@@ -188,6 +191,19 @@ def test_a_dismissed_discrepancy_says_why_and_comes_back_when_it_is_seen_again(m
     assert discrepancies.dismiss(Discrepancy.objects.all(), actor="operator", because="A fair.") == 1
     market.compare()
     assert list(Discrepancy.objects.order_by("id").values_list("state", flat=True)) == ["dismissed", "open"]
+
+
+def test_key_figures_tell_what_drifted_and_who_put_it_right(market: Market) -> None:
+    market.edit("MUG", 17)
+    market.edit("CUP", 60)
+    market.compare()
+    discrepancies.correct_chosen(Discrepancy.objects.filter(shown=60), actor="operator")
+    market.settle()
+    today = timezone.now().astimezone(UTC).date()
+    merchant_id, channel_id = market.shop.merchant.pk, market.shop.channel.pk
+    assert list(drift_on(merchant_id, today)) == [(channel_id, 3, 2)]
+    assert list(handled_on(merchant_id, today)) == [(channel_id, 1, 1)]
+    assert list(drift_on(merchant_id, today - timedelta(days=1))) == []
 
 
 def test_an_unanswered_push_is_the_likely_cause(market: Market) -> None:
