@@ -1,6 +1,7 @@
 """What shops say they show: an echo of our own push, explained within seconds, or a foreign edit.
 
-An observation is only recorded and judged; it never causes a push, so that our own echo cannot start a loop.
+An observation is only recorded and judged here. What is judged foreign is left to reconciliation, which has it corrected
+or flagged; our own echo causes nothing, so that it cannot start a loop.
 """
 
 from collections.abc import Sequence
