@@ -21,7 +21,7 @@ def test_every_role_has_what_its_table_says_and_otherwise_only_looks(role: str) 
 
 
 def test_every_role_sees_every_model_of_both_apps() -> None:
-    for label in ("inventory", "channels"):
+    for label in ("inventory", "channels", "reconciliation"):
         names = {
             f"{label}.view_{model._meta.model_name}" for model in apps.get_app_config(label).get_models()
         }
@@ -41,13 +41,13 @@ def test_what_people_do_has_permissions_of_its_own() -> None:
 def test_what_was_granted_by_hand_stays() -> None:
     by_hand = Permission.objects.get(codename="move_stock")
     Group.objects.get(name="commerce").permissions.add(by_hand)
-    for label in ("inventory", "channels"):
+    for label in ("inventory", "channels", "reconciliation"):
         keep_roles(apps.get_app_config(label))
     assert "inventory.move_stock" in granted("commerce")
 
 
 def test_a_role_that_was_emptied_is_filled_again() -> None:
     Group.objects.get(name="operations").delete()
-    for label in ("inventory", "channels"):
+    for label in ("inventory", "channels", "reconciliation"):
         keep_roles(apps.get_app_config(label))
     assert granted("operations") >= set(ROLES["operations"])

@@ -98,7 +98,7 @@ def test_while_customers_buy_nothing_is_found_that_is_not_there(market: Market) 
         shoppers = threading.Thread(target=buy)
         shoppers.start()
         try:
-            for _ in range(3):
+            for _ in range(2):
                 compare_all(market)
         finally:
             is_over.set()
