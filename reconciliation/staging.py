@@ -4,7 +4,8 @@ A million numbers pass through the program a piece at a time and are never all i
 of the server empties it, and the run begins anew.
 """
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +17,15 @@ from django.utils import timezone
 
 from channels.connectors.base import ShelfNumber
 
-#: Shelves sent to the database together.
-PIECE: Final = 10_000
+#: Shelves sent to the database together, and seconds after which a piece of fewer is sent: what is told while its piece is
+#: read is left out.
+PIECE: Final = 50_000
+PIECE_SECONDS: Final = 5.0
 #: Differences of one run that are looked into; the others are counted, and wait for the next run.
 MOST_SUSPECTS: Final = 20_000
 
+#: Shelves taken before looking at the clock.
+_FEW: Final = 100
 _PREFIX: Final = "reconciliation_stage_"
 #: How COPY writes that a shelf keeps no stock.
 _NULL: Final = "\\N"
@@ -39,36 +44,42 @@ MOVING: Final = """
 ) OR coalesce(greatest(level.confirmed_at, level.sent_at) >= {since}, false))
 """
 
+# A channel has few places. Compared within CASE, PostgreSQL takes their names for no reason to expect few rows, for which it
+# would look each shelf up by itself instead of hashing them all.
 _OURS: Final = """
 FROM {table} stage
 JOIN channels_listing listing ON listing.channel_id = %(channel)s AND listing.external_id = stage.listing
-JOIN channels_channellocation place ON place.channel_id = %(channel)s AND place.external_id = stage.place
-JOIN channels_listinglevel level ON level.listing_id = listing.id AND level.channel_location_id = place.id
-WHERE stage.quantity IS NOT NULL AND listing.variant_id IS NOT NULL AND listing.is_active AND place.is_active
+JOIN channels_listinglevel level ON level.listing_id = listing.id AND level.channel_id = %(channel)s
+JOIN channels_channellocation place ON place.id = level.channel_location_id
+WHERE CASE WHEN place.external_id = stage.place THEN true ELSE false END
+  AND stage.quantity IS NOT NULL AND listing.variant_id IS NOT NULL AND listing.is_active AND place.is_active
 """
 
-_DIFF: Final = """
-WITH ours AS (
+# OFFSET 0 keeps whether a shelf moves from being worked out anew for each figure.
+_COMPARED: Final = """
+(
     SELECT level.id, stage.quantity AS shown, level.expected, level.dead_at IS NOT NULL AS is_dead,
         {moving} AS is_moving
-    {ours}
-), counted AS (
-    SELECT count(*) FILTER (WHERE NOT is_moving) AS compared, count(*) FILTER (WHERE is_moving) AS moving,
-        count(*) FILTER (WHERE NOT is_moving AND (is_dead OR shown <> expected)) AS differing
-    FROM ours
-)
-SELECT counted.compared, counted.moving, counted.differing, suspect.ids, suspect.shown, suspect.expected
-FROM counted, (
-    SELECT coalesce(array_agg(id), '{{}}') AS ids, coalesce(array_agg(shown), '{{}}') AS shown,
-        coalesce(array_agg(expected), '{{}}') AS expected
-    FROM (
-        SELECT id, shown, expected FROM ours
-        WHERE NOT is_moving AND (is_dead OR shown <> expected)
-        ORDER BY abs(shown - expected) DESC, id
-        LIMIT %(most)s
-    ) AS each
-) AS suspect
+    {ours} OFFSET 0
+) AS shelf
 """
+_DIFFERS: Final = "(NOT is_moving AND (is_dead OR shown <> expected))"
+
+# One pass over the joined rows; what differs is usually little.
+_DIFF: Final = f"""
+SELECT count(*) FILTER (WHERE NOT is_moving), count(*) FILTER (WHERE is_moving), count(*) FILTER (WHERE {_DIFFERS}),
+    coalesce((array_agg(id) FILTER (WHERE {_DIFFERS}))[1:%(most)s::int], '{{{{}}}}'),
+    coalesce((array_agg(shown) FILTER (WHERE {_DIFFERS}))[1:%(most)s::int], '{{{{}}}}'),
+    coalesce((array_agg(expected) FILTER (WHERE {_DIFFERS}))[1:%(most)s::int], '{{{{}}}}')
+FROM {_COMPARED}
+"""  # noqa: S608  # constants only
+
+_LARGEST: Final = f"""
+SELECT id, shown, expected FROM {_COMPARED}
+WHERE {_DIFFERS}
+ORDER BY abs(shown - expected) DESC, id
+LIMIT %(most)s
+"""  # noqa: S608  # constants only
 
 #: Shelves that are told numbers, and that the platform did not name (any more) or keeps no stock of.
 _MISSING: Final = """
@@ -140,32 +151,41 @@ class Stage:
         source = iter(shelves)
         while True:
             began = timezone.now()
-            lines = self._lines(islice(source, PIECE))
-            if not lines:
+            piece = _piece(source)
+            if not piece:
                 break
+            text = self._text(piece)
             self.read_from.append(began)
-            self.read += len(lines)
+            self.read += len(piece)
             with connection.cursor() as cursor, cursor.copy(f"COPY {self.table} FROM STDIN") as copy:
-                copy.write("".join(lines))
+                copy.write(text)
             yield self.read
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {self.table}")
 
-    def _lines(self, shelves: Iterable[ShelfNumber]) -> list[str]:
-        number, escapes = len(self.read_from) + 1, _ESCAPES
-        return [
-            f"{number}\t{shelf.listing_external_id.translate(escapes)}\t"
-            f"{shelf.location_external_id.translate(escapes)}\t"
-            f"{_NULL if shelf.quantity is None else shelf.quantity}\n"
-            for shelf in shelves
-        ]
+    def _text(self, piece: Sequence[ShelfNumber]) -> str:
+        """Returns shelves as COPY reads them."""
+        number = len(self.read_from) + 1
+        text = "".join(
+            [
+                f"{number}\t{shelf.listing_external_id}\t{shelf.location_external_id}\t"
+                f"{_NULL if shelf.quantity is None else shelf.quantity}\n"
+                for shelf in piece
+            ]
+        )
+        return text if _is_plain(text, len(piece)) else _escaped(number, piece)
 
     def compare(self) -> Diff:
-        """Compares with what the shelves should show; one statement."""
+        """Compares with what the shelves should show, in one statement; another one where very many differ."""
+        parameters = self._parameters() | {"most": MOST_SUSPECTS}
         with connection.cursor() as cursor:
-            cursor.execute(self._sql(_DIFF), self._parameters() | {"most": MOST_SUSPECTS})
+            cursor.execute(self._sql(_DIFF), parameters)
             compared, moving, differing, *columns = cursor.fetchone()
-        return Diff(compared, moving, differing, [Suspect(*row) for row in zip(*columns, strict=True)])
+            rows = list(zip(*columns, strict=True))
+            if differing > len(rows):
+                cursor.execute(self._sql(_LARGEST), parameters)
+                rows = cursor.fetchall()
+        return Diff(compared, moving, differing, [Suspect(*row) for row in rows])
 
     def count_missing(self) -> int:
         """Counts shelves that were told numbers and were not named."""
@@ -197,6 +217,36 @@ def staged(channel_id: int, run_id: int) -> Iterator[Stage]:
         yield Stage(channel_id, table)
     finally:
         _execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _piece(source: Iterator[ShelfNumber]) -> list[ShelfNumber]:
+    """Takes the next shelves, as many as arrive in time; at least a few, and none at the end."""
+    ends_at = time.monotonic() + PIECE_SECONDS
+    piece: list[ShelfNumber] = []
+    while len(piece) < PIECE and (more := list(islice(source, min(_FEW, PIECE - len(piece))))):
+        piece += more
+        if time.monotonic() > ends_at:
+            break
+    return piece
+
+
+def _is_plain(text: str, lines: int) -> bool:
+    """Tells whether no id in it holds what COPY would take for something else, which hardly any does."""
+    return (
+        text.count("\t") == 3 * lines
+        and text.count("\n") == lines
+        and text.count("\\") == text.count(f"\t{_NULL}\n")
+        and "\r" not in text
+    )
+
+
+def _escaped(number: int, shelves: Iterable[ShelfNumber]) -> str:
+    return "".join(
+        f"{number}\t{shelf.listing_external_id.translate(_ESCAPES)}\t"
+        f"{shelf.location_external_id.translate(_ESCAPES)}\t"
+        f"{_NULL if shelf.quantity is None else shelf.quantity}\n"
+        for shelf in shelves
+    )
 
 
 def drop_abandoned() -> int:
