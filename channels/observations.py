@@ -58,6 +58,10 @@ WITH open AS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = seen.channel_id AND feed.name = 'orders'
               AND feed.covered_until >= seen.received_at + make_interval(secs => %(list_lag)s)
+        ) AND NOT EXISTS (
+            SELECT FROM channels_channelorder placed
+            WHERE placed.channel_id = seen.channel_id AND placed.fetch_wanted > placed.fetched
+              AND placed.fetch_error = ''
         ) AS is_covered
     FROM channels_shelfobservation seen
     JOIN channels_listinglevel level ON level.id = seen.listing_level_id

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0002_source_spans'),
+        ('channels', '0003_mends'),
     ]
 
     operations = [
