@@ -23,16 +23,22 @@ from reconciliation.errors import Refused
 from reconciliation.models import Discrepancy, StockAuthority
 from reconciliation.models.discrepancies import Cause, DiscrepancyState
 
-# A level without a movement by then held nothing.
+# A level without a movement by then held nothing. Units that have left beyond record since are found already.
 _COMPARE: Final = """
 SELECT variant.id, given.number, coalesce(past.on_hand_after, 0)
+    + least(beyond.units, greatest(given.number - coalesce(past.on_hand_after, 0), 0))
 FROM unnest(%s::text[], %s::bigint[]) AS given (sku, number)
 JOIN inventory_variant variant ON variant.merchant_id = %s AND variant.sku = given.sku
 LEFT JOIN inventory_stocklevel level ON level.variant_id = variant.id AND level.location_id = %s
 LEFT JOIN LATERAL (
-    SELECT on_hand_after FROM inventory_stockmovement
+    SELECT on_hand_after, version FROM inventory_stockmovement
     WHERE level_id = level.id AND recorded_at <= %s ORDER BY version DESC LIMIT 1
 ) past ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(on_hand_delta), 0)::bigint AS units FROM inventory_stockmovement
+    WHERE level_id = level.id AND version > coalesce(past.version, 0)
+      AND reason = 'beyond_record' AND on_hand_delta > 0
+) beyond ON true
 """
 
 _RECORD: Final = """

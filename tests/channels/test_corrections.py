@@ -23,6 +23,9 @@ def opened(monkeypatch: pytest.MonkeyPatch, *, compares: bool) -> tuple[Shop, Sh
     shelves.numbers["listing-MUG", ""] = 0
     mark_listing_levels([level.pk], lane=Lane.INCREASE)
     tell_all(shop)
+    # A shop that compares is looked at once more after the first contact.
+    ListingLevel.objects.update(next_attempt_at=None)
+    tell_all(shop)
     return shop, shelves, fresh(level)
 
 

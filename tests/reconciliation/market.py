@@ -83,6 +83,9 @@ def open_market(
         shelves.numbers[listing.external_id, ""] = 0
     mark_listing_levels([shop.shelf(each).pk for each in listings.values()], lane=Lane.INCREASE)
     tell_all(shop)
+    # A shop that compares is looked at once more after the first contact.
+    ListingLevel.objects.update(next_attempt_at=None)
+    tell_all(shop)
     # Long ago: what was confirmed a moment before a reading began would count as on its way.
     ListingLevel.objects.update(sent_at=timezone.now() - timedelta(hours=1))
     ListingLevel.objects.update(confirmed_at=timezone.now() - timedelta(hours=1))

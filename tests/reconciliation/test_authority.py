@@ -154,6 +154,14 @@ def test_the_ledger_ends_where_the_goods_are(before: list[int], after: list[int]
     assert StockLevel.objects.get(variant=shop.variants["MUG"]).on_hand == truth
 
 
+def test_units_that_left_beyond_record_since_are_found_already() -> None:
+    shop, authority = opened()
+    seen_until = now()
+    shipped(shop, "MUG", 21)
+    assert compare(authority, {"MUG": 21}, seen_until=seen_until).drifted == 0
+    assert shop.level("MUG") == (0, 0)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_double_click_counts_once() -> None:
     shop, authority = opened(Policy.FLAG)
