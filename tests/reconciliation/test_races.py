@@ -36,7 +36,7 @@ def findings_of(market: Market, *skus: str) -> list[Finding]:
 
 def test_of_several_processes_one_compares_a_channel(market: Market) -> None:
     asked = [runs.ask(market.shop.channel).pk, runs.ask(market.shop.channel, sku="MUG").pk]
-    claims = [lambda pk=pk: runs._claim(pk, uuid.uuid4()) for pk in asked * 2]  # type: ignore[misc]
+    claims = [lambda pk=pk: runs._claim(pk, uuid.uuid4()) for pk in asked * 2]
     assert Counter(race(claims)) == {True: 1, False: 3}
     assert ReconciliationRun.objects.filter(state="running").count() == 1
 
