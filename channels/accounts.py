@@ -66,10 +66,13 @@ def _recall(key: int | str, **identity: int | str) -> Channel | None:
     return channel
 
 
-def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bool = False) -> Connector:
+def open_connector(
+    channel: Channel, *, deadline: float = DEADLINE, priority: bool = False, is_background: bool = False
+) -> Connector:
     """Returns a connector for the channel, with HTTP of its own.
 
-    `priority` lets its calls also spend what ordinary calls leave of each limit. Raises `Misconfigured`.
+    `priority` lets its calls also spend what ordinary calls leave of each limit; in the background they leave half of it.
+    Raises `Misconfigured`.
     """
     forget_last_call()
     kind = connector_class(channel.kind)
@@ -80,6 +83,7 @@ def open_connector(channel: Channel, *, deadline: float = DEADLINE, priority: bo
         read_limits=kind.read_limits,
         deadline=deadline,
         priority=priority,
+        is_background=is_background,
     )
     return kind(account, client)
 

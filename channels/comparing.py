@@ -113,10 +113,12 @@ def adopt(lease: Lease, shown: Mapping[int, int]) -> set[int]:
 
 # A difference may be an order on its way to us, which will explain it. It is none when the shop shows the same
 # number against the same expectation after everything until then was imported, orders included of which only a hint
-# came: somebody wrote it by hand, or our own call went over units that the shop had put back. From then on it is expected.
+# came: somebody wrote it by hand, or our own call went over units that the shop had put back. From then on it is expected,
+# and reconciliation tells people of it.
 _LOOK: Final = """
 WITH seen AS (
-    SELECT level.id, read.shown, read.shown <> level.expected AS differs,
+    SELECT level.id, level.channel_id, level.expected, level.seen_at, read.shown,
+        read.shown <> level.expected AS differs,
         coalesce(level.seen_quantity = read.shown AND level.seen_expected = level.expected, false) AS is_same,
         EXISTS (
             SELECT FROM channels_pollfeed feed
@@ -133,6 +135,13 @@ WITH seen AS (
     FOR NO KEY UPDATE OF level
 ), judged AS (
     SELECT *, differs AND NOT (is_same AND is_covered) AS is_doubtful FROM seen
+), told AS (
+    INSERT INTO channels_shelfobservation
+        (channel_id, listing_level_id, quantity, expected, verdict, observed_at, received_at, judged_at,
+         awaits_reconciliation)
+    SELECT channel_id, id, shown, expected, 'foreign', clock_timestamp(), seen_at, clock_timestamp(), true
+    FROM judged
+    WHERE differs AND NOT is_doubtful
 )
 UPDATE channels_listinglevel level
 SET expected = CASE WHEN differs AND NOT is_doubtful THEN shown ELSE level.expected END,

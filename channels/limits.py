@@ -15,6 +15,8 @@ from config.database import NEED_NOT_LAST
 
 #: The share of each bucket that ordinary callers leave to those with priority: what has waited longest.
 PRIORITY_SHARE: Final = 0.1
+#: The share that callers in the background leave: what is due to be told must not wait for what is only looked at.
+BACKGROUND_SHARE: Final = 0.5
 #: No platform is believed that wants silence for longer than this, in seconds.
 LONGEST_BLOCK: Final = 900.0
 
@@ -107,17 +109,26 @@ class Grant:
         )
 
 
-def spend(channel_id: int, bucket: str, cost: float, *, declared: RateLimit, priority: bool = False) -> Grant:
+def spend(
+    channel_id: int,
+    bucket: str,
+    cost: float,
+    *,
+    declared: RateLimit,
+    priority: bool = False,
+    is_background: bool = False,
+) -> Grant:
     """Takes `cost` tokens, or takes nothing and returns the seconds until a try is worth it.
 
     A bucket that is new starts full, as `declared`. With `priority` the share that ordinary callers leave may
-    be taken as well. Call it outside transactions: the row stays locked until the commit.
+    be taken as well; in the background more than that is left. Call it outside transactions: the row stays locked
+    until the commit.
     """
     parameters: dict[str, float | int | str | None] = {
         "channel": channel_id,
         "name": bucket,
         "cost": max(float(cost), 0.0),
-        "left": 0.0 if priority else PRIORITY_SHARE,
+        "left": 0.0 if priority else BACKGROUND_SHARE if is_background else PRIORITY_SHARE,
         "capacity": declared.capacity,
         "refill": declared.refill_per_second,
     }

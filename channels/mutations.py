@@ -70,7 +70,9 @@ def _apply_mapping(mutation: Mutation) -> None:
 
 def _apply_correction(mutation: Mutation) -> None:
     levels = ListingLevel.objects.filter(listing__in=mutation.listing_ids)
-    mark_listing_levels(list(levels.order_by("id").values_list("id", flat=True)), lane=Lane.INCREASE)
+    ids = list(levels.order_by("id").values_list("id", flat=True))
+    # Read first: by what we know some of them are right, and would be told nothing.
+    mark_listing_levels(ids, lane=Lane.INCREASE, read_first=True)
 
 
 _APPLY: Final[Mapping[MutationKind, Callable[[Mutation], None]]] = {

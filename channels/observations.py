@@ -1,6 +1,7 @@
 """What shops say they show: an echo of our own push, explained within seconds, or a foreign edit.
 
-An observation is only recorded and judged; it never causes a push, so that our own echo cannot start a loop.
+An observation is only recorded and judged here. What is judged foreign is left to reconciliation, which has it corrected
+or flagged; our own echo causes nothing, so that it cannot start a loop.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from typing import Final
 
 import structlog
 from django.db import connection
-from django.db.models import Count, Q
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from channels.events import LevelObserved
-from channels.feeds import ask_for_poll
-from channels.models import Channel, ListingLevel, ShelfObservation
+from channels.feeds import ORDERS, ask_for_poll
+from channels.models import Channel, ListingLevel, PollFeed, ShelfObservation
 from channels.models.inbound import ObservationVerdict
 
 log = structlog.get_logger(__name__)
@@ -23,12 +24,15 @@ log = structlog.get_logger(__name__)
 POLL_AFTER: Final = timedelta(seconds=2)
 #: No verdict "foreign" before this age: a push in flight or an order on its way may explain the number.
 GRACE: Final = timedelta(seconds=5)
+#: By so much a platform's list of orders may lag behind its shelves.
+LIST_LAG: Final = timedelta(seconds=2)
 #: The verdict falls at this age even if no poll could be finished since.
 LONGEST_WAIT: Final = timedelta(minutes=10)
 
 # A number is explained once the shelf is known to have shown it: by what we sent, had confirmed or expect, or
 # because a newer observation of the shelf was. It is foreign when it is the newest, nothing is on its way to
-# the shelf, and the orders were polled since.
+# the shelf, and a poll of the orders began late enough since to hold whatever the shop had sold by then. Reconciliation
+# takes up what was judged foreign while it was still the last word on its shelf.
 _JUDGE: Final = """
 WITH open AS (
     SELECT seen.id, seen.listing_level_id, seen.channel_id, seen.quantity, seen.received_at,
@@ -49,11 +53,16 @@ WITH open AS (
             SELECT FROM channels_shelfobservation newer
             WHERE newer.listing_level_id = seen.listing_level_id AND newer.id > seen.id
         ) AS is_overtaken,
+        level.expected,
         EXISTS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = seen.channel_id AND feed.name = 'orders'
-              AND feed.last_polled_at > seen.received_at
-        ) AS is_polled_since
+              AND feed.covered_until >= seen.received_at + make_interval(secs => %(list_lag)s)
+        ) AND NOT EXISTS (
+            SELECT FROM channels_channelorder placed
+            WHERE placed.channel_id = seen.channel_id AND placed.fetch_wanted > placed.fetched
+              AND placed.fetch_error = ''
+        ) AS is_covered
     FROM channels_shelfobservation seen
     JOIN channels_listinglevel level ON level.id = seen.listing_level_id
     WHERE seen.verdict = 'open'
@@ -61,17 +70,21 @@ WITH open AS (
     LIMIT %(limit)s
     FOR UPDATE OF seen SKIP LOCKED
 ), judged AS (
-    SELECT id, CASE
+    SELECT id, quantity, expected, is_moving OR is_overtaken AS is_stale, CASE
         WHEN is_explained THEN 'explained'
         WHEN received_at <= %(now)s - make_interval(secs => %(longest_wait)s) THEN 'foreign'
         WHEN received_at <= %(now)s - make_interval(secs => %(grace)s)
-            AND is_polled_since AND NOT is_moving AND NOT is_overtaken
+            AND is_covered AND NOT is_moving AND NOT is_overtaken
             THEN 'foreign'
     END AS verdict
     FROM open
 )
 UPDATE channels_shelfobservation seen
-SET verdict = judged.verdict, judged_at = %(now)s
+SET verdict = judged.verdict,
+    judged_at = %(now)s,
+    expected = CASE WHEN judged.verdict = 'foreign' THEN judged.expected ELSE seen.expected END,
+    awaits_reconciliation = judged.verdict = 'foreign' AND NOT judged.is_stale
+        AND judged.expected IS DISTINCT FROM judged.quantity AND judged.expected IS NOT NULL
 FROM judged
 WHERE seen.id = judged.id AND judged.verdict IS NOT NULL
 """
@@ -137,6 +150,7 @@ def judge_open(*, limit: int = 1000) -> int:
     parameters: dict[str, datetime | float] = {
         "now": timezone.now(),
         "grace": GRACE.total_seconds(),
+        "list_lag": LIST_LAG.total_seconds(),
         "longest_wait": LONGEST_WAIT.total_seconds(),
         "limit": limit,
     }
@@ -149,15 +163,13 @@ def judge_open(*, limit: int = 1000) -> int:
 
 
 def _channels_to_poll() -> list[int]:
-    """Returns channels with unexplained numbers whose orders were not polled since."""
-    now = timezone.now()
+    """Returns channels with unexplained numbers whose orders were not polled late enough since."""
     waiting = ShelfObservation.objects.filter(
-        verdict=ObservationVerdict.OPEN, received_at__lte=now - POLL_AFTER, channel__is_active=True
+        verdict=ObservationVerdict.OPEN,
+        received_at__lte=timezone.now() - POLL_AFTER,
+        channel__is_active=True,
     )
-    unpolled = waiting.annotate(
-        polled_since=Count(
-            "channel__feeds",
-            filter=Q(channel__feeds__name="orders", channel__feeds__last_polled_at__gt=now - POLL_AFTER),
-        )
+    covering = PollFeed.objects.filter(
+        channel=OuterRef("channel"), name=ORDERS, covered_until__gte=OuterRef("received_at") + LIST_LAG
     )
-    return sorted(set(unpolled.filter(polled_since=0).values_list("channel_id", flat=True)))
+    return sorted(set(waiting.filter(~Exists(covering)).values_list("channel_id", flat=True)))

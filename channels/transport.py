@@ -90,12 +90,14 @@ class HttpClient:
         read_limits: Callable[[str, Response], LimitReading | None] = lambda bucket, answer: None,
         deadline: float = 20.0,
         priority: bool = False,
+        is_background: bool = False,
     ) -> None:
         self._channel_id = channel_id
         self._limits = limits
         self._read_limits = read_limits
         self._deadline = deadline
         self._priority = priority
+        self._is_background = is_background
         self._budget_ends_at: float | None = None
         self._token: tuple[str, datetime] | None = None
 
@@ -163,7 +165,14 @@ class HttpClient:
             raise Throttled(_TOO_LATE)
         latest = started + (ends_at - started) * _WAITING_SHARE
         while True:
-            grant = limits.spend(self._channel_id, bucket, cost, declared=declared, priority=self._priority)
+            grant = limits.spend(
+                self._channel_id,
+                bucket,
+                cost,
+                declared=declared,
+                priority=self._priority,
+                is_background=self._is_background,
+            )
             wait = grant.wait
             if not wait:
                 return grant

@@ -93,6 +93,15 @@ _CHANNELS: Final = _models(
     ("Places", "pin_drop", "channellocation"),
 )
 
+_RECONCILIATION: Final = _models(
+    "reconciliation",
+    ("Discrepancies", "difference", "discrepancy"),
+    ("Comparisons", "compare_arrows", "reconciliationrun"),
+    ("Schedules", "schedule", "reconciliationschedule"),
+    ("Policies", "policy", "reconciliationpolicy"),
+    ("Stock authorities", "account_balance", "stockauthority"),
+)
+
 _RULES: Final = [
     *_models(
         "channels",
@@ -153,6 +162,13 @@ _TO_DO: Final = [
         "reconciliation_resolution_changelist",
         "reconciliation.view_resolution",
         "state=person",
+    ),
+    _link(
+        "Discrepancies",
+        "difference",
+        "reconciliation_discrepancy_changelist",
+        "reconciliation.view_discrepancy",
+        "state=open",
     ),
     _link(
         "On the way",
@@ -291,6 +307,7 @@ UNFOLD: Final[dict[str, Any]] = {
             {"title": "Stock", "separator": True, "items": _STOCK},
             {"title": "Purchasing", "separator": True, "items": _PURCHASING},
             {"title": "Channels", "separator": True, "items": _CHANNELS},
+            {"title": "Reconciliation", "separator": True, "items": _RECONCILIATION},
             {"title": "Rules", "separator": True, "items": _RULES},
             {"title": "Conflicts", "separator": True, "items": _CONFLICTS},
             {"title": "Figures", "separator": True, "items": _FIGURES},

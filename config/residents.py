@@ -15,6 +15,7 @@ _MANAGE: Final = str(BASE_DIR / "manage.py")
 RESIDENT_COMMANDS: Final = {
     "jobs": ("qcluster",),
     "pusher": ("run_pusher",),
+    "reconciler": ("run_reconciler",),
 }
 
 

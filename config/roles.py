@@ -46,6 +46,8 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "analytics.import_supportticket": ("supportticket", "Can count the tickets of a help desk"),
     "reconciliation.answer_alert": ("alert", "Can acknowledge, mute and end alerts"),
     "reconciliation.prove_ledger": ("proofrun", "Can begin a proof of the ledger"),
+    "reconciliation.resolve_discrepancy": ("discrepancy", "Can correct and dismiss discrepancies"),
+    "reconciliation.run_reconciliation": ("reconciliationrun", "Can have channels compared now"),
 }
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
@@ -90,6 +92,23 @@ _RULES: Final = (
     "inventory.add_varianttag",
     "inventory.change_varianttag",
     "inventory.delete_varianttag",
+)
+
+#: When channels are compared.
+_COMPARING: Final = (
+    "reconciliation.run_reconciliation",
+    "reconciliation.add_reconciliationschedule",
+    "reconciliation.change_reconciliationschedule",
+    "reconciliation.delete_reconciliationschedule",
+)
+
+#: What becomes of differences.
+_DIFFERENCES: Final = (
+    "reconciliation.resolve_discrepancy",
+    "reconciliation.add_reconciliationpolicy",
+    "reconciliation.change_reconciliationpolicy",
+    "reconciliation.add_stockauthority",
+    "reconciliation.change_stockauthority",
 )
 
 #: Which channel is served first.
@@ -146,6 +165,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_ALERTS,
         *_PLACES,
         *_FIGURES,
+        *_COMPARING,
+        *_DIFFERENCES,
         *_EVERYDAY,
     ),
     "commerce": (
@@ -169,6 +190,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PLACES,
         "inventory.add_location",
         "inventory.change_location",
+        *_COMPARING,
         *_EVERYDAY,
     ),
     "read-only": (),

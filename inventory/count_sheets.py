@@ -16,17 +16,16 @@ from typing import Any, Final
 from django.db import connection, transaction
 from django.utils import timezone
 
-from inventory import taking
 from inventory.documents import check_places_of_goods, lock_document
 from inventory.errors import InvalidStockRequest
 from inventory.holds import fill_owed, release_expired
 from inventory.ledger import Context, Outcome, domain_errors, perform
-from inventory.locking import LockedLevel, lock_levels
+from inventory.locking import lock_levels
 from inventory.models import CountSheet, CountSheetLine, StockLevel
 from inventory.models.counts import CountSheetState
-from inventory.models.stock import MovementKind, Reason
 from inventory.posting import Posting
 from inventory.validation import check_quantities, check_text
+from inventory.variances import add_variances
 
 #: Lines for variants that the sheet does not have yet, with what was on hand when it was printed.
 _ADD_LINES: Final = """
@@ -152,7 +151,7 @@ def approve_sheet(context: Context, sheet_id: int) -> Outcome:
         posting.lock(variants, {place}, create={(variant, place) for variant in variants})
         release_expired(posting)
         found = [(posting.levels[line.variant_id, place], line.variance) for line in lines]
-        _record(posting, found, reference=sheet.number)
+        add_variances(posting, found, reference=sheet.number)
         fill_owed(posting)
         sheet.state, sheet.approved_at = CountSheetState.APPROVED, timezone.now()
         sheet.operation_id = posting.operation_id
@@ -160,17 +159,6 @@ def approve_sheet(context: Context, sheet_id: int) -> Outcome:
 
     named = replace(context, document=context.document or f"CS-{sheet_id}")
     return perform(named, "count", ["sheet", sheet_id], work)
-
-
-def _record(posting: Posting, found: Sequence[tuple[LockedLevel, int]], *, reference: str) -> None:
-    """Adds each variance to what is on hand now; what would be less than nothing was beyond record."""
-    for level, variance in found:
-        beyond = -(level.on_hand + variance)
-        if beyond > 0:
-            taking.add_beyond_record(posting, level, beyond, reference=reference)
-    taking.make_room(posting, [(level, -variance) for level, variance in found if variance < 0])
-    for level, variance in found:
-        taking.lose_or_find(posting, level, variance, MovementKind.COUNT, Reason.CORRECTION)
 
 
 def _counted(sheet: CountSheet) -> list[CountSheetLine]:

@@ -85,9 +85,14 @@ from reconciliation.models import (
     AlertRecipient,
     ConflictCase,
     ConflictPolicy,
+    Discrepancy,
     ProofRun,
     ProvenCheckpoint,
+    ReconciliationPolicy,
+    ReconciliationRun,
+    ReconciliationSchedule,
     Resolution,
+    StockAuthority,
 )
 from tests.analytics.growing import measure
 from tests.factories import (
@@ -150,6 +155,7 @@ class Business:
         self.note_retry(channel)
         measure(StockLevel.objects.get(variant=variant, location=location), channel)
         self.watch(channel)
+        self.compare(level, location)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -365,6 +371,38 @@ class Business:
             merchant=self.merchant, name=f"stock-{number}.csv", state="done", finished_at=now
         )
         return key
+
+    def compare(self, level: ListingLevel, location: Location) -> Discrepancy:
+        """Adds a run that found the shelf to differ, and what decides when and how a channel is compared."""
+        channel, now = level.channel, timezone.now()
+        ReconciliationPolicy.objects.create(channel=channel)
+        schedule = ReconciliationSchedule.objects.create(
+            channel=channel, kind="incremental", every_minutes=15, next_run_at=now + timedelta(minutes=15)
+        )
+        StockAuthority.objects.create(merchant=self.merchant, location=location, name=f"ERP {location.code}")
+        run = ReconciliationRun.objects.create(
+            channel=channel,
+            kind="incremental",
+            state="done",
+            schedule=schedule,
+            asked_at=now,
+            started_at=now,
+            finished_at=now,
+            compared=1,
+            drifted=1,
+        )
+        return Discrepancy.objects.create(
+            merchant=self.merchant,
+            channel=channel,
+            listing_level=level,
+            run=run,
+            shown=5,
+            expected=7,
+            cause="foreign_edit",
+            evidence={"Last push": "Confirmed: 7"},
+            first_seen_at=now,
+            last_seen_at=now,
+        )
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

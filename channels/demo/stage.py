@@ -102,7 +102,7 @@ class Performance:
             self._thread.join(1.0)
 
     def _needed(self) -> list[str]:
-        return ["web", "jobs", "pusher", *(f"shop-{shop.kind}" for shop in self._shops)]
+        return ["web", "jobs", "pusher", "reconciler", *(f"shop-{shop.kind}" for shop in self._shops)]
 
     def _measure(self) -> None:
         """Notes the largest memory of this process and all that descend from it."""

@@ -5,7 +5,7 @@ import django.db.models.deletion
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('channels', '0009_retry_queue'),
+        ('channels', '0010_reconciliation'),
     ]
 
     operations = [

@@ -125,11 +125,18 @@ class ShelfObservation(models.Model):
     observed_at = models.DateTimeField()
     received_at = models.DateTimeField()
     judged_at = models.DateTimeField(null=True, blank=True)
+    #: Nothing explains it, and reconciliation has yet to take it up.
+    awaits_reconciliation = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["listing_level", "-id"], name="observation_by_level"),
+            models.Index(
+                fields=["id"],
+                name="observation_not_taken_up",
+                condition=Q(awaits_reconciliation=True),
+            ),
             models.Index(
                 fields=["received_at"],
                 name="observation_open",

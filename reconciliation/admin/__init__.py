@@ -1,5 +1,23 @@
 """The back office of the reconciliation app, by topic."""
 
-from reconciliation.admin import alerts, conflicts, policies, proofs, recipients, resolutions
+from reconciliation.admin import (
+    alerts,
+    conflicts,
+    discrepancies,
+    policies,
+    proofs,
+    recipients,
+    resolutions,
+    schedules,
+)
 
-__all__ = ["alerts", "conflicts", "policies", "proofs", "recipients", "resolutions"]
+__all__ = [
+    "alerts",
+    "conflicts",
+    "discrepancies",
+    "policies",
+    "proofs",
+    "recipients",
+    "resolutions",
+    "schedules",
+]

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
 
     dependencies = [
-        ('reconciliation', '0001_conflicts'),
+        ('reconciliation', '0002_discrepancies'),
         ('channels', '0011_error_log'),
         ('inventory', '0002_append_only'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -9,6 +9,13 @@ from reconciliation.models.conflicts import (
     Resolution,
     ResolutionState,
 )
+from reconciliation.models.discrepancies import (
+    Discrepancy,
+    ReconciliationPolicy,
+    ReconciliationRun,
+    ReconciliationSchedule,
+    StockAuthority,
+)
 from reconciliation.models.proofs import ProofRun, ProofScope, ProofState, ProvenCheckpoint
 
 __all__ = [
@@ -18,12 +25,17 @@ __all__ = [
     "CauseClass",
     "ConflictCase",
     "ConflictPolicy",
+    "Discrepancy",
     "ProofRun",
     "ProofScope",
     "ProofState",
     "ProvenCheckpoint",
+    "ReconciliationPolicy",
+    "ReconciliationRun",
+    "ReconciliationSchedule",
     "RemedyKind",
     "Resolution",
     "ResolutionState",
     "Severity",
+    "StockAuthority",
 ]

@@ -139,6 +139,8 @@ KEYS = {"inventory.ApiKey"}
 POLICIES = {"reconciliation.ConflictPolicy"}
 FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
 TOLD = {"reconciliation.AlertRecipient"}
+SCHEDULES = {"reconciliation.ReconciliationSchedule"}
+DIFFERENCES = {"reconciliation.ReconciliationPolicy", "reconciliation.StockAuthority"}
 MAY_ADD = {
     "operations": {
         *CATALOGUE,
@@ -149,10 +151,12 @@ MAY_ADD = {
         *POLICIES,
         *FIGURES,
         *TOLD,
+        *SCHEDULES,
+        *DIFFERENCES,
         "inventory.Location",
     },
     "commerce": {*RANKS, *FIGURES},
-    "engineering": {*KEYS, *TOLD, "inventory.Location", "channels.Channel"},
+    "engineering": {*KEYS, *TOLD, *SCHEDULES, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -164,6 +168,8 @@ MAY_ADD = {
         *FIGURES,
         *TOLD,
         *KEYS,
+        *SCHEDULES,
+        *DIFFERENCES,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

@@ -89,6 +89,10 @@ class TellingConnector(SimpleConnector):
     def fetch_orders(self, cursor: str) -> OrderPage:
         return OrderPage(())
 
+    def fetch_levels(self) -> Iterator[ShelfNumber]:
+        for (listing, place), number in list(self.shelves.numbers.items()):
+            yield ShelfNumber(listing, place, number)
+
     def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
         self.shelves.reads.append(list(addresses))
         return [ShelfNumber(*_key(address), self.shelves.numbers.get(_key(address))) for address in addresses]

@@ -27,7 +27,7 @@ def shop() -> Shop:
         channel=shop.channel,
         name="orders",
         next_poll_at=timezone.now() + timedelta(minutes=5),
-        last_polled_at=timezone.now(),
+        covered_until=timezone.now(),
     )
     return shop
 
@@ -95,15 +95,25 @@ def test_a_number_in_between_is_explained_by_a_newer_one_that_is(shop: Shop) -> 
 
 def test_a_number_that_nothing_explains_is_foreign_and_is_not_written_over(shop: Shop) -> None:
     seen = see(shop, 9, seconds_ago=6)
-    PollFeed.objects.update(last_polled_at=timezone.now())
+    PollFeed.objects.update(covered_until=timezone.now())
     judge_open()
     assert verdict(seen) == ObservationVerdict.FOREIGN
     assert not ListingLevel.objects.get().is_due
+    assert ShelfObservation.objects.get(awaits_reconciliation=True).expected == 5
+
+
+def test_a_poll_that_began_too_early_to_hold_a_sale_explains_nothing(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(
+        last_polled_at=timezone.now(), covered_until=timezone.now() - timedelta(seconds=5)
+    )
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
 
 
 def test_no_number_is_foreign_before_the_orders_were_polled_and_they_are_polled_at_once(shop: Shop) -> None:
     seen = see(shop, 3, seconds_ago=6)
-    PollFeed.objects.update(last_polled_at=timezone.now() - timedelta(seconds=30))
+    PollFeed.objects.update(covered_until=timezone.now() - timedelta(seconds=30))
     judge_open()
     assert verdict(seen) == ObservationVerdict.OPEN
     assert PollFeed.objects.get().next_poll_at <= timezone.now()
@@ -111,7 +121,7 @@ def test_no_number_is_foreign_before_the_orders_were_polled_and_they_are_polled_
 
 def test_no_number_is_foreign_while_a_push_is_on_its_way(shop: Shop) -> None:
     seen = see(shop, 3, seconds_ago=6)
-    PollFeed.objects.update(last_polled_at=timezone.now())
+    PollFeed.objects.update(covered_until=timezone.now())
     ListingLevel.objects.update(lease_token=uuid4(), leased_until=timezone.now() + timedelta(seconds=30))
     judge_open()
     assert verdict(seen) == ObservationVerdict.OPEN
@@ -122,6 +132,14 @@ def test_no_number_is_foreign_while_a_push_is_on_its_way(shop: Shop) -> None:
 
 def test_the_verdict_falls_in_the_end_even_where_no_poll_succeeds(shop: Shop) -> None:
     seen = see(shop, 3, seconds_ago=700)
-    PollFeed.objects.update(last_polled_at=None)
+    PollFeed.objects.update(covered_until=None)
     judge_open()
     assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_what_is_judged_while_the_shelf_moves_is_not_taken_up(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=700)
+    ListingLevel.objects.update(wanted=2)
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+    assert not ShelfObservation.objects.filter(awaits_reconciliation=True).exists()

@@ -1,6 +1,7 @@
 """What every test of the reconciliation app may count on."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -28,3 +29,10 @@ def nothing_remembered() -> Iterator[None]:
 def desk(db: None, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A shop with two locations that lists mugs and has none."""
     return open_desk(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def platforms_whose_lists_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platforms of these tests list a sale at once: nobody waits for their lists."""
+    monkeypatch.setattr("reconciliation.looks.LIST_LAG", timedelta(0))
+    monkeypatch.setattr("reconciliation.catching_up._PAUSE", 0.01)

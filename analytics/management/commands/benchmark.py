@@ -16,6 +16,7 @@ _BENCHMARKS: Final = {
     "timetravel": "stock as of an instant, beside the indexed SQL that it needs",
     "rehearsal": "recorded events replayed under other rules, beside the reading of them",
     "api": "availability of 100 SKUs through the API beside a bare view, and single reservations",
+    "reconcile": "shelves of one channel staged and compared, beside the bare COPY and join",
 }
 
 #: Module → the options that it takes; the others take `--runs` and `--seconds`.
@@ -23,6 +24,7 @@ _OPTIONS: Final = {
     "exposure": ("runs",),
     "timetravel": ("runs", "seconds", "movements"),
     "rehearsal": ("runs", "events"),
+    "reconcile": ("runs", "listings"),
 }
 
 
@@ -50,6 +52,9 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--events", type=at_least_one, default=100_000, help="rehearsal: operations (default 100,000)"
+        )
+        parser.add_argument(
+            "--listings", type=at_least_one, default=1_000_000, help="reconcile: listings (default 1 million)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 

@@ -13,7 +13,7 @@ from tests.channels.demo.files import line, write
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("demo", ["--for", "--rate", "--json", "--shop-limits", "--profile", "--port", "--seed"]),
+        ("demo", ["--for", "--rate", "--faults", "--json", "--shop-limits", "--profile", "--port", "--seed"]),
         (
             "replay_sales",
             ["file", "--limit-orders", "--stock-ratio", "--rate", "--sku-column", "--no-goods", "--json"],
@@ -21,6 +21,7 @@ from tests.channels.demo.files import line, write
         (
             "benchmark",
             ["{reserve,fanout,exposure,timetravel,rehearsal,api}", "--runs", "--seconds", "--json"],
+            ["{reserve,fanout,exposure,timetravel,rehearsal,reconcile}", "--runs", "--seconds", "--json"],
         ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],

@@ -14,10 +14,11 @@ from channels.demo.catalogue import GIFT_SETS, CatalogueVariant, GiftSet, catalo
 from channels.demo.linking import retire_other_shops
 from channels.demo.plays import Shoppers
 from channels.demo.shops import Temper, shops
-from channels.demo.stage import Performance
+from channels.demo.stage import Performance, Play
 from channels.demo.stocking import Goods, open_merchant, stock_up
 from channels.schedules import ensure_schedules
 from config import serving
+from reconciliation.drift import Drift, Watched
 
 #: Gift sets included.
 VARIANTS: Final = 1200
@@ -48,6 +49,12 @@ class Command(BaseCommand):
             "--shop-limits", choices=["true", "generous"], default="generous", help="the shops' rate limits"
         )
         parser.add_argument(
+            "--faults",
+            choices=["drift"],
+            help="what goes wrong meanwhile; drift: stock edited by hand in the shops, webhooks lost, one shop down for a "
+            "minute; each is listed in the summary",
+        )
+        parser.add_argument(
             "--seed", type=int, default=1, help="decides what customers buy (default: %(default)s)"
         )
 
@@ -64,14 +71,17 @@ class Command(BaseCommand):
         trading.bundle(merchant, sets)
         trading.buy(merchant, items)
         report = common.reporter(sys.stderr)
-        play = Shoppers(rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report)
+        shoppers = Shoppers(
+            rate=options["rate"], seconds=options["seconds"], seed=options["seed"], report=report
+        )
+        play: Play = Drift(shoppers, options["seconds"]) if options["faults"] == "drift" else shoppers
         address = f"http://{options['host']}:{options['port']}/admin/"
 
         simulated = shops(options["shop_port"])
         performance = Performance(
             merchant,
             simulated,
-            play,
+            Watched(play),
             prices={i.sku: i.price for i in items} | {s.sku: s.price for s in sets},
             welcome=f"OneCount is ready at {address}  login {name}  password {password}  (Ctrl-C ends)",
             announce=self.stderr.write,
