@@ -14,6 +14,9 @@ class AnalyticsConfig(AppConfig):
         from analytics.kpis import sources
         from analytics.schedules import add_schedules
         from reconciliation.conflict_figures import conflicts_handled_on
+        from reconciliation.drift_figures import drift_on, handled_on
 
         add_schedules()
+        sources.measure_drift_with(drift_on)
+        sources.count_handled_with(handled_on)
         sources.count_handled_with(conflicts_handled_on)

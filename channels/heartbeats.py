@@ -1,4 +1,4 @@
-"""Shows in the database that the pusher and the jobs do their work, whichever machine they run on."""
+"""Shows in the database that the resident processes do their work, whichever machine they run on."""
 
 import time
 from typing import Final
@@ -7,6 +7,7 @@ from django.db import connection
 
 PUSHER: Final = "pusher"
 JOBS: Final = "jobs"
+RECONCILER: Final = "reconciler"
 #: Seconds between two beats of a process; more often nothing is written.
 INTERVAL: Final = 10.0
 

@@ -24,8 +24,10 @@ from channels.models import Channel, ChannelOrderLine, ListingLevel
 from inventory.models import BundlePart, Location
 from reconciliation import runs
 from reconciliation.errors import Refused
+from reconciliation.glance import opened_since
 from reconciliation.models import Discrepancy, ReconciliationRun, ReconciliationSchedule
 from reconciliation.models.discrepancies import DiscrepancyState, RunKind, RunState
+from reconciliation.tasks import watch
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,8 @@ SETTLING: Final = 240.0
 #: Times that an edit is repeated which a push wrote over before anybody saw it.
 _TRIES: Final = 3
 _TICK: Final = 0.25
+#: Seconds between two looks at the health of everything.
+WATCH_EVERY: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -95,12 +99,15 @@ class Drift:
         self._began_at = timezone.now()
         hasten(stage)
         faults = threading.Thread(target=self._play_faults, args=[stage], name="faults", daemon=True)
+        watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         faults.start()
+        watcher.start()
         try:
             self.shoppers.run(stage, should_stop)
         finally:
             self._is_over.set()
             faults.join(10.0)
+            watcher.join(10.0)
             for shop in stage.shops:
                 shop.client.clear_faults()
         if not should_stop():
@@ -139,6 +146,14 @@ class Drift:
         except Exception:
             log.exception("fault_failed")
             raise
+        finally:
+            connection.close()
+
+    def _watch(self) -> None:
+        """Looks for what is wrong more often than every minute: these faults last no longer."""
+        try:
+            while not self._is_over.wait(WATCH_EVERY):
+                watch()
         finally:
             connection.close()
 
@@ -305,10 +320,5 @@ class Watched:
         return {
             **self.play.figures(),
             "discrepancies": discrepancies_of(self._channel_ids, self._began_at),
-            "alerts": alerts_of(self._channel_ids, self._began_at),
+            "alerts": opened_since(self._channel_ids, self._began_at),
         }
-
-
-def alerts_of(channel_ids: Sequence[int], since: datetime) -> list[dict[str, Any]]:
-    """Returns the alerts that opened during the run, as the summary shows them."""
-    return []

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
-from channels import observations
+from channels import heartbeats, observations
 from channels.crew import Crew
 from config import heartbeat
 from inventory.errors import StockBusy
@@ -70,6 +70,7 @@ class Reconciler:
             runs.release_abandoned()
             staging.drop_abandoned()
         self._sweeps += 1
+        heartbeats.beat(heartbeats.RECONCILER)
         observations.judge_open()
         observing.take_up_observations()
         discrepancies.follow()

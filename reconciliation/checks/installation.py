@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import Schedule
 
-from channels.heartbeats import JOBS, PUSHER
+from channels.heartbeats import JOBS, PUSHER, RECONCILER
 from channels.models import Heartbeat
 from config.admin_panels import duration
 from reconciliation.checks.results import Result
@@ -25,13 +25,14 @@ NO_SPACE: Final = (0.03, 1024**3)
 #: The heartbeat of the watch of each minute, which opens and ends alerts.
 WATCH: Final = "watch"
 #: A process is silent when its heartbeat is older; each beats every ten seconds, what jobs do every minute.
-SILENT_AFTER: Final = {PUSHER: 60.0, JOBS: 300.0, WATCH: 300.0}
+SILENT_AFTER: Final = {PUSHER: 60.0, RECONCILER: 60.0, JOBS: 300.0, WATCH: 300.0}
 _OTHERS_SILENT_AFTER: Final = 60.0
 #: How late a schedule may be before nobody seems to run it.
 OVERDUE: Final = timedelta(minutes=10)
 
 _DOES: Final = {
     PUSHER: "tells channels their numbers and reads their orders",
+    RECONCILER: "compares what shops show with what they should show",
     JOBS: "processes messages and runs what is scheduled",
     WATCH: "opens and ends alerts",
 }
