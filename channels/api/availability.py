@@ -97,7 +97,7 @@ class Availability(MerchantView):
     pagination_class = None
 
     @extend_schema(
-        responses=forced_singular_serializer(AvailabilitySerializer),
+        responses=forced_singular_serializer(AvailabilitySerializer),  # type: ignore[no-untyped-call]
         parameters=[
             OpenApiParameter(
                 "sku",
