@@ -46,8 +46,9 @@ def shop(db: None) -> Shop:
 
 
 @pytest.fixture
-def plan(shop: Shop) -> ReportPlan:
-    """A plan to report at six."""
+def plan(shop: Shop, settings: Settings) -> ReportPlan:
+    """A plan to report at six, of an installation with a mail server."""
+    settings.EMAIL_HOST = "mail.example.com"
     return ReportPlan.objects.create(merchant=shop.merchant, recipients=["a@example.com", "b@example.com"])
 
 
