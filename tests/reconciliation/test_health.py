@@ -42,7 +42,7 @@ def channel() -> Channel:
     now = timezone.now()
     ChannelHealth.objects.create(channel=made, last_success_at=now, subscriptions_audited_at=now)
     PollFeed.objects.create(channel=made, name="orders", next_poll_at=now, last_polled_at=now)
-    for name in (heartbeats.PUSHER, heartbeats.JOBS, installation.WATCH):
+    for name in (heartbeats.PUSHER, heartbeats.JOBS, heartbeats.RECONCILER, installation.WATCH):
         heartbeats.beat(name)
     return made
 
