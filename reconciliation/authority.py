@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from inventory.ledger import Context
 from inventory.locking import create_missing_levels
-from inventory.models import StockLevel
 from inventory.variances import Variance, record_variances
 from reconciliation.discrepancies import may_correct
 from reconciliation.errors import Refused
@@ -130,10 +129,13 @@ def _record(
 
 
 def _close_right(authority: StockAuthority, variant_ids: Sequence[int], seen_until: datetime) -> None:
-    levels = StockLevel.objects.filter(location=authority.location_id, variant__in=variant_ids)
-    Discrepancy.objects.filter(
-        stock_level__in=levels, closed_at__isnull=True, last_seen_at__lte=seen_until
-    ).update(
+    right = Discrepancy.objects.filter(
+        stock_level__location=authority.location_id,
+        stock_level__variant__in=variant_ids,
+        closed_at__isnull=True,
+        last_seen_at__lte=seen_until,
+    )
+    right.update(
         state=DiscrepancyState.GONE,
         closed_at=timezone.now(),
         because=f"{authority.name} agrees with the ledger.",

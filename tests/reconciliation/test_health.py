@@ -130,7 +130,7 @@ def test_a_check_that_cannot_look_ends_no_alert_and_hides_no_other(
 
     monkeypatch.setitem(health.CHECKS, "channels", (fail, health.CHECKS["channels"][1]))
     Heartbeat.objects.all().delete()
-    assert sweep() == 4
+    assert sweep() == 5
     assert open_kinds() == {"inbound_late", "process_silent"}
     code, text = checked()
     assert code == 1
@@ -240,8 +240,8 @@ def test_a_process_that_stays_silent_is_critical(channel: Channel) -> None:
     assert (silent.is_ok, silent.severity) == (False, Severity.CRITICAL)
     assert judge_heartbeat("jobs", now - timedelta(seconds=200), now).is_ok
     assert judge_heartbeat("jobs", None, now).says == "has never worked"
-    Heartbeat.objects.create(name="reconciler", beat_at=now - timedelta(hours=1))
-    assert [each.subject for each in installation.processes() if not each.is_ok] == ["reconciler"]
+    Heartbeat.objects.create(name="shipper", beat_at=now - timedelta(hours=1))
+    assert [each.subject for each in installation.processes() if not each.is_ok] == ["shipper"]
 
 
 def test_schedules_that_nobody_runs_are_named() -> None:

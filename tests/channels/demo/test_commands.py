@@ -20,8 +20,7 @@ from tests.channels.demo.files import line, write
         ),
         (
             "benchmark",
-            ["{reserve,fanout,exposure,timetravel,rehearsal,api}", "--runs", "--seconds", "--json"],
-            ["{reserve,fanout,exposure,timetravel,rehearsal,reconcile}", "--runs", "--seconds", "--json"],
+            ["{reserve,fanout,exposure,timetravel,rehearsal,api,reconcile}", "--runs", "--seconds", "--json"],
         ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],
