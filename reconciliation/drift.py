@@ -88,6 +88,8 @@ class Drift:
     _is_over: threading.Event = field(default_factory=threading.Event)
     _began_at: datetime = field(default_factory=timezone.now)
     _used: set[int] = field(default_factory=set)
+    #: Why a fault could not be played, or health not be watched: the summary would tell of less than it should.
+    _failure: Exception | None = None
 
     @property
     def events(self) -> Sequence[StockEvent]:
@@ -110,6 +112,8 @@ class Drift:
             watcher.join(10.0)
             for shop in stage.shops:
                 shop.client.clear_faults()
+        if self._failure is not None:
+            raise self._failure
         if not should_stop():
             self._settle(stage, should_stop)
 
@@ -143,9 +147,8 @@ class Drift:
                 if self._is_over.wait(max(pause, 0.0)):
                     return
                 scene(stage)
-        except Exception:
-            log.exception("fault_failed")
-            raise
+        except Exception as error:  # noqa: BLE001 - carried to the thread that plays, which raises it
+            self._failure = error
         finally:
             connection.close()
 
@@ -154,6 +157,8 @@ class Drift:
         try:
             while not self._is_over.wait(WATCH_EVERY):
                 watch()
+        except Exception as error:  # noqa: BLE001 - carried to the thread that plays, which raises it
+            self._failure = error
         finally:
             connection.close()
 
