@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from analytics.dashboard import MOST_COUNTED, Latency, figures
@@ -81,7 +83,8 @@ def _content(request: HttpRequest) -> str:
 
 def _alerts_panel(seen: Glance) -> Panel:
     rows = [
-        (severity_badge(each), page_of(each), moment(each.opened_at), each.remedy) for each in seen.alerts
+        (severity_badge(each), _sentence(page_of(each)), moment(each.opened_at), _sentence(each.remedy))
+        for each in seen.alerts
     ]
     links = [(list_of("reconciliation.alert", "state=open"), "All open alerts")]
     note = f"The worst {len(rows)}; there are more." if seen.has_more else ""
@@ -93,6 +96,11 @@ def _alerts_panel(seen: Glance) -> Panel:
         note=note,
         links=links,
     )
+
+
+def _sentence(text: str) -> SafeString:
+    """Returns a text that is broken into lines in a table, and not squeezed into one word a line."""
+    return format_html('<span class="oc-sentence">{}</span>', text)
 
 
 def _counted(count: int) -> str:
