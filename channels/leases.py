@@ -15,6 +15,7 @@ from django.db import connection
 
 from channels.connectors.base import Address
 from config.database import NEED_NOT_LAST
+from inventory.statements import array
 
 #: Seconds; more than twice what all calls of one batch may take together.
 LEASE_SECONDS: Final = 40.0
@@ -179,7 +180,7 @@ _NOTE_SENT_SQL: Final = _NOTE_SENT.format(need_not_last=NEED_NOT_LAST)
 def note_sent(lease: Lease, quantities: dict[int, int]) -> None:
     """Notes numbers before they are sent: the shop may echo them before it answers."""
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE_SENT_SQL, [list(quantities), list(quantities.values()), lease.token])
+        cursor.execute(_NOTE_SENT_SQL, [array(quantities), array(quantities.values()), lease.token])
 
 
 _GIVE_BACK: Final = """

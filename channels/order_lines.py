@@ -1,37 +1,76 @@
 """The lines of one order: merged from a snapshot, linked to variants, compared with the ledger."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from django.db.models import Q
+from django.db import connection
 
 from channels.events import OrderLineState, OrderState
-from channels.models import Channel, ChannelOrder, ChannelOrderLine, Listing
+from channels.models import Channel, ChannelOrder, ChannelOrderLine
 from channels.places import Places
 from channels.sourcing import Standing
 from inventory.demands import DemandChange
-from inventory.models import Variant
 
 #: Beyond this a price does not fit its column and is left out.
 _LARGEST_PRICE: Final = Decimal(10) ** 14
-_KEPT_FIELDS: Final = (
-    "listing_external_id",
-    "sku",
-    "title",
-    "variant",
-    "channel_location",
-    "unit_price",
-    "quantity",
-    "cancelled",
-    "fulfilled",
-    "returned",
-    "restocked",
-    "applied_demand",
-    "applied_fulfilled",
-    "is_named",
+#: What is kept of a line beside its names: column → its type in JSON.
+_KEPT: Final = {
+    "listing_external_id": "text",
+    "sku": "text",
+    "title": "text",
+    "variant_id": "bigint",
+    "channel_location_id": "bigint",
+    "unit_price": "numeric",
+    "quantity": "bigint",
+    "cancelled": "bigint",
+    "fulfilled": "bigint",
+    "returned": "bigint",
+    "restocked": "bigint",
+    "applied_demand": "bigint",
+    "applied_fulfilled": "bigint",
+    "is_named": "boolean",
+}
+
+_LINES: Final = "SELECT * FROM channels_channelorderline WHERE order_id = %s ORDER BY id"
+
+# A line that is known keeps its id, and no number is used up for it.
+_SAVE: Final = """
+INSERT INTO channels_channelorderline AS kept (id, order_id, external_id, {columns}, is_sourced_by_hand)
+SELECT coalesce(line.id, nextval(pg_get_serial_sequence('channels_channelorderline', 'id'))), %s::bigint,
+       line.external_id, {columns}, false
+FROM jsonb_to_recordset(%s::jsonb) AS line (id bigint, external_id text, {typed})
+ORDER BY line.external_id
+ON CONFLICT (order_id, external_id) DO UPDATE SET {assigned}
+RETURNING kept.id, kept.external_id
+""".format(
+    columns=", ".join(_KEPT),
+    typed=", ".join(f"{name} {kind}" for name, kind in _KEPT.items()),
+    assigned=", ".join(f"{name} = excluded.{name}" for name in _KEPT),
 )
+
+_NAMED: Final = """
+SELECT true, id, variant_id, external_id, sku FROM channels_listing
+WHERE channel_id = %(channel)s AND external_id = ANY(%(ids)s::text[])
+UNION
+SELECT true, id, variant_id, external_id, sku FROM channels_listing
+WHERE channel_id = %(channel)s AND sku = ANY(%(skus)s::text[])
+UNION ALL
+SELECT false, id, id, '', sku FROM inventory_variant
+WHERE merchant_id = %(merchant)s AND sku = ANY(%(goods)s::text[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedListing:
+    """A listing that an order line names."""
+
+    id: int
+    variant_id: int | None
+    external_id: str
+    sku: str
 
 
 @dataclass(slots=True)
@@ -50,8 +89,8 @@ class LineChange:
     #: Units that were sent back, as the state before had it.
     was_returned: int
     #: The channel's listing of what is sold, and of what was sold as the state before had it; None if unknown.
-    listing: Listing | None = None
-    was_listing: Listing | None = None
+    listing: NamedListing | None = None
+    was_listing: NamedListing | None = None
 
     @classmethod
     def of(cls, line: ChannelOrderLine) -> "LineChange":
@@ -82,7 +121,8 @@ def changes_of(order: ChannelOrder, *, is_new: bool) -> dict[str, LineChange]:
     """Reads the order's lines as they are, by the platform's id."""
     if is_new:
         return {}
-    return {line.external_id: LineChange.of(line) for line in order.lines.order_by("id")}
+    lines = ChannelOrderLine.objects.raw(_LINES, [order.pk])
+    return {line.external_id: LineChange.of(line) for line in lines}
 
 
 def merge(order: ChannelOrder, changes: dict[str, LineChange], state: OrderState, places: Places) -> None:
@@ -125,8 +165,7 @@ def link(channel: Channel, changes: Sequence[LineChange]) -> None:
 
     A line whose units the ledger has already keeps its variant.
     """
-    listings = _listings_of(channel, changes)
-    variants = _variants_of(channel, changes)
+    listings, variants = _named(channel, changes)
     for change in changes:
         line = change.line
         change.listing = listings.find(line.listing_external_id, line.sku)
@@ -140,14 +179,14 @@ def link(channel: Channel, changes: Sequence[LineChange]) -> None:
 class _Listings:
     """A channel's listings by the platform's id, or by SKU where the platform gave no id and one listing has it."""
 
-    def __init__(self, found: Iterable[Listing]) -> None:
-        self._by_id: dict[str, Listing] = {}
-        self._by_sku: dict[str, list[Listing]] = {}
+    def __init__(self, found: Iterable[NamedListing]) -> None:
+        self._by_id: dict[str, NamedListing] = {}
+        self._by_sku: dict[str, list[NamedListing]] = {}
         for listing in found:
             self._by_id[listing.external_id] = listing
             self._by_sku.setdefault(listing.sku, []).append(listing)
 
-    def find(self, external_id: str, sku: str) -> Listing | None:
+    def find(self, external_id: str, sku: str) -> NamedListing | None:
         """Returns the one listing that is meant, or None."""
         if external_id:
             return self._by_id.get(external_id)
@@ -155,22 +194,23 @@ class _Listings:
         return candidates[0] if len(candidates) == 1 else None
 
 
-def _listings_of(channel: Channel, changes: Iterable[LineChange]) -> _Listings:
+def _named(channel: Channel, changes: Iterable[LineChange]) -> tuple[_Listings, dict[str, int]]:
+    """Returns the channel's listings that the lines name or named, and by SKU the variants of those not linked yet."""
     names = [(c.line.listing_external_id, c.line.sku) for c in changes] + [c.was_sold_as for c in changes]
-    ids = {external_id for external_id, _ in names if external_id}
-    skus = {sku for external_id, sku in names if sku and not external_id}
-    if not ids and not skus:
-        return _Listings(())
-    named = Listing.objects.filter(Q(external_id__in=ids) | Q(sku__in=skus), channel=channel)
-    return _Listings(named.only("external_id", "sku", "variant_id"))
-
-
-def _variants_of(channel: Channel, changes: Iterable[LineChange]) -> dict[str, int]:
-    skus = {change.line.sku for change in changes if not change.is_applied} - {""}
-    if not skus:
-        return {}
-    rows = Variant.objects.filter(merchant_id=channel.merchant_id, sku__in=skus).values_list("sku", "id")
-    return dict(rows)
+    wanted = {
+        "channel": channel.pk,
+        "merchant": channel.merchant_id,
+        "ids": sorted({external_id for external_id, _ in names if external_id}),
+        "skus": sorted({sku for external_id, sku in names if sku and not external_id}),
+        "goods": sorted({change.line.sku for change in changes if not change.is_applied} - {""}),
+    }
+    if not (wanted["ids"] or wanted["skus"] or wanted["goods"]):
+        return _Listings(()), {}
+    with connection.cursor() as cursor:
+        cursor.execute(_NAMED, wanted)
+        rows = cursor.fetchall()
+    listings = _Listings(NamedListing(*row) for is_listing, *row in rows if is_listing)
+    return listings, {sku: variant_id for is_listing, _, variant_id, _, sku in rows if not is_listing}
 
 
 def set_targets(
@@ -229,14 +269,19 @@ def locations_of(change: LineChange, places: Places) -> tuple[int, ...]:
     return ids or (places.location_ids(None) if change.is_applied else ())
 
 
-def save(changes: Iterable[LineChange]) -> None:
+def save(order: ChannelOrder, changes: Iterable[LineChange]) -> None:
     """Inserts new lines and updates known ones, in one statement; new lines have their ids afterwards."""
-    ChannelOrderLine.objects.bulk_create(
-        [change.line for change in changes],
-        update_conflicts=True,
-        unique_fields=["order", "external_id"],
-        update_fields=_KEPT_FIELDS,
-    )
+    lines = {change.line.external_id: change.line for change in changes}
+    if not lines:
+        return
+    rows = [
+        {"id": line.pk, "external_id": line.external_id, **{name: getattr(line, name) for name in _KEPT}}
+        for line in lines.values()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_SAVE, [order.pk, json.dumps(rows, default=str)])
+        for identity, external_id in cursor.fetchall():
+            lines[external_id].pk = identity
 
 
 def take_backs(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:

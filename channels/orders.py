@@ -13,7 +13,7 @@ Locks are taken in this order: the order, the pools it uses up, the ledger's own
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,15 +27,14 @@ from channels.announced_returns import announce_returns
 from channels.events import OrderState
 from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
 from channels.models import Channel, ChannelOrder
-from channels.models.listings import Lane
 from channels.order_lines import LineChange
-from channels.order_states import contradicts, is_newer, state_key
+from channels.order_states import StateKey, contradicts, is_newer, state_key
 from channels.places import Places, places_of
 from channels.preorders import terms_of
-from channels.pushes import WAKE_UP, mark_listing_levels
+from channels.pushes import WAKE_UP
 from channels.rules.pools import count_sales
 from channels.screening import check_order
-from channels.shelves import lower_expected, marks_elsewhere
+from channels.shelves import lower_expected
 from channels.sourcing import NOTHING_ASKED, routing_of, standing_of
 from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
@@ -43,6 +42,7 @@ from inventory.demands import settle
 from inventory.ledger import Context, domain_errors
 from inventory.locking import lock_levels
 from inventory.models import BundlePart
+from inventory.statements import array
 
 # A concurrent twin waits here for the first one's commit.
 _INSERT: Final = """
@@ -54,6 +54,18 @@ ON CONFLICT (channel_id, external_id) DO NOTHING
 RETURNING id, {plan_once}
 """
 _INSERT_SQL: Final = _INSERT.replace("{plan_once}", PLAN_ONCE)
+
+_LOCK: Final = """
+SELECT placed.*, {plan_once} FROM channels_channelorder placed
+WHERE channel_id = %s AND external_id = %s
+FOR UPDATE
+"""
+_LOCK_SQL: Final = _LOCK.replace("{plan_once}", PLAN_ONCE)
+
+_KNOWN: Final = """
+SELECT external_id, state_key, is_deleted FROM channels_channelorder
+WHERE channel_id = %s AND external_id = ANY(%s::text[])
+"""
 
 # Hints that come before the fetch has begun are one fetch; a back-off in progress is respected. A deleted
 # order stays so.
@@ -72,6 +84,31 @@ SET fetch_wanted = kept.fetch_wanted + 1,
 WHERE NOT kept.is_deleted OR kept.may_return
 """
 
+
+_KEPT: Final = (
+    "number", "state_key", "state_digest", "ordered_at", "updated_at", "country", "currency", "is_test", "is_deleted",
+    "may_return", "fetch_wanted", "fetched", "next_fetch_at", "fetch_error", "routed_for", "applied_at",
+)  # fmt: skip
+
+# What the other channels have yet to be told of what the order moved: {listing level: `wanted`}.
+_SAVE: Final = """
+UPDATE channels_channelorder placed
+SET {assigned},
+    marks = CASE WHEN %(is_first)s THEN told.marks ELSE placed.marks END,
+    propagated_at = CASE WHEN NOT %(is_first)s THEN placed.propagated_at
+        WHEN told.marks = '{}' THEN %(applied_at)s::timestamptz END
+FROM (
+    SELECT coalesce(jsonb_object_agg(level.id, level.wanted), '{}') AS marks
+    FROM channels_listing listing
+    JOIN channels_listinglevel level ON level.listing_id = listing.id
+    JOIN channels_channel channel ON channel.id = level.channel_id
+    JOIN channels_channellocation place ON place.id = level.channel_location_id
+    WHERE %(is_first)s AND listing.variant_id = ANY(%(variants)s::bigint[]) AND listing.is_active
+      AND channel.is_active AND NOT channel.is_paused AND channel.id <> %(channel)s AND place.is_active
+      AND level.wanted > level.done AND level.dead_at IS NULL
+) told
+WHERE placed.id = %(id)s
+""".replace("{assigned}", ", ".join(f"{name} = %({name})s" for name in _KEPT))
 
 #: An order that was named and is not shown is asked for so long.
 GIVEN_UP_AFTER: Final = timedelta(days=1)
@@ -100,11 +137,43 @@ def apply_state(channel: Channel, state: OrderState, *, arrived_at: datetime) ->
         hint(channel, state.external_id, arrived_at=arrived_at)
 
 
-def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -> bool:
-    """Applies a snapshot; tells whether it contradicts another one of the same instant."""
-    check_order(state)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was kept of an order when it was looked up."""
+
+    state_key: StateKey
+    is_deleted: bool
+
+
+def known_orders(channel: Channel, external_ids: Collection[str]) -> dict[str, Known]:
+    """Looks up what is kept of these orders, by the platform's id, without waiting for anybody; one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [channel.pk, list(external_ids)])
+        return {
+            external_id: Known(json.loads(key) if isinstance(key, str) else key, is_deleted)
+            for external_id, key, is_deleted in cursor.fetchall()
+        }
+
+
+def is_old_news(state: OrderState, known: Known | None) -> bool:
+    """Tells whether a snapshot says nothing new: what is kept only grows, so that what was kept a moment ago decides."""
+    if known is None:
+        return False
     key = state_key(state)
-    with _order_lock(channel, state.external_id, arrived_at) as (order, is_new):
+    return not is_newer(key, known.state_key) and (known.is_deleted or not contradicts(key, known.state_key))
+
+
+def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -> bool:
+    """Applies a snapshot; tells whether it contradicts another one of the same instant.
+
+    Most messages repeat what is known, and end with one look that locks nothing.
+    """
+    check_order(state)
+    known = known_orders(channel, [state.external_id]).get(state.external_id)
+    if is_old_news(state, known):
+        return False
+    key = state_key(state)
+    with _order_lock(channel, state.external_id, arrived_at, is_known=known is not None) as (order, is_new):
         kept = order.state_key
         if is_newer(key, kept):
             if order.may_return:
@@ -176,23 +245,25 @@ def hint(channel: Channel, external_id: str, *, arrived_at: datetime | None = No
 
 @contextmanager
 def _order_lock(
-    channel: Channel, external_id: str, arrived_at: datetime
+    channel: Channel, external_id: str, arrived_at: datetime, *, is_known: bool = False
 ) -> Iterator[tuple[ChannelOrder, bool]]:
     """Holds the order's row, which is inserted where it is new, until the end of one transaction."""
     with domain_errors(), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_INSERT_SQL, [channel.pk, external_id, arrived_at])
-            inserted = cursor.fetchone()
-        if inserted:
-            order = ChannelOrder(
-                pk=inserted[0], channel=channel, external_id=external_id, arrived_at=arrived_at
-            )
+        order_id = None if is_known else _insert(channel, external_id, arrived_at)
+        if order_id is not None:
+            order = ChannelOrder(pk=order_id, channel=channel, external_id=external_id, arrived_at=arrived_at)
             yield order, True
         else:
-            yield (
-                ChannelOrder.objects.select_for_update().get(channel=channel, external_id=external_id),
-                False,
-            )
+            (order,) = ChannelOrder.objects.raw(_LOCK_SQL, [channel.pk, external_id])
+            yield order, False
+
+
+def _insert(channel: Channel, external_id: str, arrived_at: datetime) -> int | None:
+    """Inserts an order of which nothing is known yet, and returns its id; None where it has become known."""
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_SQL, [channel.pk, external_id, arrived_at])
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def _in_order(changes: dict[str, LineChange]) -> list[LineChange]:
@@ -222,7 +293,7 @@ def _bring_up(
     standing = NOTHING_ASKED if order.applied_at is None else standing_of(order)
     order_lines.link(channel, changes)
     moved = order_lines.set_targets(order, changes, places, standing)
-    order_lines.save(changes)
+    order_lines.save(order, changes)
     count_sales(channel, moved)
     was_routed_for, order.routed_for = order.routed_for, routed_for(order, changes, places)
     announce_returns(channel, order, changes, places)
@@ -237,8 +308,8 @@ def _bring_up(
     if demands:
         routing, pre_orders = routing_of(channel, order, places), terms_of(channel, demands)
         settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
-    _mark_shelves(channel, order, changes, moved, places)
-    order.save(force_update=True)
+    lower_expected(channel, changes, places)
+    _save(order, moved)
 
 
 def _lock_stock(channel: Channel, changes: Sequence[LineChange], places: Places) -> None:
@@ -248,22 +319,21 @@ def _lock_stock(channel: Channel, changes: Sequence[LineChange], places: Places)
     lock_levels(channel.merchant_id, {*variant_ids, *parts}, {site.location_id for site in places.sites})
 
 
-def _mark_shelves(
-    channel: Channel,
-    order: ChannelOrder,
-    changes: Sequence[LineChange],
-    moved: Sequence[LineChange],
-    places: Places,
-) -> None:
-    own_levels = lower_expected(channel, changes, places)
-    if own_levels:
-        # The shop changed its number by itself, perhaps where the ledger did not move: a restocked return, a
-        # test order.
-        mark_listing_levels(own_levels, lane=Lane.DECREASE)
-    if moved and order.applied_at is None:
+def _save(order: ChannelOrder, moved: Sequence[LineChange]) -> None:
+    """Saves the order; with the first state that moves the ledger also what the others have to be told because of it."""
+    is_first = bool(moved) and order.applied_at is None
+    if is_first:
         order.applied_at = timezone.now()
-        order.marks = marks_elsewhere(channel, (m.line.variant_id for m in moved if m.line.variant_id))
-        order.propagated_at = None if order.marks else order.applied_at
+    values = {name: getattr(order, name) for name in _KEPT}
+    values["state_key"] = json.dumps(order.state_key)
+    values |= {
+        "id": order.pk,
+        "channel": order.channel_id,
+        "is_first": is_first,
+        "variants": array({m.line.variant_id for m in moved if m.line.variant_id}),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_SAVE, values)
 
 
 def _settlement_key(order: ChannelOrder, moved: Sequence[LineChange], occasion: Occasion) -> str:

@@ -27,7 +27,7 @@ from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_int
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.models.error_log import ErrorJob
-from channels.orders import apply_state, hint
+from channels.orders import apply_state, hint, is_old_news, known_orders
 from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
 
@@ -89,8 +89,11 @@ def _read_orders(feed: PollFeed, connector: Connector) -> bool:
 
 def _apply_page(channel: Channel, page: OrderPage) -> None:
     arrived_at = timezone.now()
+    # Pages overlap: most of what they hold is known.
+    known = known_orders(channel, [state.external_id for state in page.orders]) if page.orders else {}
     for state in page.orders:
-        _apply(channel, state, arrived_at)
+        if not is_old_news(state, known.get(state.external_id)):
+            _apply(channel, state, arrived_at)
     for external_id in (*page.hints, *_news(channel, page.glimpses)):
         hint(channel, external_id, arrived_at=arrived_at)
 

@@ -17,6 +17,7 @@ from channels.models.listings import Lane
 from channels.preorders import allows_preorders, forget_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
+from inventory.statements import array
 
 #: Rows locked together by what has no need to be whole.
 _AT_ONCE: Final = 1_000
@@ -96,6 +97,31 @@ _MARK_LEVELS: Final = _MARK.format(
     WHERE level.id = ANY(%s::bigint[]) AND listing.is_active AND place.is_active
 )"""
 )
+
+# What a shop sold it has taken off its own number, so that the number we expect moves; and what it shows now may not be
+# what it should show, even where the ledger did not move: a restocked return, a test order, a rule.
+_SOLD: Final = """
+WITH sold AS (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS t (listing_id, place_id, units)
+), locked AS (
+    SELECT level.id, sold.units, listing.is_active AND place.is_active AS is_marked
+    FROM channels_listinglevel level
+    JOIN sold ON sold.listing_id = level.listing_id AND sold.place_id = level.channel_location_id
+    JOIN channels_listing listing ON listing.id = level.listing_id
+    JOIN channels_channellocation place ON place.id = level.channel_location_id
+    ORDER BY level.id
+    FOR NO KEY UPDATE OF level
+)
+UPDATE channels_listinglevel level
+SET expected = level.expected - locked.units,
+    wanted = level.wanted + locked.is_marked::int,
+    lane = CASE WHEN NOT locked.is_marked THEN level.lane
+        WHEN level.wanted > level.done THEN least(level.lane, {lane}) ELSE {lane} END,
+    due_since = CASE WHEN locked.is_marked THEN coalesce(level.due_since, clock_timestamp()) ELSE level.due_since END,
+    next_attempt_at = CASE WHEN level.attempts > 0 OR NOT locked.is_marked THEN level.next_attempt_at END
+FROM locked
+WHERE level.id = locked.id
+""".replace("{lane}", str(int(Lane.DECREASE)))
 
 _READ_FIRST: Final = """
 WITH locked AS (
@@ -203,6 +229,15 @@ def mark_listing_levels(ids: Sequence[int], *, lane: Lane, read_first: bool = Fa
             if read_first:
                 _execute_and_wake(_READ_FIRST, [part])
             _execute_and_wake(_MARK_LEVELS, [int(lane), part])
+
+
+def note_own_sales(sold: Sequence[tuple[int, int, int]]) -> None:
+    """Takes units that a shop sold by itself off what we expect it to show, and marks those shelves.
+
+    `sold` holds (listing, place, units); units below zero it put back.
+    """
+    if sold:
+        _execute_and_wake(_SOLD, [array(column) for column in zip(*sold, strict=True)])
 
 
 def replay(ids: Sequence[int]) -> int:

@@ -21,6 +21,8 @@ SESSION_SETTINGS: Final = {
     "timezone": "UTC",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
+    # Compiling a plan takes longer than to run any statement of ours that is asked more than now and then.
+    "jit": "off",
 }
 
 #: A condition for the WHERE of a single statement outside a transaction whose effect may be lost in a crash of the
@@ -28,8 +30,14 @@ SESSION_SETTINGS: Final = {
 NEED_NOT_LAST: Final = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 
 #: Returned by the first statement of a transaction: its prepared statements are planned once and not anew for each
-#: length of their arrays, which takes PostgreSQL longer than to run them.
-PLAN_ONCE: Final = "set_config('plan_cache_mode', 'force_generic_plan', true)"
+#: length of their arrays, which takes PostgreSQL longer than to run them. They look for few rows in tables that grow: a
+#: plan that was made while one was small must not read all of it later.
+PLAN_ONCE: Final = (
+    "set_config('plan_cache_mode', 'force_generic_plan', true) || set_config('enable_seqscan', 'off', true)"
+)
+
+#: The same for all of a process that runs a few statements again and again.
+_PLAN_ONCE_ALWAYS: Final = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
 
 #: Options that Django keeps for itself and libpq does not know.
 _DJANGO_OPTIONS: Final = frozenset(
@@ -84,6 +92,18 @@ def _with_options(address: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
     # A pool keeps connections itself; without one they stay open between uses and are tested before the next.
     life = {"CONN_MAX_AGE": 0} if pool_size else {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
     return {**address, **life, "OPTIONS": options}
+
+
+def plan_once() -> None:
+    """Has all connections of this process plan a prepared statement once, not anew for each length of its arrays.
+
+    For residents, which run a few statements again and again; one that looks for what is rare by its parameters would be
+    planned badly. Comes before the first thread that connects.
+    """
+    connection = connections["default"]
+    options = connection.settings_dict["OPTIONS"]
+    options["options"] = f"{options.get('options', '')} {_PLAN_ONCE_ALWAYS}".strip()
+    connection.close()
 
 
 def direct_connection() -> psycopg.Connection:

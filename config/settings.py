@@ -187,6 +187,9 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit": -1,
     "catch_up": False,
     "guard_cycle": 0.2,
+    # A new worker has to connect, plan its statements and load the admin's addresses: only one that has grown is replaced.
+    "recycle": 10_000_000,
+    "max_rss": 512 * 1024,
     "bulk": 4,
     # Its table is claimed from by whichever worker is free; more than a few ahead of the workers would wait
     # behind a long one.

@@ -10,17 +10,12 @@ preference, and leave as their parts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from django.db import transaction
-
 from inventory import taking
 from inventory.allocation import Wish, allocate, lock_limited
-from inventory.errors import UnknownStock
 from inventory.holds import (
     OWED_CAUSES,
     fill_owed,
@@ -34,8 +29,7 @@ from inventory.holds import (
 from inventory.inbound import promises_of
 from inventory.inbound_rows import PromiseTerms
 from inventory.kits import Kit
-from inventory.ledger import Context, Outcome, domain_errors, perform
-from inventory.locking import create_missing_levels
+from inventory.ledger import Context, Outcome, perform
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import HeldUnits, Hold, OwedUnits, Posting
@@ -110,30 +104,8 @@ def settle(
     settlement = _Settlement(_merged(ordered), routing, pre_orders)
     # The terms are no part of it: a rule may have changed, or a day gone by, before the same sale is told again.
     request = [[asdict(change) for change in changes], routing.strategy, routing.country, routing.may_split]
-    run = partial(
-        perform,
-        context,
-        "settle",
-        request,
-        reservations=len(changes),
-        variants={change.variant_id for change in changes},
-    )
-    try:
-        return run(settlement)
-    except _LevelsMissing as missing:
-        # Rolled back, so that levels are created before any is locked, as by every other operation: inserting under
-        # a lock could wait in a circle. It happens once for each place.
-        with domain_errors(), transaction.atomic():
-            create_missing_levels(context.merchant_id, missing.pairs)
-            return run(replace(settlement, has_created_levels=True))
-
-
-class _LevelsMissing(Exception):
-    """Places that may serve a demand have no level yet."""
-
-    def __init__(self, pairs: AbstractSet[tuple[int, int]]) -> None:
-        self.pairs = pairs
-        super().__init__()
+    variants = {change.variant_id for change in changes}
+    return perform(context, "settle", request, settlement, reservations=len(changes), variants=variants)
 
 
 def _check(changes: Sequence[DemandChange]) -> None:
@@ -191,7 +163,6 @@ class _Settlement:
     changes: Sequence[DemandChange]
     routing: Routing
     pre_orders: Mapping[str, PromiseTerms]
-    has_created_levels: bool = False
 
     def __call__(self, posting: Posting) -> None:
         looked_up = self._looked_up()
@@ -268,9 +239,7 @@ class _Settlement:
         if looked_up or self._returning():
             elsewhere = places_of(posting.merchant_id, looked_up, shipped=self._returning())
         every = needed | elsewhere
-        posting.lock({variant for variant, _ in every}, {place for _, place in every})
-        if missing := needed - posting.levels.keys():
-            raise UnknownStock if self.has_created_levels else _LevelsMissing(missing)
+        posting.lock({variant for variant, _ in every}, {place for _, place in every}, create=needed)
         for change in self.changes:
             if change.has_counts:
                 variants = {change.variant_id, *(part for part, _ in posting.parts_of(change.variant_id))}

@@ -20,7 +20,7 @@ from typing import Final
 from django.db import connection, transaction
 
 from inventory.errors import UnknownStock
-from inventory.models import Location, StockLevel
+from inventory.models import Location
 
 
 @dataclass(slots=True)
@@ -55,32 +55,24 @@ class MoreLevels(Exception):
         super().__init__()
 
 
+_LOCK: Final = """
+SELECT id, variant_id, location_id, on_hand, reserved, unavailable, version, recorded_at
+FROM inventory_stocklevel
+WHERE merchant_id = %s AND variant_id = ANY(%s::bigint[]) AND location_id = ANY(%s::bigint[])
+ORDER BY id
+FOR NO KEY UPDATE
+"""
+
+
 def lock_levels(
     merchant_id: int, variant_ids: Collection[int], location_ids: Collection[int]
 ) -> list[LockedLevel]:
     """Locks every level of these variants at these locations, by id. Raises outside a transaction."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("Stock levels are locked inside a transaction only.")
-    rows = (
-        StockLevel.objects.select_for_update(no_key=True)
-        .filter(
-            merchant_id=merchant_id,
-            variant_id__in=sorted(variant_ids),
-            location_id__in=sorted(location_ids),
-        )
-        .order_by("id")
-        .values_list(
-            "id",
-            "variant_id",
-            "location_id",
-            "on_hand",
-            "reserved",
-            "unavailable",
-            "version",
-            "recorded_at",
-        )
-    )
-    return [LockedLevel(*row) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [merchant_id, sorted(variant_ids), sorted(location_ids)])
+        return [LockedLevel(*row) for row in cursor.fetchall()]
 
 
 _CREATE_MISSING: Final = """

@@ -176,51 +176,51 @@ def _expire(case: Case) -> Callable[[], Any]:
     return expire
 
 
-@_takes(4, "settle a sale")
+@_takes(5, "settle a sale")
 def _settle_a_sale(case: Case) -> Callable[[], Any]:
     case.stock()
     return lambda: settle(case.cast.context(), case.changes(wanted=3))
 
 
-@_takes(7, "settle a first sale")
+@_takes(5, "settle a first sale")
 def _settle_a_first_sale(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), case.changes(wanted=3))
 
 
-@_takes(5, "settle a sale that is short")
+@_takes(6, "settle a sale that is short")
 def _settle_a_sale_that_is_short(case: Case) -> Callable[[], Any]:
     case.stock()
     return lambda: settle(case.cast.context(), case.changes(wanted=13))
 
 
-@_takes(9, "settle a cancellation")
+@_takes(10, "settle a cancellation")
 def _settle_a_cancellation(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=13))
     return lambda: settle(case.cast.context(), case.changes(cancelled=6))
 
 
-@_takes(7, "settle a shipment")
+@_takes(8, "settle a shipment")
 def _settle_a_shipment(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=3))
     return lambda: settle(case.cast.context(), case.changes(fulfilled=3))
 
 
-@_takes(8, "settle an order that arrives shipped")
+@_takes(9, "settle an order that arrives shipped")
 def _settle_an_order_that_arrives_shipped(case: Case) -> Callable[[], Any]:
     case.stock()
     return lambda: settle(case.cast.context(), case.changes(wanted=12, fulfilled=12))
 
 
-@_takes(8, "settle a take-back")
+@_takes(9, "settle a take-back")
 def _settle_a_take_back(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=12, fulfilled=12))
     return lambda: settle(case.cast.context(), case.changes(unfulfilled=12))
 
 
-@_takes(9, "settle an order planned anew")
+@_takes(10, "settle an order planned anew")
 def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
     case.stock()
     settle(case.cast.context(), case.changes(wanted=6))
@@ -229,7 +229,7 @@ def _settle_an_order_planned_anew(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), changes, routing=routing)
 
 
-@_takes(6, "settle a sale where a day is limited")
+@_takes(7, "settle a sale where a day is limited")
 def _settle_a_sale_where_a_day_is_limited(case: Case) -> Callable[[], Any]:
     case.stock()
     _, store = case.cast.places
@@ -282,14 +282,14 @@ def _reserve_kits(case: Case) -> Callable[[], Any]:
     return lambda: reserve(case.cast.context(), kits.demands(2))
 
 
-@_takes(5, "settle a sale of kits")
+@_takes(6, "settle a sale of kits")
 def _settle_a_sale_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
     return lambda: settle(case.cast.context(), kits.changes(wanted=3))
 
 
-@_takes(9, "settle a cancellation of kits")
+@_takes(10, "settle a cancellation of kits")
 def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()
@@ -297,7 +297,7 @@ def _settle_a_cancellation_of_kits(case: Case) -> Callable[[], Any]:
     return lambda: settle(case.cast.context(), kits.changes(cancelled=1))
 
 
-@_takes(8, "settle a take-back of kits")
+@_takes(9, "settle a take-back of kits")
 def _settle_a_take_back_of_kits(case: Case) -> Callable[[], Any]:
     kits = Kits(case)
     kits.stock()

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from channels.pusher import Pusher
 from channels.schedules import ensure_schedules
+from config.database import plan_once
 from config.processes import stay_resident
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         pusher = Pusher()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: pusher.stop())
+        plan_once()
         ensure_schedules()
         stay_resident()
         pusher.run()
