@@ -36,6 +36,7 @@ from channels.models import Channel, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.retry_queue import Work
 from channels.screening import check_events, check_payload
+from config.database import PLAN_ONCE
 from config.jobs import wake
 from inventory.errors import StockBusy
 from inventory.ledger import domain_errors
@@ -60,6 +61,21 @@ VALUES (%s, %s, %s, %s, %s, 'received', %s, 0, 0, '')
 ON CONFLICT (channel_id, dedupe_key) DO UPDATE SET repeats = kept.repeats + 1
 RETURNING repeats = 0
 """
+
+
+# Words in the text, not as parameters: a prepared plan could not use the partial index otherwise.
+_NEXT: Final = """
+SELECT delivery.*, {plan_once} FROM channels_webhookdelivery delivery
+WHERE state = 'received' AND priority = {order} AND coalesce(next_attempt_at <= %s, true)
+ORDER BY id
+LIMIT 1
+FOR UPDATE SKIP LOCKED
+"""
+_NEXT_SQL: Final = _NEXT.format(plan_once=PLAN_ONCE, order=DeliveryPriority.ORDER.value)
+
+_PROCESSED: Final = (
+    "UPDATE channels_webhookdelivery SET state = %s, processed_at = %s, error = '' WHERE id = %s"
+)
 
 
 def accept(channel: Channel, request: InboundRequest) -> bool:
@@ -165,11 +181,11 @@ def wake_for_due() -> None:
 
 def _process_next() -> int:
     with transaction.atomic():
-        orders_first = _due().filter(priority=DeliveryPriority.ORDER).order_by("id")
         # The channel is read apart: joined, the planner sorts the whole queue for its first row.
-        delivery = orders_first.select_for_update(skip_locked=True).first()
-        if delivery is None:
+        taken = list(WebhookDelivery.objects.raw(_NEXT_SQL, [timezone.now()]))
+        if not taken:
             return 0
+        (delivery,) = taken
         delivery.channel = channel_of(delivery.channel_id) or delivery.channel
         _process(delivery)
         return 1
@@ -231,10 +247,9 @@ def _process(delivery: WebhookDelivery) -> None:
     else:
         if delivery.next_attempt_at is not None:
             retry_queue.settle(Work.of_delivery(delivery))
-        delivery.state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
-        delivery.processed_at = timezone.now()
-        delivery.error = ""
-        delivery.save(update_fields=["state", "processed_at", "error"])
+        state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
+        with connection.cursor() as cursor:
+            cursor.execute(_PROCESSED, [state.value, timezone.now(), delivery.pk])
 
 
 def _put_off(delivery: WebhookDelivery, error: StockBusy) -> None:

@@ -32,7 +32,7 @@ WITH waiting AS (
         FROM (
             SELECT finished_at, wanted, outcome FROM channels_push
             WHERE listing_level_id = mark.level_id::bigint
-            ORDER BY id DESC LIMIT 100
+            ORDER BY id DESC LIMIT 40
         ) push
         WHERE push.wanted >= mark.wanted::bigint AND push.outcome IN ('confirmed', 'unchanged')
     ) first ON true

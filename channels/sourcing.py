@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from channels.models import Channel, ChannelOrder, ChannelOrderLine, FulfilmentLine
+from channels.models import Channel, ChannelOrder, ChannelOrderLine
 from channels.models.fulfilment import OPEN_STATES, RequestState
 from channels.places import Places, places_of
 from inventory.errors import InvalidStockRequest
@@ -29,6 +29,17 @@ FROM channels_fulfilmentrequest
 WHERE location_id = ANY(%s::bigint[]) AND order_id <> %s AND state NOT IN ('cancelled', 'refused')
   AND created_at >= date_trunc('day', clock_timestamp(), 'UTC')
 GROUP BY location_id
+"""
+
+
+_STANDING: Final = """
+SELECT asked.order_line_id, line.variant_id, asked.variant_id, asked.reported, asked.shipped, request.location_id,
+       request.state, request.asked_at
+FROM channels_fulfilmentrequest request
+JOIN channels_fulfilmentline asked ON asked.request_id = request.id
+JOIN channels_channelorderline line ON line.id = asked.order_line_id
+WHERE request.order_id = %s
+ORDER BY asked.id
 """
 
 
@@ -65,16 +76,15 @@ NOTHING_ASKED: Final = Standing()
 
 def standing_of(order: ChannelOrder) -> Standing:
     """Reads what the order's requests say; under the order's lock."""
-    rows = FulfilmentLine.objects.filter(request__order=order).values_list(
-        "order_line_id", "order_line__variant_id", "variant_id", "reported", "shipped", "request__location_id",
-        "request__state", "request__asked_at",
-    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [order.pk])
+        rows = cursor.fetchall()
     told: dict[int, set[int]] = {}
     reported: Counter[int] = Counter()
     left_from: dict[int, int] = {}
     parts: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
     refused = set()
-    for line_id, sold_id, variant_id, units, shipped, location_id, state, asked_at in rows.order_by("id"):
+    for line_id, sold_id, variant_id, units, shipped, location_id, state, asked_at in rows:
         if state == RequestState.REFUSED:
             refused.add(location_id)
         elif state in OPEN_STATES and (asked_at is not None or state != RequestState.NEW):
