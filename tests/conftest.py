@@ -1,20 +1,20 @@
 """Brings up the database of the test run, and isolates the run from the settings of the machine."""
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 
 import hypothesis
-import psutil
-import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.db import connections
-from psycopg import sql
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from config import startup
 from config.embedded_postgres import EmbeddedServer
+from tests import database
 
 # An accepted change must not fail by the luck of the draw; elsewhere every run tries other examples.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -26,6 +26,10 @@ os.environ.setdefault("ONECOUNT_CREDENTIAL_KEYS", Fernet.generate_key().decode()
 os.environ.setdefault("SECRET_KEY", "the test run signs nothing that outlives it")
 settings.ONECOUNT_CREDENTIAL_KEYS = os.environ["ONECOUNT_CREDENTIAL_KEYS"].split(",")
 settings.SECRET_KEY = os.environ["SECRET_KEY"]
+
+
+#: Lets code outside a test reach the database; there once there is one.
+_BLOCKER = pytest.StashKey[DjangoDbBlocker]()
 
 
 @pytest.fixture(scope="session")
@@ -47,32 +51,57 @@ def database_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(database_server: None, request: pytest.FixtureRequest) -> None:
-    """Names the test database after this process, so that simultaneous runs and workers keep apart."""
-    settings_dict = connections["default"].settings_dict
-    settings_dict["TEST"]["NAME"] = f"test_onecount_{os.getpid()}"
-    _drop_databases_of_ended_runs()
+def seconds_left() -> float:
+    """Stops the clock of the test that happens to be the first to need the database; its set-up is nobody's."""
+    return signal.setitimer(signal.ITIMER_REAL, 0)[0]
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Lets tests on real connections empty the ledger between them; `test_append_only.py` proves the trigger."""
-    with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
-        cursor.execute("ALTER TABLE inventory_stockmovement DISABLE TRIGGER movement_is_never_truncated")
+def django_db_modify_db_settings(
+    seconds_left: float, database_server: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    """Names the test database after this process, so that simultaneous runs and workers keep apart."""
+    test = connections["default"].settings_dict["TEST"]
+    test["NAME"] = f"test_onecount_{os.getpid()}"
+    database.drop_databases_of_ended_runs()
+    if settings.EMBEDDED_POSTGRES_HOME is not None:
+        with django_db_blocker.unblock():
+            test["TEMPLATE"] = database.template()
 
 
-def _drop_databases_of_ended_runs() -> None:
-    """Drops the test databases that a killed run of this machine left behind."""
-    parameters = connections["default"].settings_dict
-    address = {"host": parameters["HOST"], "port": parameters["PORT"], "user": parameters["USER"]}
-    with psycopg.connect(
-        **address, password=parameters["PASSWORD"], dbname="postgres", autocommit=True
-    ) as connection:
-        rows = connection.execute(
-            "SELECT datname FROM pg_database WHERE datname ~ '^test_onecount_[0-9]+$'"
-        ).fetchall()
-        for (name,) in rows:
-            if not psutil.pid_exists(int(name.rsplit("_", 1)[1])):
-                connection.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-                )
+@pytest.fixture(scope="session")
+def django_db_setup(
+    seconds_left: float,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    request: pytest.FixtureRequest,
+) -> Iterator[None]:
+    """Keeps what the migrations left, for tests that commit: it is brought back after each of them."""
+    with django_db_blocker.unblock():
+        database.keep()
+    request.config.stash[_BLOCKER] = django_db_blocker
+    signal.setitimer(signal.ITIMER_REAL, seconds_left)
+    yield
+    del request.config.stash[_BLOCKER]
+
+
+def _bring_back(case: TransactionTestCase) -> None:
+    database.reset()
+
+
+TransactionTestCase._fixture_teardown = _bring_back  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Sees to it that a test that fails, above all one whose time is up, takes no other with it."""
+    report = yield
+    blocker = item.config.stash.get(_BLOCKER, None)
+    if report.failed and blocker is not None:
+        left = database.end_what_is_left()
+        if left:
+            report.sections.append(("Ended at the database", left))
+        if report.when == "teardown":
+            with blocker.unblock():
+                database.start_over()
+    return report
