@@ -284,15 +284,24 @@ def save(order: ChannelOrder, changes: Iterable[LineChange]) -> None:
             lines[external_id].pk = identity
 
 
+def moving(changes: Iterable[LineChange], places: Places) -> list[LineChange]:
+    """Returns the lines that are taken from another place from now on."""
+    return [change for change in changes if _has_moved(change, places)]
+
+
+def is_only_planned_anew(change: LineChange, standing: Standing) -> bool:
+    """Tells whether a line that moves is brought to its new place by planning it anew: nothing left, nobody was told."""
+    line = change.line
+    return not change.was_fulfilled and not line.is_sourced_by_hand and line.pk not in standing.told
+
+
 def take_backs(changes: Iterable[LineChange], places: Places) -> list[DemandChange]:
-    """Returns what undoes, at the place before, the lines that are now taken from another place.
+    """Returns what undoes, at the place before, lines that are now taken from another place.
 
     Their `LineChange` then starts from nothing, so that the whole line is demanded at the new place.
     """
     undone = []
     for change in changes:
-        if not _has_moved(change, places):
-            continue
         undone.append(_undo(change, places))
         change.was_demanded = change.was_fulfilled = 0
     return undone

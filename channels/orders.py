@@ -27,7 +27,7 @@ from channels.announced_returns import announce_returns
 from channels.events import OrderState
 from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
 from channels.models import Channel, ChannelOrder
-from channels.order_lines import LineChange
+from channels.order_lines import LineChange, variant_id_of
 from channels.order_states import StateKey, contradicts, is_newer, state_key
 from channels.places import Places, places_of
 from channels.preorders import terms_of
@@ -35,10 +35,11 @@ from channels.pushes import WAKE_UP
 from channels.rules.pools import count_sales
 from channels.screening import check_order
 from channels.shelves import lower_expected
-from channels.sourcing import NOTHING_ASKED, routing_of, standing_of
+from channels.sourcing import NOTHING_ASKED, Standing, routing_of, standing_of
 from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
 from inventory.demands import settle
+from inventory.holds import are_beyond_plans
 from inventory.ledger import Context, domain_errors
 from inventory.locking import lock_levels
 from inventory.models import BundlePart
@@ -298,11 +299,16 @@ def _bring_up(
     was_routed_for, order.routed_for = order.routed_for, routed_for(order, changes, places)
     announce_returns(channel, order, changes, places)
     key = _settlement_key(order, moved, occasion)
-    take_backs = order_lines.take_backs(moved, places)
-    if take_backs:
+    moving = order_lines.moving(moved, places)
+    if undone := _to_be_undone(channel, moving, standing):
         _lock_stock(channel, changes, places)
-        settle(_context(channel, order, f"{key}:moved"), take_backs)
-    is_replanned = occasion.is_replanned or was_routed_for not in ("", order.routed_for) or wants_more(moved)
+        settle(_context(channel, order, f"{key}:moved"), order_lines.take_backs(undone, places))
+    is_replanned = (
+        occasion.is_replanned
+        or bool(moving)
+        or was_routed_for not in ("", order.routed_for)
+        or wants_more(moved)
+    )
     sourcing = Sourcing(places, standing, is_replanned)
     demands = demand_changes(changes, moved, sourcing)
     if demands:
@@ -310,6 +316,16 @@ def _bring_up(
         settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
     lower_expected(channel, changes, places)
     _save(order, moved)
+
+
+def _to_be_undone(channel: Channel, moving: Sequence[LineChange], standing: Standing) -> Sequence[LineChange]:
+    """Returns the moving lines that are taken back before they are demanded at their new place."""
+    if not moving:
+        return ()
+    goods = [variant_id_of(change.line) for change in moving]
+    if are_beyond_plans(channel.merchant_id, goods, [change.line.reference for change in moving]):
+        return moving
+    return [change for change in moving if not order_lines.is_only_planned_anew(change, standing)]
 
 
 def _lock_stock(channel: Channel, changes: Sequence[LineChange], places: Places) -> None:

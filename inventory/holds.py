@@ -358,3 +358,25 @@ def _broken_kits(posting: Posting) -> list[OwedUnits]:
     """Returns kits that this operation broke: made of something else by now, they may be whole again at once."""
     posting.kits |= current_kits(posting.merchant_id, posting.broken_kits)
     return [debt for debt in posting.conflicts.values() if debt.variant_id in posting.broken_kits]
+
+
+_BEYOND_PLANS: Final = """
+SELECT EXISTS (
+    SELECT FROM inventory_bundle
+    WHERE merchant_id = %(merchant)s AND variant_id = ANY(%(variants)s::bigint[]) AND is_current AND kind = 'kit'
+) OR EXISTS (
+    SELECT FROM inventory_reservation
+    WHERE merchant_id = %(merchant)s AND reference = ANY(%(references)s::text[]) AND bundle_id IS NOT NULL
+) OR EXISTS (
+    SELECT FROM inventory_backorder
+    WHERE merchant_id = %(merchant)s AND reference = ANY(%(references)s::text[]) AND open_quantity > 0
+)
+"""
+
+
+def are_beyond_plans(merchant_id: int, variant_ids: Collection[int], references: Collection[str]) -> bool:
+    """Tells whether planning these demands anew would leave something where it is: kits, and what is promised from inbound."""
+    parameters = {"merchant": merchant_id, "variants": sorted(variant_ids), "references": sorted(references)}
+    with connection.cursor() as cursor:
+        cursor.execute(_BEYOND_PLANS, parameters)
+        return bool(cursor.fetchone()[0])
