@@ -46,8 +46,8 @@ _SETTINGS: Final = {
     # An import fills empty tables within seconds; by a minute of stale statistics every statement would be planned badly.
     "autovacuum_naptime": "10s",
     # But each look at a table has all connections plan their statements on it anew; young tables would have one all the time.
-    "autovacuum_analyze_threshold": "1000",
-    "autovacuum_vacuum_threshold": "1000",
+    "autovacuum_analyze_threshold": "250",
+    "autovacuum_vacuum_threshold": "250",
     # Containers often give /dev/shm 64 MB, which parallel queries outgrow.
     "dynamic_shared_memory_type": "mmap",
 }

@@ -33,7 +33,8 @@ from inventory.statements import array
 
 # Rows of six kinds, told apart by their first column.
 # Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
-# are held part by part, and counted by the first part.
+# are held part by part, and counted by the first part. Which way leads from a shelf to what is held for its open orders is
+# written down (OFFSET 0): while these tables are young PostgreSQL has no idea of it.
 STATE: Final = """
 WITH wanted AS MATERIALIZED (
     SELECT level.id, level.channel_id, level.channel_location_id, listing.variant_id, listing.external_id,
@@ -62,13 +63,19 @@ SELECT 2, wanted.id,
     END)::bigint, NULL, NULL, NULL, NULL
 FROM wanted
 JOIN channels_channel channel ON channel.id = wanted.channel_id AND channel.kind = ANY(%(kinds)s::text[])
-JOIN channels_channelorderline line
-    ON line.variant_id = wanted.variant_id AND line.applied_demand > line.applied_fulfilled
-    AND line.listing_external_id IN ('', wanted.external_id)
+CROSS JOIN LATERAL (
+    SELECT line.id, line.order_id FROM channels_channelorderline line
+    WHERE line.variant_id = wanted.variant_id AND line.applied_demand > line.applied_fulfilled
+      AND line.listing_external_id IN ('', wanted.external_id)
+    OFFSET 0
+) line
 JOIN channels_channelorder placed ON placed.id = line.order_id AND placed.channel_id = wanted.channel_id
-JOIN inventory_reservation reservation
-    ON reservation.merchant_id = channel.merchant_id AND reservation.open_quantity > 0
-    AND reservation.reference = 'order-line:' || line.id
+CROSS JOIN LATERAL (
+    SELECT held.* FROM inventory_reservation held
+    WHERE held.merchant_id = channel.merchant_id AND held.reference = 'order-line:' || line.id
+      AND held.open_quantity > 0
+    OFFSET 0
+) reservation
 GROUP BY wanted.id
 UNION ALL
 SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL
