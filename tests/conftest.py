@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.contrib import admin
 from django.db import connections
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
@@ -90,6 +91,14 @@ def _bring_back(case: TransactionTestCase) -> None:
 
 
 TransactionTestCase._fixture_teardown = _bring_back  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def pages_without_the_menu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out of the back office's pages what is the same on all of them, and takes longer than most of them."""
+    if not {"menu", "browser"} & {marker.name for marker in request.node.iter_markers()}:
+        monkeypatch.setattr(admin.site, "get_sidebar_list", lambda request: [])
+        monkeypatch.setattr(admin.site, "get_app_list", lambda request, app_label=None: [])
 
 
 @pytest.hookimpl(wrapper=True)
