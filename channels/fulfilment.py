@@ -7,7 +7,7 @@ location, and closes with the last one that leaves or is given up. A platform's 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection
 
@@ -16,6 +16,7 @@ from channels.models.orders import ChannelOrderLine
 from channels.request_states import check_move
 from inventory.announcements import HoldChange
 from inventory.errors import StockBusy
+from inventory.statements import array
 
 #: Somebody else may close a request while units are added to it; another one is made then.
 _ROUNDS: Final = 5
@@ -31,7 +32,40 @@ _DELTA: Final = """delta AS (
     JOIN inventory_location location ON location.id = change.location_id AND location.kind <> 'channel_owned'
 )"""
 
-# Made in one sequence, so that two who make several cannot wait for each other in a circle.
+# A fresh sale: nearly always one statement. Made in one sequence, so that two who make several cannot wait for each other in
+# a circle; where somebody else was first nothing is made, and the change goes the long way.
+_MAKE_WHOLE: Final = """
+WITH {delta}, needed AS (
+    SELECT order_id, location_id, channel_id, sum(held)::bigint AS units FROM delta GROUP BY 1, 2, 3
+), made AS (
+    INSERT INTO channels_fulfilmentrequest
+        (order_id, location_id, channel_id, number, key, external_id, state, reason, units, shipped_units,
+         wanted, done, attempts, last_error, created_at, due_since)
+    SELECT needed.order_id, needed.location_id, needed.channel_id, 1 + (
+               SELECT count(*) FROM channels_fulfilmentrequest former
+               WHERE former.order_id = needed.order_id AND former.location_id = needed.location_id
+           ), gen_random_uuid(), '', 'new', '', needed.units, 0, 1, 0, 0, '', clock_timestamp(), clock_timestamp()
+    FROM needed
+    WHERE NOT EXISTS (
+        SELECT FROM channels_fulfilmentrequest request
+        WHERE request.order_id = needed.order_id AND request.location_id = needed.location_id
+          AND request.state IN ('new', 'sent', 'accepted', 'picked')
+    )
+    ORDER BY needed.order_id, needed.location_id
+    ON CONFLICT DO NOTHING
+    RETURNING id, order_id, location_id
+), added AS (
+    INSERT INTO channels_fulfilmentline (request_id, order_line_id, variant_id, quantity, shipped, reported)
+    SELECT made.id, delta.line_id, delta.variant_id, sum(delta.held)::bigint, 0, 0
+    FROM made JOIN delta USING (order_id, location_id)
+    GROUP BY 1, 2, 3
+    ORDER BY 2, 3
+)
+SELECT delta.line_id, delta.variant_id, delta.location_id FROM delta JOIN made USING (order_id, location_id)
+"""
+_MAKE: Final = _MAKE_WHOLE.format(delta=_DELTA)
+
+# In the same sequence.
 _CREATE_WHERE_MISSING: Final = """
 WITH {delta}
 INSERT INTO channels_fulfilmentrequest
@@ -133,6 +167,8 @@ def follow(merchant_id: int, changes: Sequence[HoldChange]) -> None:
     Listens to `inventory.announcements`: it runs inside the ledger's transaction, after the locks of the levels.
     """
     ours = [each for change in changes if (each := _of_line(change)) is not None]
+    if ours and all(change.held > 0 and not change.shipped for change in ours):
+        ours = _make(merchant_id, ours)
     for _ in range(_ROUNDS):
         if not ours:
             return
@@ -149,9 +185,21 @@ def _of_line(change: HoldChange) -> _LineChange | None:
     )
 
 
+def _make(merchant_id: int, changes: Sequence[_LineChange]) -> list[_LineChange]:
+    """Makes requests for fresh holds with all their lines; returns the changes of those that are there already."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE, [*_columns(changes), merchant_id])
+        made = set(cursor.fetchall())
+    return [c for c in changes if (c.line_id, c.variant_id, c.location_id) not in made]
+
+
+def _columns(changes: Sequence[_LineChange]) -> list[str]:
+    return [array(column) for column in zip(*map(astuple, changes), strict=True)]
+
+
 def _follow(merchant_id: int, changes: Sequence[_LineChange]) -> list[_LineChange]:
     """Changes the open requests; returns the changes that found none although units are held, for another round."""
-    parameters: list[Any] = [list(column) for column in zip(*map(astuple, changes), strict=True)]
+    parameters = _columns(changes)
     with connection.cursor() as cursor:
         if any(change.held > 0 for change in changes):
             cursor.execute(_CREATE, [*parameters, merchant_id])
