@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -197,7 +197,7 @@ class _Listings:
 def _named(channel: Channel, changes: Iterable[LineChange]) -> tuple[_Listings, dict[str, int]]:
     """Returns the channel's listings that the lines name or named, and by SKU the variants of those not linked yet."""
     names = [(c.line.listing_external_id, c.line.sku) for c in changes] + [c.was_sold_as for c in changes]
-    wanted = {
+    wanted: dict[str, Any] = {
         "channel": channel.pk,
         "merchant": channel.merchant_id,
         "ids": sorted({external_id for external_id, _ in names if external_id}),

@@ -376,7 +376,7 @@ SELECT EXISTS (
 
 def are_beyond_plans(merchant_id: int, variant_ids: Collection[int], references: Collection[str]) -> bool:
     """Tells whether planning these demands anew would leave something where it is: kits, and what is promised from inbound."""
-    parameters = {"merchant": merchant_id, "variants": sorted(variant_ids), "references": sorted(references)}
+    parameters: dict[str, Any] = {"merchant": merchant_id, "variants": sorted(variant_ids)}
     with connection.cursor() as cursor:
-        cursor.execute(_BEYOND_PLANS, parameters)
+        cursor.execute(_BEYOND_PLANS, {**parameters, "references": sorted(references)})
         return bool(cursor.fetchone()[0])
