@@ -15,7 +15,7 @@ from django.db import connection
 from channels import breaker, error_log
 from channels.accounts import channel_of, open_connector
 from channels.comparing import Decision, adopt, decide, look
-from channels.connectors.base import Connector, ItemOutcome, PushItem, PushResult
+from channels.connectors.base import Connector, Convention, ItemOutcome, PushItem, PushResult
 from channels.desks import Done
 from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Throttled
 from channels.exposure import Exposure, exposures
@@ -142,9 +142,21 @@ def send(lease: Lease, connector: Connector) -> Done:
 
 def _tell(batch: _Batch) -> None:
     _compute(batch, batch.lease.levels)
-    if not batch.connector.capabilities.compare_and_set:
-        # Nothing is inferred: what may be there already is sent all the same.
-        _redecide(batch, {draft.level.id: Decision(draft.exposure.quantity, None) for draft in _open(batch)})
+    able = batch.connector.capabilities
+    if not able.compare_and_set:
+        # A shop that lowers its number by itself may have done so just before our last call went over it: nothing is
+        # inferred, what may be there already is sent all the same. One that leaves it alone shows what it was told last.
+        leaves_it_alone = able.convention is Convention.INCLUDES_OPEN_ORDERS
+        is_sure = {d.level.id for d in _open(batch) if leaves_it_alone and not d.level.is_outcome_unknown}
+        _redecide(
+            batch,
+            {
+                draft.level.id: Decision(draft.exposure.quantity, None)
+                for draft in _open(batch)
+                if draft.decision.quantity is not None or draft.level.id not in is_sure
+            },
+        )
+        _settle_unchanged(batch)
         _push(batch)
         return
     unsure = _unsure(batch)

@@ -106,7 +106,7 @@ class Performance:
 
     def _measure(self) -> None:
         """Notes the largest memory of this process and all that descend from it."""
-        if time.monotonic() - self._measured_at > 5.0:
+        if time.monotonic() - self._measured_at > 10.0:
             self._measured_at = time.monotonic()
             self._peak_bytes = max(self._peak_bytes, resident_bytes())
 

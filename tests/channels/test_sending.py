@@ -153,6 +153,22 @@ def test_own_open_orders_are_added_where_the_platform_subtracts_them(monkeypatch
     assert shelves.number(listing) == 0
 
 
+@pytest.mark.parametrize("is_unknown", [False, True])
+def test_a_platform_that_leaves_its_number_alone_is_not_told_the_same_again(
+    monkeypatch: pytest.MonkeyPatch, is_unknown: bool
+) -> None:
+    """Its own sale changes what is available and what is open alike; an outcome that is not known is told again."""
+    shelves = use_platform(monkeypatch, **INCLUDING)
+    shop = open_shop({"MUG": 9}, kind="telling")
+    listing, level = told_once(shop, shelves, 9)
+    sell(shop, 1, id="1")
+    ListingLevel.objects.filter(pk=level.pk).update(is_outcome_unknown=is_unknown)
+    assert fresh(level).is_due
+    tell_all(shop)
+    assert shelves.told == ([(listing.external_id, 9, None)] if is_unknown else [])
+    assert not fresh(level).is_due
+
+
 def test_accepted_is_not_told_and_holds_the_level_until_its_end_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
