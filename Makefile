@@ -17,9 +17,9 @@ serve: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-# Whole process groups and a real browser, one after the other.
+# Whole process groups and a real browser, one after the other, and beside them every property on all its examples.
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m "slow or browser"
+	TEST_EXAMPLES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or browser or property"
 
 test-all: test test-slow
 

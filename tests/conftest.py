@@ -1,5 +1,6 @@
 """Brings up the database of the test run, and isolates the run from the settings of the machine."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -84,6 +85,16 @@ def django_db_setup(
     signal.setitimer(signal.ITIMER_REAL, seconds_left)
     yield
     del request.config.stash[_BLOCKER]
+
+
+database.keep_plans()
+
+
+def pytest_collection_finish() -> None:
+    """Spares the collector of garbage what is there for good: thousands of tests, and all modules."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _bring_back(case: TransactionTestCase) -> None:

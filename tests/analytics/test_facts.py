@@ -23,6 +23,7 @@ from inventory.returns import ReturnUnits, receive_return
 from inventory.stock import CountLine, StockLine, count, receive
 from tests.analytics.counting import assert_rebuilt_is_the_same, facts_of
 from tests.channels.shop import NOON, Shop, line, open_shop, order
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -312,7 +313,10 @@ def stated(
     return replace(priced(state, price), currency=currency, ordered_at=NOON + timedelta(days=days))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.property
+@settings(
+    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(told=happenings())
 def test_facts_kept_as_things_happen_are_those_of_a_rebuild(db: None, told: list[tuple[Any, ...]]) -> None:
     with transaction.atomic():

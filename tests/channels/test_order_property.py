@@ -14,6 +14,7 @@ from channels.order_states import state_key
 from channels.orders import apply_deleted, apply_state, hint
 from inventory.routing import STRATEGIES
 from tests.channels.shop import NOON, Shop, ledger_of, line, open_shop, order
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -128,9 +129,12 @@ def any_sequence(data: st.DataObject, messages: Sequence[Message]) -> list[Messa
     return data.draw(st.permutations([*messages, *repeats]))
 
 
-RULES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(
+    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_any_states_in_any_sequence_leave_the_same_ledger_with_enough_stock(
@@ -141,6 +145,7 @@ def test_any_states_in_any_sequence_leave_the_same_ledger_with_enough_stock(
     assert deliver(plenty, messages) == deliver(plenty, any_sequence(data, messages))
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_a_history_in_any_sequence_leaves_the_same_ledger_with_short_stock(
@@ -151,6 +156,7 @@ def test_a_history_in_any_sequence_leaves_the_same_ledger_with_short_stock(
     assert deliver(short, messages) == deliver(short, any_sequence(data, messages))
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_lines_for_the_same_goods_are_told_apart_in_any_sequence(plenty: Shop, data: st.DataObject) -> None:
@@ -158,6 +164,7 @@ def test_lines_for_the_same_goods_are_told_apart_in_any_sequence(plenty: Shop, d
     assert deliver(plenty, messages) == deliver(plenty, any_sequence(data, messages))
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_lines_for_the_same_goods_are_told_apart_also_where_stock_is_short(
@@ -194,6 +201,7 @@ def routed(shop: Shop, data: st.DataObject) -> Shop:
     return shop
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_a_history_in_any_sequence_leaves_the_same_ledger_however_it_is_routed(
@@ -206,6 +214,7 @@ def test_a_history_in_any_sequence_leaves_the_same_ledger_however_it_is_routed(
     assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_routed(
@@ -226,6 +235,7 @@ def test_any_states_without_shipments_leave_the_same_ledger_however_they_are_rou
     assert deliver(shop, messages) == deliver(shop, any_sequence(data, messages))
 
 
+@pytest.mark.property
 @RULES
 @given(data=st.data())
 def test_the_ledger_ends_where_the_largest_state_alone_would_have_brought_it(

@@ -86,6 +86,7 @@ def test_poll_makes_the_orders_of_active_channels_due_at_once() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_pusher_works_until_a_signal_and_then_ends_by_itself(number: signal.Signals) -> None:

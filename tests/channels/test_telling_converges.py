@@ -24,6 +24,7 @@ from inventory.ledger import Context
 from inventory.stock import AdjustmentLine, adjust
 from tests.channels.shop import line, open_shop, order
 from tests.channels.telling import CAS, INCLUDING, tell, use_platform
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -159,9 +160,10 @@ def _once(action: Callable[[], None] | None) -> Callable[[Sequence[PushItem]], N
     return perform
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("capabilities", [CAS, INCLUDING, {}], ids=["compare-and-set", "includes", "plain"])
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=timedelta(seconds=20),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

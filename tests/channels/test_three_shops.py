@@ -135,6 +135,8 @@ def test_a_sale_in_any_shop_is_shown_by_all_the_others(market: Market) -> None:
     assert market.shown("SKU-3") == dict.fromkeys(SANDBOXES, 40)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_the_last_unit_disappears_from_all_shelves_and_returns_with_a_cancellation(market: Market) -> None:
     with pushing():
         wait_for(market.agrees)
@@ -147,6 +149,7 @@ def test_the_last_unit_disappears_from_all_shelves_and_returns_with_a_cancellati
     assert market.shown("SKU-0") == dict.fromkeys(SANDBOXES, 5)
 
 
+@pytest.mark.slow
 def test_shops_that_fail_in_every_way_agree_again_once_they_recover(market: Market) -> None:
     with pushing():
         wait_for(market.agrees)

@@ -27,6 +27,7 @@ from tests.channels.rules.drawing import group_of, in_force
 from tests.channels.shop import Shop, line, open_shop, order
 from tests.channels.telling import INCLUDING, tell_all, use_platform
 from tests.channels.test_bundles import bundle
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -92,12 +93,13 @@ def _switch_location(shop: Shop) -> None:
     location.save()
 
 
+@pytest.mark.property
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("able", [{}, INCLUDING], ids=["plain", "including"])
 @given(changes=st.lists(st.tuples(st.sampled_from(sorted(_CHANGES)), st.integers(0, 6)), max_size=10))
 @settings(
     deadline=None,
-    max_examples=15,
+    max_examples=examples(15),
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

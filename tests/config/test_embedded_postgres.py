@@ -66,6 +66,7 @@ def test_the_socket_and_the_data_are_open_to_one_account_alone(server: EmbeddedS
     assert postmaster(server).uids().real == installation.account().uid != 0
 
 
+@pytest.mark.slow
 def test_commits_are_durable_unless_asked_otherwise(open_directory: Path) -> None:
     server = EmbeddedServer(open_directory / "durable")
     server.acquire()
@@ -90,6 +91,7 @@ def test_the_last_one_out_stops_the_server_and_a_warm_start_finds_the_data(serve
     assert value(server, "SELECT n FROM kept") == 7
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_server_until_both_have_left(server: EmbeddedServer, hold: Hold) -> None:
     holder = hold(server.home)
     assert holder.stdout is not None
@@ -103,6 +105,7 @@ def test_two_processes_share_one_server_until_both_have_left(server: EmbeddedSer
     assert has_ended(process)
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_on_an_empty_directory_end_with_one_server(
     server: EmbeddedServer, hold: Hold
 ) -> None:
@@ -121,6 +124,7 @@ def is_postmaster_of(process: psutil.Process, server: EmbeddedServer) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_server_whose_only_user_was_killed_is_taken_over_and_stopped_by_the_next(
     server: EmbeddedServer, hold: Hold
 ) -> None:
@@ -137,6 +141,7 @@ def test_a_server_whose_only_user_was_killed_is_taken_over_and_stopped_by_the_ne
     assert not server.is_running()
 
 
+@pytest.mark.slow
 def test_a_killed_server_recovers_with_what_was_committed_and_without_its_orphans(
     open_directory: Path,
 ) -> None:
@@ -159,6 +164,7 @@ def test_a_killed_server_recovers_with_what_was_committed_and_without_its_orphan
     server.release()
 
 
+@pytest.mark.slow
 def test_a_pid_file_whose_number_belongs_to_another_program_does_not_stop_the_start_nor_the_program(
     server: EmbeddedServer,
 ) -> None:
@@ -183,6 +189,7 @@ def test_a_pid_file_whose_number_belongs_to_another_program_does_not_stop_the_st
         other.wait()
 
 
+@pytest.mark.slow
 def test_a_server_that_lost_its_socket_is_replaced(server: EmbeddedServer, hold: Hold) -> None:
     holder = hold(server.home)
     assert holder.stdout is not None
@@ -194,6 +201,7 @@ def test_a_server_that_lost_its_socket_is_replaced(server: EmbeddedServer, hold:
     assert value(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_first_start_is_begun_again(server: EmbeddedServer) -> None:
     installation.make_home(server.home)
     half = server.home / "data.incomplete"
@@ -203,12 +211,14 @@ def test_an_interrupted_first_start_is_begun_again(server: EmbeddedServer) -> No
     assert value(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_a_child_forked_from_a_holder_does_not_stop_the_server_when_it_ends(server: EmbeddedServer) -> None:
     server.acquire()
     run_in_child(server.release)
     assert value(server, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 @needs_root
 def test_an_ordinary_user_runs_a_server_of_their_own(open_directory: Path) -> None:
     nobody = pwd.getpwnam("nobody")
@@ -232,6 +242,7 @@ def test_an_ordinary_user_runs_a_server_of_their_own(open_directory: Path) -> No
     assert (home / "postgres").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_uses_a_directory_of_its_own_where_the_servers_account_cannot_pass(
     open_directory: Path, monkeypatch: pytest.MonkeyPatch
@@ -250,6 +261,7 @@ def test_root_uses_a_directory_of_its_own_where_the_servers_account_cannot_pass(
     assert not list(closed.iterdir())
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_copies_binaries_that_the_servers_account_cannot_reach(
     open_directory: Path, monkeypatch: pytest.MonkeyPatch
@@ -279,6 +291,7 @@ def test_a_deep_directory_gets_a_socket_path_within_the_limit(tmp_path: Path) ->
     assert deep != installation.socket_directory_for(tmp_path / ("y" * 120))
 
 
+@pytest.mark.slow
 def test_a_server_in_a_deep_directory_answers(open_directory: Path) -> None:
     server = EmbeddedServer(open_directory / ("x" * 120), is_durable=False)
     server.acquire()

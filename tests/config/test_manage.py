@@ -29,6 +29,7 @@ def servers_in(directory: Path) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_a_command_on_a_bare_installation_makes_keys_and_database_and_leaves_no_process(
     environment: dict[str, str], open_directory: Path
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_command_on_a_bare_installation_makes_keys_and_database_and_leaves_no_
     assert servers_in(open_directory) == []
 
 
+@pytest.mark.slow
 def test_a_command_that_is_told_to_end_stops_its_database(
     environment: dict[str, str], open_directory: Path
 ) -> None:

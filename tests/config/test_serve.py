@@ -24,7 +24,7 @@ from config.environment import BASE_DIR
 
 from .conftest import has_ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(180)]
 
 PATIENCE = 60.0
 

@@ -17,7 +17,7 @@ from config.supervisor import AlreadySupervised, Child, Supervisor
 
 from .conftest import has_ended
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 PATIENCE = 20.0
 

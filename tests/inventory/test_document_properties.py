@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from django.db import transaction
 from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, settings
@@ -34,6 +35,7 @@ from inventory.transfers import (
     send_transfer,
 )
 from tests.inventory.cast import Cast, assert_ledger_holds, level_of
+from tests.properties import examples
 
 _PLACES = st.sampled_from(["warehouse", "store"])
 _UNITS = st.integers(1, 5)
@@ -233,7 +235,8 @@ class DocumentMachine(RuleBasedStateMachine):
             assert all(level.available == 0 for level in levels)
 
 
+@pytest.mark.property
 def test_no_unit_appears_or_vanishes_unnoticed(db: None) -> None:
     run_state_machine_as_test(
-        DocumentMachine, settings=settings(_BOUNDED, max_examples=12, stateful_step_count=35)
+        DocumentMachine, settings=settings(_BOUNDED, max_examples=examples(12), stateful_step_count=35)
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from inventory.promising import open_inbound, promisable
 from inventory.reservations import Demand
 from tests.inventory.buying import Buying, assert_promises_hold, in_days, terms
 from tests.inventory.cast import Cast, assert_ledger_holds
+from tests.properties import examples
 
 _PLACES = st.sampled_from(["warehouse", "store"])
 _ROUTES = st.sampled_from([("warehouse",), ("store",), ("warehouse", "store"), ("store", "warehouse")])
@@ -28,7 +30,7 @@ _BOUNDED = settings(
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
-    max_examples=16,
+    max_examples=examples(16),
     stateful_step_count=45,
 )
 
@@ -191,5 +193,6 @@ class InboundMachine(RuleBasedStateMachine):
         assert_ledger_holds()
 
 
+@pytest.mark.property
 def test_any_sequence_of_buying_and_promising_keeps_its_promises(db: None) -> None:
     run_state_machine_as_test(InboundMachine, settings=_BOUNDED)

@@ -27,7 +27,7 @@ from tests.factories import ProductFactory, VariantFactory
 from tests.inventory.buying import assert_promises_hold, draft, in_days, terms
 from tests.inventory.cast import Cast, assert_ledger_holds
 
-_LINES = 40
+_LINES = 12
 
 
 class Case:

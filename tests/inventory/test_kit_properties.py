@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from inventory.reservations import Demand, ReservedUnits, expire, release, reser
 from inventory.stock import AdjustmentLine, adjust
 from tests.inventory.bundling import Kitchen, assert_kits_are_whole
 from tests.inventory.cast import LONG_AGO, assert_ledger_holds
+from tests.properties import examples
 
 _BOUNDED = settings(
     deadline=None,
@@ -48,7 +50,8 @@ WHERE debt.open_quantity > 0 AND debt.cause <> 'beyond_record' AND (
 """
 
 
-@settings(_BOUNDED, max_examples=25)
+@pytest.mark.property
+@settings(_BOUNDED, max_examples=examples(25))
 @given(
     stock=st.dictionaries(st.tuples(_PARTS, _PLACES), st.integers(1, 12)),
     amounts=st.tuples(st.integers(1, 4), st.integers(1, 3)),
@@ -244,7 +247,8 @@ class KitchenMachine(RuleBasedStateMachine):
             assert cursor.fetchall() == []
 
 
+@pytest.mark.property
 def test_any_sequence_leaves_kits_whole_and_every_demand_with_what_it_wants(db: None) -> None:
     run_state_machine_as_test(
-        KitchenMachine, settings=settings(_BOUNDED, max_examples=8, stateful_step_count=30)
+        KitchenMachine, settings=settings(_BOUNDED, max_examples=examples(8), stateful_step_count=30)
     )

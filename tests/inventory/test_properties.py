@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from inventory.resourcing import Resourcing, resource
 from inventory.stock import AdjustmentLine, ShipmentLine, adjust, ship
 from tests.inventory.cast import LONG_AGO, Cast, assert_ledger_holds, held, level_of, owed
 from tests.inventory.model import Model
+from tests.properties import examples
 
 # Few names and small numbers, so that operations meet.
 _VARIANTS = st.sampled_from(["mug", "mug", "mug", "shirt"])
@@ -232,9 +234,10 @@ class LedgerMachine(RuleBasedStateMachine):
             assert sum(deltas) == level.on_hand
 
 
+@pytest.mark.property
 def test_any_sequence_of_operations_agrees_with_a_simple_model(db: None) -> None:
     run_state_machine_as_test(
-        LedgerMachine, settings=settings(_BOUNDED, max_examples=16, stateful_step_count=45)
+        LedgerMachine, settings=settings(_BOUNDED, max_examples=examples(16), stateful_step_count=45)
     )
 
 
@@ -292,7 +295,8 @@ def _result(
     return result
 
 
-@settings(_BOUNDED, max_examples=25)
+@pytest.mark.property
+@settings(_BOUNDED, max_examples=examples(25))
 @given(
     lines=_messages(),
     order=st.lists(st.integers(0, 2), max_size=15),
@@ -307,7 +311,8 @@ def test_messages_in_any_batches_leave_the_same_ledger_when_stock_suffices(
     assert expected[2] == {}
 
 
-@settings(_BOUNDED, max_examples=25)
+@pytest.mark.property
+@settings(_BOUNDED, max_examples=examples(25))
 @given(lines=_messages(), order=st.lists(st.integers(0, 2), max_size=15))
 def test_what_is_held_and_shipped_is_what_was_asked_for(
     db: None, lines: list[list[dict[str, int]]], order: list[int]

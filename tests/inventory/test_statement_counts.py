@@ -23,7 +23,7 @@ from inventory.stock import AdjustmentLine, CountLine, ShipmentLine, StockLine, 
 from tests.factories import ProductFactory, VariantFactory
 from tests.inventory.cast import LONG_AGO, Cast, assert_ledger_holds, in_an_hour
 
-_LINES = 50
+_LINES = 12
 
 
 class Case:

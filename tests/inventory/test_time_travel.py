@@ -20,6 +20,7 @@ from inventory.location_history import (
 from inventory.models import Location, SafetyStockChange, StockLevel, StockMovement, StockOperation, Variant
 from tests.factories import VariantFactory
 from tests.inventory.cast import Cast, assert_ledger_holds
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ _MOMENT = timedelta(microseconds=1)
 
 _BOUNDED = settings(
     deadline=None,
-    max_examples=25,
+    max_examples=examples(25),
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -95,6 +96,7 @@ def _figures(levels: list[PastLevel]) -> dict[tuple[int, int], tuple[int, int, i
     }
 
 
+@pytest.mark.property
 @pytest.mark.timeout(600)
 @given(steps=_STEPS, data=st.data())
 @_BOUNDED

@@ -21,6 +21,7 @@ from reconciliation.models import Discrepancy, StockAuthority
 from reconciliation.models.discrepancies import DiscrepancyState, Policy
 from tests.channels.shop import NOON, Shop, line, open_shop, order
 from tests.inventory.racing import race
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +126,10 @@ def test_what_cannot_be_is_refused(numbers: dict[str, int], ahead: int, field: s
     assert refused.value.field == field
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.property
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     before=st.lists(st.integers(1, 5), max_size=3),
     after=st.lists(st.integers(-5, 5).filter(bool), max_size=4),

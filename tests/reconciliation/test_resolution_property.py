@@ -15,6 +15,7 @@ from reconciliation.models import RemedyKind, Resolution
 from reconciliation.remedies import remedies_of
 from reconciliation.resolving import Decision, done_by_hand, drop, resolve, try_again
 from tests.inventory.cast import assert_ledger_holds
+from tests.properties import examples
 from tests.reconciliation.desk import Desk, open_desk
 
 pytestmark = pytest.mark.django_db
@@ -118,8 +119,11 @@ def assert_every_unit_is_somewhere_once() -> None:
         assert line.applied_demand + line.cancelled == line.quantity
 
 
+@pytest.mark.property
 @given(st.lists(STEPS, min_size=3, max_size=14))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_resolving_loses_and_doubles_no_unit(steps: list[Step]) -> None:
     with pytest.MonkeyPatch.context() as patch, transaction.atomic():
         world = _World(open_desk(patch, mugs=2))

@@ -13,6 +13,7 @@ from channels.models import Listing, ListingLevel
 from reconciliation import staging
 from reconciliation.models import ReconciliationRun
 from tests.channels.shop import Shop, open_shop
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,10 @@ def tables() -> int:
         return int(cursor.fetchone()[0])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.property
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     numbers=st.lists(st.one_of(st.none(), st.integers(-5, 12)), min_size=30, max_size=30),
     piece=st.integers(1, 40),

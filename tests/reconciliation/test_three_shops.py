@@ -81,6 +81,7 @@ def test_a_hand_in_each_shop_is_found_and_undone(market: Market) -> None:
     assert market.shown("SKU-2") == dict.fromkeys(SANDBOXES, 40)
 
 
+@pytest.mark.slow
 def test_while_customers_buy_nothing_is_found_that_is_not_there(market: Market) -> None:
     chance = random.Random(7)
     is_over = threading.Event()

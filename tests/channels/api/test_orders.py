@@ -12,6 +12,7 @@ from channels.models import Channel, ChannelOrder, PollFeed
 from tests.api import Api, problem_of
 from tests.channels.shop import Shop, ledger_of, open_shop
 from tests.inventory.cast import assert_ledger_holds
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +55,8 @@ def test_the_same_state_twice_counts_once(api: Api, shop: Shop) -> None:
     assert ChannelOrder.objects.count() == 1
 
 
-@settings(max_examples=6, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(6), deadline=None)
 @given(order=st.permutations([0, 1, 2]), repeat=st.integers(0, 2))
 @pytest.mark.django_db(transaction=True)
 def test_any_sequence_of_states_leaves_the_same_ledger(order: Sequence[int], repeat: int) -> None:

@@ -20,6 +20,7 @@ from tests.channels.rehearsals.stage import Stage, totals
 from tests.channels.shop import line, order
 from tests.channels.telling import CAS, INCLUDING
 from tests.channels.test_bundles import bundle
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ _STEPS = st.lists(
 
 _BOUNDED = settings(
     deadline=None,
-    max_examples=15,
+    max_examples=examples(15),
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -79,6 +80,7 @@ def _perform(stage: Stage, orders: list[tuple[str, int]], step: tuple[str, bool,
         stage.change(order, **state)
 
 
+@pytest.mark.property
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("able", [{}, CAS, INCLUDING], ids=["plain", "compare-and-set", "including"])
 @given(steps=_STEPS, in_force=st.sampled_from(_IN_FORCE), stock=st.integers(0, 6))

@@ -14,6 +14,7 @@ from inventory.models import Product, Tag
 from inventory.tagging import tag
 from tests.channels.rules.drawing import group_of, in_force, sell_on, settle_marks
 from tests.channels.shop import Shop, open_shop
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -79,8 +80,9 @@ class House:
         return targets(list(ListingLevel.objects.values_list("id", flat=True)))
 
 
+@pytest.mark.property
 @settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -14,6 +14,7 @@ from tests.config.api.endpoints import endpoints, schema
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_the_description_is_valid_and_gives_no_warning() -> None:
     """As `spectacular --validate --fail-on-warn` has it, which `make check` runs."""
     validate_schema(schema())  # type: ignore[no-untyped-call]
