@@ -99,7 +99,7 @@ def keep_plans() -> None:
     psycopg forgets what is prepared whenever a transaction is rolled back, in case it has changed the tables; here each test
     ends with that, and none changes a table.
     """
-    PrepareManager.clear = lambda manager: False  # type: ignore[assignment, method-assign]
+    PrepareManager.clear = lambda manager: False  # type: ignore[assignment]
     connection_created.connect(_prepare_more, dispatch_uid="tests.database")
 
 
