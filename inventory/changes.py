@@ -6,8 +6,8 @@ each reservation, variant and location in the order in which they were recorded.
 
 What `Change.payload` holds, quantities in base units:
 
-- `stock.changed`: `on_hand`, `reserved`, `unavailable`, `available` after the change; `on_hand_delta`, `reserved_delta`,
-  `unavailable_delta`; `movement_kind`, `reason`.
+- `stock.changed`: `level_id`; `on_hand`, `reserved`, `unavailable`, `available` after the change; `on_hand_delta`,
+  `reserved_delta`, `unavailable_delta`; `movement_kind`, `reason`.
 - `reservation.*`: `reservation_id`, `reference`, `units` that this change is about; `quantity`, `open`, `fulfilled`,
   `released`, `expires_at`, `confirmed_at` as they were when the position was given, which may be a little later; `reason`.
 - `variant.changed`: `sku`, `gtin`, `title`, `product_id`, `is_active`.
@@ -20,6 +20,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from inventory.errors import ChangesForgotten
@@ -43,13 +44,14 @@ def read_changes(
     Two statements. Operation, variant and location come along; the latter two are None once they are gone. Raises
     `ChangesForgotten` where some of what came after is not kept any more, or the position was never given.
     """
-    rows = Change.objects.filter(position__gt=after)
-    if merchant is not None:
-        rows = rows.filter(merchant=merchant)
-    if kinds is not None:
-        rows = rows.filter(kind__in=kinds)
-    rows = rows.select_related("operation", "variant", "location").defer(*_UNTOLD).order_by("position")
-    found = list(rows[:limit])
+    rows = Change.objects.all() if merchant is None else Change.objects.filter(merchant=merchant)
+    return read_from(rows if kinds is None else rows.filter(kind__in=kinds), after, limit)
+
+
+def read_from(rows: QuerySet[Change], after: int, limit: int) -> list[Change]:
+    """Does what `read_changes` does with changes that are chosen already."""
+    rows = rows.filter(position__gt=after).select_related("operation", "variant", "location")
+    found = list(rows.defer(*_UNTOLD).order_by("position")[:limit])
     # Read last: what was forgotten before the rows were read is known by now.
     marks = marks_now()
     if not marks[FORGOTTEN] <= after <= marks[POSITION]:

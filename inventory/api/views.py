@@ -53,6 +53,8 @@ class MerchantView(GenericViewSet[Any]):
     filterset_class: ClassVar[Any] = None
     #: Query parameters beyond those of filters and pages.
     parameters: ClassVar[frozenset[str]] = frozenset()
+    #: Statuses of refusals that no other endpoint answers with.
+    further_statuses: ClassVar[tuple[int, ...]] = ()
     #: Members of an answer that a repeat is not given again.
     told_once: ClassVar[frozenset[str]] = frozenset()
     #: Whether a write is one transaction, with the answer that a repeat is given.
