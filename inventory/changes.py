@@ -92,7 +92,7 @@ def forget_old() -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_FORGET, [_PIECE, before, FORGOTTEN])
-            gone = cursor.rowcount
+            gone = int(cursor.rowcount)
         count += gone
         if gone < _PIECE:
             return count
