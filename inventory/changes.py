@@ -45,18 +45,23 @@ def read_changes(
     `ChangesForgotten` where some of what came after is not kept any more, or the position was never given.
     """
     rows = Change.objects.all() if merchant is None else Change.objects.filter(merchant=merchant)
-    return read_from(rows if kinds is None else rows.filter(kind__in=kinds), after, limit)
+    rows = rows if kinds is None else rows.filter(kind__in=kinds)
+    rows = rows.select_related("operation", "variant", "location").defer(*_UNTOLD)
+    found = list(following(rows, after, limit))
+    check_kept(after)
+    return found
 
 
-def read_from(rows: QuerySet[Change], after: int, limit: int) -> list[Change]:
-    """Does what `read_changes` does with changes that are chosen already."""
-    rows = rows.filter(position__gt=after).select_related("operation", "variant", "location")
-    found = list(rows.defer(*_UNTOLD).order_by("position")[:limit])
-    # Read last: what was forgotten before the rows were read is known by now.
+def following(rows: QuerySet[Change], after: int, limit: int) -> QuerySet[Change]:
+    """Returns the first of these changes above a position; to be followed by `check_kept`."""
+    return rows.filter(position__gt=after).order_by("position")[:limit]
+
+
+def check_kept(after: int) -> None:
+    """Raises `ChangesForgotten` where something was missing after a position; to be asked once the changes were read."""
     marks = marks_now()
     if not marks[FORGOTTEN] <= after <= marks[POSITION]:
         raise ChangesForgotten(after)
-    return found
 
 
 def head() -> int:

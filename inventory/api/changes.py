@@ -13,7 +13,7 @@ from rest_framework.serializers import ValidationError
 from config.api.pagination import cursor_for, cursor_of, page_size
 from config.api.problems import NO_SCOPE, Problem
 from inventory.api.views import MerchantView
-from inventory.changes import head, read_from
+from inventory.changes import check_kept, following, head
 from inventory.models import Change, ChangeKind
 
 USUAL: Final = 200
@@ -25,6 +25,24 @@ _RESOURCES: Final = {
     "reservation": "reservations",
     "variant": "catalogue",
     "location": "catalogue",
+}
+
+#: What is told of a change, and where it stands; the position first.
+_COLUMNS: Final = {
+    "id": "position",
+    "kind": "kind",
+    "sku": "variant__sku",
+    "variant_id": "variant_id",
+    "location": "location__code",
+    "location_id": "location_id",
+    "version": "version",
+    "operation_id": "operation_id",
+    "verb": "operation__verb",
+    "actor": "operation__actor",
+    "source": "operation__source",
+    "document": "operation__document",
+    "happened_at": "happened_at",
+    "data": "payload",
 }
 
 _EXAMPLE: Final = {
@@ -148,9 +166,11 @@ class Feed(MerchantView):
         latest = head()
         if after is None:
             return Response(_page([], latest, has_more=False))
-        found = read_from(self.rows(Change).filter(kind__in=kinds), after, limit + 1)
+        rows = following(self.rows(Change).filter(kind__in=kinds), after, limit + 1)
+        found = list(rows.values_list(*_COLUMNS.values()))
+        check_kept(after)
         told, has_more = found[:limit], len(found) > limit
-        last = told[-1].position if told else after
+        last = told[-1][0] if told else after
         return Response(_page(told, last if has_more else max(last, latest), has_more=has_more))
 
     def _kinds(self, request: Request) -> Collection[str]:
@@ -174,29 +194,9 @@ def _resource_of(kind: str) -> str:
     return _RESOURCES[kind.partition(".")[0]]
 
 
-def _page(changes: Collection[Change], last: int, *, has_more: bool) -> dict[str, Any]:
+def _page(rows: Collection[tuple[Any, ...]], last: int, *, has_more: bool) -> dict[str, Any]:
     return {
-        "data": [_shown(change) for change in changes],
+        "data": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
         "has_more": has_more,
         "next_cursor": cursor_for(last),
-    }
-
-
-def _shown(change: Change) -> dict[str, Any]:
-    operation = change.operation
-    return {
-        "id": change.position,
-        "kind": change.kind,
-        "sku": change.variant and change.variant.sku,
-        "variant_id": change.variant_id,
-        "location": change.location and change.location.code,
-        "location_id": change.location_id,
-        "version": change.version,
-        "operation_id": change.operation_id,
-        "verb": operation and operation.verb,
-        "actor": operation and operation.actor,
-        "source": operation and operation.source,
-        "document": operation and operation.document,
-        "happened_at": change.happened_at,
-        "data": change.payload,
     }

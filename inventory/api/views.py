@@ -6,7 +6,7 @@ repeat is answered in `inventory.answers`.
 
 import uuid
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar, cast
 
@@ -37,6 +37,7 @@ SAFE: Final = frozenset({"GET", "HEAD"})
 LONGEST_KEY: Final = 128
 #: Headers of an answer that a repeat is given again.
 _KEPT_HEADERS: Final = ("ETag", "Location")
+_shapes: Final[dict[tuple[type[BaseSerializer[Any]], tuple[Any, ...]], BaseSerializer[Any]]] = {}
 
 Row = TypeVar("Row", bound=Model)
 Handler = Callable[..., Response]
@@ -189,7 +190,7 @@ class MerchantView(GenericViewSet[Any]):
 
     def body(self, serializer: type[BaseSerializer[Any]], **options: Any) -> dict[str, Any]:
         """Returns the checked body. Raises `ValidationError`."""
-        return dict(_shape(serializer, **options).run_validation(self.request.data))
+        return dict(_shape(serializer, options).run_validation(self.request.data))
 
     def shown(self, row: Any, *, status: int = HTTPStatus.OK) -> Response:
         """Returns a row as it is now, with its tag."""
@@ -215,10 +216,13 @@ def step(
     return decorate
 
 
-@lru_cache(maxsize=256)
-def _shape(serializer: type[BaseSerializer[Any]], **options: Any) -> BaseSerializer[Any]:
+def _shape(serializer: type[BaseSerializer[Any]], options: dict[str, Any]) -> BaseSerializer[Any]:
     """Returns what checks bodies of one shape: it keeps nothing of a body, and making it takes longer than checking."""
-    return serializer(**options)
+    key = serializer, tuple(sorted(options.items()))
+    shape = _shapes.get(key)
+    if shape is None:
+        shape = _shapes[key] = serializer(**options)
+    return shape
 
 
 def _read_body(request: Request) -> bytes:
