@@ -74,13 +74,16 @@ def marks_now() -> dict[str, int]:
     return {POSITION: 0, FORGOTTEN: 0, OPERATIONS: 0, **dict(FeedMark.objects.values_list("name", "value"))}
 
 
-# Positions are deleted from the oldest on, up to the first that is to stay. The mark says so in the same statement.
+# Positions are deleted from the oldest on, up to the first that is to stay; the mark says so in the same statement. Above the
+# mark of the operations a change shows that its operation has been told, however old it is.
 _FORGET: Final = """
 WITH piece AS MATERIALIZED (
-    SELECT position, happened_at FROM inventory_change ORDER BY position LIMIT %s
+    SELECT position,
+           happened_at >= %s OR operation_id > coalesce((SELECT value FROM inventory_feedmark WHERE name = %s), 0) AS stays
+    FROM inventory_change ORDER BY position LIMIT %s
 ), last AS MATERIALIZED (
     SELECT max(position) AS position FROM piece
-    WHERE position < coalesce((SELECT min(position) FROM piece WHERE happened_at >= %s), 9223372036854775807)
+    WHERE position < coalesce((SELECT min(position) FROM piece WHERE stays), 9223372036854775807)
 ), marked AS (
     INSERT INTO inventory_feedmark AS mark (name, value)
     SELECT %s, last.position FROM last WHERE last.position IS NOT NULL
@@ -96,7 +99,7 @@ def forget_old() -> int:
     count = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_FORGET, [_PIECE, before, FORGOTTEN])
+            cursor.execute(_FORGET, [before, OPERATIONS, _PIECE, FORGOTTEN])
             gone = int(cursor.rowcount)
         count += gone
         if gone < _PIECE:

@@ -20,6 +20,7 @@ from inventory.sequencer import sequence
 from tests.api import make_key
 from tests.factories import LocationFactory, MerchantFactory
 from tests.inventory.cast import LONG_AGO, Cast
+from tests.inventory.test_changes import tell_all
 
 
 def script() -> str:
@@ -105,7 +106,7 @@ def test_the_mirror_is_kept_in_step_by_the_feed(mirror: Callable[[Cast], dict[st
     sequence()
     assert mirror(cast) == levels(cast)
     cast.receive(5)
-    sequence()
+    tell_all()
     Change.objects.update(happened_at=LONG_AGO)
     forget_old()
     assert mirror(cast) == levels(cast)  # begun anew

@@ -11,6 +11,7 @@ from inventory.models import Change, StockLevel
 from inventory.sequencer import sequence
 from tests.api import Api, make_key, problem_of
 from tests.inventory.cast import Cast
+from tests.inventory.test_changes import tell_all
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +102,7 @@ def test_whoever_stayed_away_too_long_is_told_to_begin_anew(api: Api, cast: Cast
     cursor = start(api)
     cast.receive(1)
     cast.receive(1)
-    sequence()
+    tell_all()
     Change.objects.update(happened_at=timezone.now() - timedelta(days=settings.KEEP_CHANGES_DAYS + 1))
     forget_old()
     problem = problem_of(api.get("/changes", {"cursor": cursor}), 410, "changes-forgotten")
