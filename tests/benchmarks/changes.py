@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from config.environment import BASE_DIR
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.sequencer import TICK, Sequencer
@@ -150,7 +151,8 @@ def _sequencing() -> Iterator[None]:
 def _writing(database: str, jobs: list[dict[str, Any]]) -> Iterator[None]:
     command = [sys.executable, "-m", "tests.benchmarks.changes_writer", database]
     writers = [
-        subprocess.Popen([*command, json.dumps(job)], stdout=subprocess.PIPE, text=True) for job in jobs
+        subprocess.Popen([*command, json.dumps(job)], stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
+        for job in jobs
     ]
     try:
         yield
