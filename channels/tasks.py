@@ -26,7 +26,7 @@ from channels.retry_queue import insist
 from channels.rules import budgets, lifecycle, pins, velocity
 from channels.survey import survey
 from config.jobs import wake
-from inventory import answers, checkpoints, import_jobs
+from inventory import answers, changes, checkpoints, import_jobs
 from inventory.backorders import break_missed
 from inventory.models import Merchant
 from inventory.reservations import expire
@@ -122,8 +122,12 @@ def recheck_open_orders() -> int:
 
 
 def forget_old() -> dict[str, int]:
-    """Deletes old deliveries, observations, pushes, errors and answers of the API; returns how many of each."""
-    return {**retention.forget_old(), "answers": answers.forget_old()}
+    """Deletes old deliveries, observations, pushes, errors, changes and answers of the API; returns how many of each."""
+    return {
+        **retention.forget_old(),
+        "answers": answers.forget_old(),
+        "changes": changes.forget_old(),
+    }
 
 
 def expire_reservations() -> int:

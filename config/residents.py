@@ -26,6 +26,14 @@ def residents(*, host: str, port: int, workers: int) -> list[Child]:
 
 
 def _web(*, host: str, port: int, workers: int) -> Child:
+    command = web_command(host=host, port=port, workers=workers)
+    return python_child("web", *command, probe=partial(answers, host=host, port=port))
+
+
+def web_command(
+    *, host: str, port: int, workers: int, application: str = "config.wsgi:application"
+) -> list[str]:
+    """Returns what Python is called with to run the web server."""
     options = {
         "--interface": "wsgi",
         "--host": host,
@@ -37,9 +45,7 @@ def _web(*, host: str, port: int, workers: int) -> Child:
         "--log-level": "warning",
     }
     words = [str(word) for option in options.items() for word in option]
-    flags = ("--no-ws", "--respawn-failed-workers")
-    probe = partial(answers, host=host, port=port)
-    return python_child("web", "-m", "granian", *words, *flags, "config.wsgi:application", probe=probe)
+    return ["-m", "granian", *words, "--no-ws", "--respawn-failed-workers", application]
 
 
 def answers(*, host: str, port: int) -> bool:

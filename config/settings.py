@@ -158,6 +158,8 @@ PUSHER_THREADS = env.integer("ONECOUNT_PUSHER_THREADS", 24, minimum=4, maximum=2
 #: Days for which processed webhook messages and judged observations of shelves are kept, and the push log.
 KEEP_DELIVERIES_DAYS = env.integer("ONECOUNT_KEEP_DELIVERIES_DAYS", 30, minimum=1, maximum=3650)
 KEEP_PUSHES_DAYS = env.integer("ONECOUNT_KEEP_PUSHES_DAYS", 400, minimum=1, maximum=3650)
+#: Days for which the feed of changes can be read back.
+KEEP_CHANGES_DAYS = env.integer("ONECOUNT_KEEP_CHANGES_DAYS", 30, minimum=1, maximum=3650)
 #: Days for which the error log, and alerts that are over, are kept.
 KEEP_ERRORS_DAYS = env.integer("ONECOUNT_KEEP_ERRORS_DAYS", 90, minimum=1, maximum=3650)
 KEEP_ALERTS_DAYS = env.integer("ONECOUNT_KEEP_ALERTS_DAYS", 400, minimum=1, maximum=3650)

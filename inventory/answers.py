@@ -5,6 +5,7 @@ then reads the first one's answer. A request that is refused leaves no row: the 
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ VALUES (%s, %s, %s, 0, '', '{}', clock_timestamp())
 ON CONFLICT (merchant_id, key) DO NOTHING
 RETURNING id
 """
+
+_KEEP: Final = "UPDATE inventory_apianswer SET status = %s, body = %s, headers = %s::jsonb WHERE id = %s"
 
 _LOCK_TIMEOUT: Final = "55P03"
 
@@ -69,9 +72,8 @@ def once(merchant_id: int, key: str, digest: str) -> Iterator[Answer]:
             return
         answer = Answer()
         yield answer
-        ApiAnswer.objects.filter(pk=identity).update(
-            status=answer.status, body=answer.body, headers=answer.headers
-        )
+        with connection.cursor() as cursor:
+            cursor.execute(_KEEP, [answer.status, answer.body, json.dumps(answer.headers), identity])
 
 
 def _begin(merchant_id: int, key: str, digest: str) -> int | None:

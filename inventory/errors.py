@@ -9,6 +9,7 @@ StockError
 ├── InsufficientInbound    less inbound is confirmed than asked for
 ├── InvalidStockRequest    the request contradicts itself
 │   └── LineRefused        …about one line of a purchase order
+├── ChangesForgotten       the feed does not know any more what came after a position
 ├── UnknownStock           a variant or location that the merchant does not have
 └── LedgerIsAppendOnly     an attempt to change history
 """
@@ -108,6 +109,14 @@ class InsufficientInbound(StockError):
         super().__init__(
             f"Less inbound is confirmed in time than asked for ({listed}). Choose a later day, or ask for less."
         )
+
+
+class ChangesForgotten(StockError):
+    """What came after this position is not kept any more, or was never told; take a new snapshot."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        super().__init__()
 
 
 class UnknownStock(StockError):

@@ -213,6 +213,7 @@ def _append(cursor: Any, context: Context, operation_id: int, posting: Posting) 
         "held": [h.as_row() for h in posting.held()],
         "short": [s.as_row() for s in posting.short()],
         "promised": [p.as_row() for p in posting.promised],
+        **posting.renewed(),
     }
     sql, parameters = append_statement(
         posting,

@@ -268,6 +268,8 @@ class Posting:
     new_kits: list[HeldKits] = field(default_factory=list)
     #: Variants of kits that this operation took the goods from.
     broken_kits: set[int] = field(default_factory=set)
+    #: Reservations that were given another end.
+    extended: list[int] = field(default_factory=list)
     #: (variant, location) pairs that an earlier attempt turned out to need.
     also: frozenset[tuple[int, int]] = frozenset()
     _sought: list[tuple[frozenset[int], frozenset[int]]] = field(default_factory=list)
@@ -489,6 +491,16 @@ class Posting:
             if owed.opened:
                 yield Short(owed.reference, owed.variant_id, owed.opened)
         yield from self.not_held
+
+    def renewed(self) -> dict[str, list[int]]:
+        """Reservations that changed without a movement, for the stored outcome: confirmed ones, and those extended."""
+        confirmed = [
+            held.id
+            for held in self.loaded_reservations.values()
+            if held.is_confirmed_now and held.expires_at is not None
+        ]
+        found = {"confirmed": confirmed, "extended": self.extended}
+        return {name: sorted(ids) for name, ids in found.items() if ids}
 
     def hold_changes(self) -> list[HoldChange]:
         """What to announce: how many units each demand holds more or less at a place, and how many left for it."""

@@ -171,9 +171,12 @@ def extend(context: Context, reservation_ids: Sequence[int], expires_at: datetim
             raise ReservationExpired(ended)
         if closed := [identity for identity, hold in held.items() if not hold.open]:
             raise ReservationClosed(closed)
-        rows = sorted({row.id for hold in held.values() for row in hold.rows})
+        rows = {
+            row.id for hold in held.values() for row in hold.rows if row.open and row.expires_at is not None
+        }
+        posting.extended = sorted(rows)
         with connection.cursor() as cursor:
-            cursor.execute(_EXTEND, [expires_at, rows])
+            cursor.execute(_EXTEND, [expires_at, posting.extended])
 
     return perform(context, "extend", [list(reservation_ids), expires_at], work)
 

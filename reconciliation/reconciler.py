@@ -1,6 +1,7 @@
 """The resident process that compares: shelves as shops announce them, within seconds, and whole channels by schedule.
 
 It is a process of its own because reading a channel takes minutes of waiting for its platform, for which a job is no place.
+A thread of it gives changes of the stock their positions: it sleeps most of the time, and has a connection of its own.
 """
 
 import threading
@@ -15,6 +16,7 @@ from channels import heartbeats, observations
 from channels.crew import Crew
 from config import heartbeat
 from inventory.errors import StockBusy
+from inventory.sequencer import Sequencer
 from reconciliation import discrepancies, observing, runs, schedules, staging
 from reconciliation.models import ReconciliationSchedule
 from reconciliation.models.discrepancies import RunState
@@ -45,12 +47,19 @@ class Reconciler:
 
     def run(self) -> bool:
         """Works until `stop`; tells whether all runs had ended by then."""
+        sequencing = threading.Thread(
+            target=Sequencer().run, args=[self._stopping], name="sequencer", daemon=True
+        )
+        sequencing.start()
         while not self._stopping.is_set():
             began = time.monotonic()
-            heartbeat.beat()
+            # Without its thread the process falls silent, and is started anew.
+            if sequencing.is_alive():
+                heartbeat.beat()
             self._sweep()
             self._stopping.wait(max(SWEEP - (time.monotonic() - began), 0.05))
         is_clean = self._crew.close(seconds=PATIENCE)
+        sequencing.join(PATIENCE)
         connection.close()
         return is_clean
 

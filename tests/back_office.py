@@ -43,6 +43,7 @@ from channels.models import (
     WebhookDelivery,
 )
 from channels.rehearsals.tally import Tally
+from inventory import changes
 from inventory.access import KeyTerms, issue
 from inventory.backorders import promise
 from inventory.bundles import Component, define
@@ -54,10 +55,13 @@ from inventory.models import (
     ApiAnswer,
     ApiKey,
     BundleKind,
+    Change,
+    ChangeKind,
     Conflict,
     CountSheet,
     CountSheetLine,
     CustomerReturn,
+    FeedMark,
     ImportedRow,
     ImportJob,
     Location,
@@ -356,7 +360,7 @@ class Business:
         return alert
 
     def open_the_api(self) -> ApiKey:
-        """Adds a key, an answer that was given, and a file that was taken in."""
+        """Adds a key, an answer that was given, a file that was taken in, and a change that was told."""
         number, now = next(_serial), timezone.now()
         key, _text = issue(self.merchant, KeyTerms(f"system {number}", ["stock:read"]), by="test")
         ApiAnswer.objects.create(
@@ -369,6 +373,17 @@ class Business:
         )
         ImportJob.objects.create(
             merchant=self.merchant, name=f"stock-{number}.csv", state="done", finished_at=now
+        )
+        FeedMark.objects.create(name=f"mark-{number}")
+        mark, _ = FeedMark.objects.get_or_create(name=changes.POSITION)
+        mark.value += 1
+        mark.save()
+        Change.objects.create(
+            position=mark.value,
+            merchant=self.merchant,
+            kind=ChangeKind.VARIANT,
+            variant=self.variants[-1],
+            happened_at=now,
         )
         return key
 

@@ -1,11 +1,10 @@
 """How many of something can be had: now, by a day, as of an instant, on a channel."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -20,9 +19,10 @@ from inventory.api.query import day, instant, row_id, texts
 from inventory.api.views import MerchantView
 from inventory.bundles import kits_available
 from inventory.history import levels_as_of
-from inventory.models import BundlePart, Location, StockLevel, Variant
+from inventory.models import Location, Variant
 from inventory.models.catalogue import LocationKind
 from inventory.promising import promisable
+from inventory.stock_now import LevelNow, stock_now
 
 MOST_SKUS: Final = 200
 MOST_LOCATIONS: Final = 100
@@ -123,7 +123,7 @@ class Availability(MerchantView):
     def list(self, request: Request) -> Response:
         """Tells how many of up to 200 variants can be had; as many statements for one as for all."""
         asked = self._asked(request)
-        found = self._variants(asked.skus)
+        found = self._variants(asked)
         self._fill(found, asked)
         promised = self._promised(found, asked)
         offered = self._offered(found, asked.channel_id)
@@ -156,33 +156,26 @@ class Availability(MerchantView):
             raise ValidationError({"as_of": ["Leave out by_date and channel: the past is what it was."]})
         return asked
 
-    def _variants(self, skus: Collection[str]) -> dict[int, _Found]:
-        parts = BundlePart.objects.filter(bundle_variant_id=OuterRef("pk"), is_drawn_on=True)
-        rows = self.rows(Variant).filter(sku__in=skus).annotate(is_kit=Exists(parts)).order_by("sku")
+    def _variants(self, asked: _Asked) -> dict[int, _Found]:
+        """Returns the variants, with what there is of them now unless the past is asked for."""
+        rows = stock_now(self.caller.merchant_id, asked.skus, asked.codes)
         return {
-            identity: _Found(sku, is_kit) for identity, sku, is_kit in rows.values_list("pk", "sku", "is_kit")
+            each.id: _Found(
+                each.sku, each.is_kit, [] if asked.at else [_level(level) for level in each.levels]
+            )
+            for each in rows
         }
 
     def _fill(self, found: dict[int, _Found], asked: _Asked) -> None:
+        """Adds what is made of parts, and what there was."""
         kits = [identity for identity, each in found.items() if each.is_kit]
         if kits and asked.at is not None:
             message = f"{found[kits[0]].sku} is a kit, which has no stock of its own. Ask for its parts."
             raise Problem(REFUSED, message, field="as_of")
-        stocked = [identity for identity, each in found.items() if not each.is_kit]
         if asked.at is not None:
-            self._fill_past(found, stocked, asked)
-        elif stocked:
-            self._fill_levels(found, stocked, asked.codes)
+            self._fill_past(found, asked)
         if kits:
             self._fill_kits(found, kits, asked.codes)
-
-    def _fill_levels(self, found: dict[int, _Found], stocked: Sequence[int], codes: Sequence[str]) -> None:
-        rows = self.rows(StockLevel).filter(variant_id__in=stocked, **_where("location__", codes))
-        if not codes:
-            rows = rows.exclude(location__kind=LocationKind.CHANNEL_OWNED)
-        columns = ("variant_id", "location__code", "on_hand", "reserved", "unavailable")
-        for variant_id, *level in rows.order_by("variant_id", "location__code").values_list(*columns):
-            found[variant_id].places.append(_level(*level))
 
     def _fill_kits(self, found: dict[int, _Found], kits: Sequence[int], codes: Sequence[str]) -> None:
         shown = self._codes(codes)
@@ -197,16 +190,16 @@ class Availability(MerchantView):
                     }
                     found[variant_id].places.append({**place, "available": units})
 
-    def _fill_past(self, found: dict[int, _Found], stocked: Sequence[int], asked: _Asked) -> None:
+    def _fill_past(self, found: dict[int, _Found], asked: _Asked) -> None:
         shown = self._codes(asked.codes)
         at: Any = asked.at
-        for past in levels_as_of(self.caller.merchant_id, stocked, at) if stocked else ():
+        for past in levels_as_of(self.caller.merchant_id, list(found), at) if found else ():
             if past.location_id in shown:
-                level = _level(shown[past.location_id], past.on_hand, past.reserved, past.unavailable)
-                found[past.variant_id].places.append(level)
+                level = LevelNow(shown[past.location_id], past.on_hand, past.reserved, past.unavailable)
+                found[past.variant_id].places.append(_level(level))
 
     def _codes(self, codes: Sequence[str]) -> dict[int, str]:
-        rows = self.rows(Location).filter(**_where("", codes))
+        rows = self.rows(Location).filter(**_where(codes))
         if not codes:
             rows = rows.exclude(kind=LocationKind.CHANNEL_OWNED)
         return dict(rows.values_list("pk", "code"))
@@ -244,16 +237,16 @@ class Availability(MerchantView):
         return offered
 
 
-def _where(prefix: str, codes: Sequence[str]) -> dict[str, Any]:
+def _where(codes: Sequence[str]) -> dict[str, Any]:
     """Returns which locations count: those named, else those in use."""
-    return {f"{prefix}code__in": codes} if codes else {f"{prefix}is_active": True}
+    return {"code__in": codes} if codes else {"is_active": True}
 
 
-def _level(code: str, on_hand: int, reserved: int, unavailable: int) -> dict[str, Any]:
+def _level(level: LevelNow) -> dict[str, Any]:
     return {
-        "location": code,
-        "on_hand": on_hand,
-        "reserved": reserved,
-        "unavailable": unavailable,
-        "available": on_hand - reserved - unavailable,
+        "location": level.location,
+        "on_hand": level.on_hand,
+        "reserved": level.reserved,
+        "unavailable": level.unavailable,
+        "available": level.available,
     }

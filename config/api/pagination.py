@@ -25,7 +25,7 @@ class CursorPages(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Returns the rows of the page, and remembers whether there are more."""
         self.request = request
-        limit, after = _limit(request), _after(request)
+        limit, after = page_size(request), cursor_of(request)
         is_newest_first = getattr(view, "newest_first", False)
         rows = queryset.order_by("-pk" if is_newest_first else "pk")
         if after is not None:
@@ -37,7 +37,7 @@ class CursorPages(BasePagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         """Returns the page, with the cursor of the next one also as a link."""
-        cursor = None if self.last is None else _encode(self.last)
+        cursor = None if self.last is None else cursor_for(self.last)
         headers = {}
         if cursor:
             address = replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
@@ -70,16 +70,18 @@ class CursorPages(BasePagination):
         ]  # fmt: skip
 
 
-def _limit(request: Request) -> int:
+def page_size(request: Request, *, usual: int = USUAL, most: int = MOST) -> int:
+    """Returns how many rows are asked for. Raises `ValidationError`."""
     text = request.query_params.get("limit")
     if text is None:
-        return USUAL
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MOST):
-        raise ValidationError({"limit": [f"A whole number between 1 and {MOST}."]})
+        return usual
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= most):
+        raise ValidationError({"limit": [f"A whole number between 1 and {most}."]})
     return int(text)
 
 
-def _after(request: Request) -> int | None:
+def cursor_of(request: Request) -> int | None:
+    """Returns what the caller's cursor stands for; None without one. Raises `ValidationError`."""
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
@@ -92,5 +94,6 @@ def _after(request: Request) -> int | None:
     return int(text)
 
 
-def _encode(last: int) -> str:
+def cursor_for(last: int) -> str:
+    """Returns the cursor that stands for the last row given out."""
     return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=")

@@ -63,6 +63,12 @@ WRONG_STATE: Final = Kind("wrong-state", 409, "Its state does not allow this", "
 CHANGED: Final = Kind(
     "changed-meanwhile", 412, "Somebody changed it meanwhile", "Read it again, then repeat the change."
 )
+FORGOTTEN: Final = Kind(
+    "changes-forgotten",
+    410,
+    "The feed does not reach back to this cursor",
+    "Begin anew: ask without a cursor, read the stock levels, then read on from the cursor you were given.",
+)
 TOO_LARGE: Final = Kind("body-too-large", 413, "The body is too large", "Send it in several requests.")
 WRONG_TYPE: Final = Kind(
     "unsupported-media-type", 415, "Only JSON is accepted", "Send `Content-Type: application/json`."
@@ -86,7 +92,7 @@ BUSY: Final = Kind(
 
 KINDS: Final = (
     INVALID, UNREADABLE, NO_KEY, NO_SCOPE, TEST_KEY, NOT_FOUND, NO_METHOD, EXISTS, IN_PROGRESS, WRONG_STATE, CHANGED,
-    TOO_LARGE, WRONG_TYPE, REFUSED, KEY_REUSED, TOO_MANY, FAILED, BUSY,
+    FORGOTTEN, TOO_LARGE, WRONG_TYPE, REFUSED, KEY_REUSED, TOO_MANY, FAILED, BUSY,
 )  # fmt: skip
 
 #: Seconds after which a busy row is worth another try.

@@ -67,6 +67,7 @@ class ApiSchema(AutoSchema):
         statuses = {*_ALWAYS, *(() if self.method in _SAFE else _WRITES)}
         if self.method in {"PATCH", "PUT"}:
             statuses.add(412)
+        statuses.update(getattr(self.view, "further_statuses", ()))
         for status in sorted(statuses):
             content = {MEDIA_TYPE: {"schema": reference}}
             bodies[str(status)] = {"description": described(status), "content": content}

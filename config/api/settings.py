@@ -45,6 +45,7 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
         "ChosenLocationKind": "inventory.api.catalogue.CHOSEN_KINDS",
         "MovementKind": "inventory.models.stock.MovementKind",
         "BundleKind": "inventory.models.bundles.BundleKind",
+        "ChangeKind": "inventory.models.changes.ChangeKind",
         "MovementReason": "inventory.models.stock.Reason",
         "TransferState": "inventory.models.transfers.TransferState",
         "ReturnState": "inventory.models.returns.ReturnState",

@@ -12,6 +12,7 @@ from inventory.access import Caller
 from inventory.api.visibility import visible
 from inventory.models import Location, Variant
 from inventory.models.catalogue import LocationKind
+from inventory.naming import Names, find_names
 
 Line = Mapping[str, Any]
 #: Unknown names that are listed in one answer.
@@ -66,6 +67,15 @@ class OutcomeSerializer(serializers.Serializer[Any]):
     short = OutcomeShortSerializer(
         many=True, help_text="Units owed, or not reserved where a part was asked for."
     )
+
+
+def names_in(caller: Caller, lines: Sequence[Line]) -> Names:
+    """Returns the ids of the variants and `locations` that these lines name; one statement. Raises `Problem` (404)."""
+    codes = {code for line in lines for code in line.get("locations", ())}
+    names = find_names(caller.merchant_id, {line["sku"] for line in lines}, codes)
+    _check(lines, names.variants, "lines", "sku", "variant")
+    _check([{"locations": code} for code in sorted(codes)], names.places, "", "locations", "location")
+    return names
 
 
 def places(caller: Caller) -> QuerySet[Location]:

@@ -4,14 +4,19 @@ from typing import Any
 
 from inventory.ledger import Outcome
 from inventory.models import Location, Variant
+from inventory.naming import Names
 
 
-def shown_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Returns an outcome with SKUs and codes; at most two statements."""
+def shown_outcome(outcome: Outcome, names: Names | None = None) -> dict[str, Any]:
+    """Returns an outcome with SKUs and codes; at most two statements, none for what the caller named."""
+    skus = {} if names is None else {identity: sku for sku, identity in names.variants.items()}
+    codes = {} if names is None else {identity: code for code, identity in names.places.items()}
     variants = {held.variant_id for held in outcome.held} | {short.variant_id for short in outcome.short}
-    skus = dict(Variant.objects.filter(pk__in=variants).values_list("pk", "sku")) if variants else {}
+    if unnamed := variants - skus.keys():
+        skus |= dict(Variant.objects.filter(pk__in=unnamed).values_list("pk", "sku"))
     places = {held.location_id for held in outcome.held}
-    codes = dict(Location.objects.filter(pk__in=places).values_list("pk", "code")) if places else {}
+    if unnamed := places - codes.keys():
+        codes |= dict(Location.objects.filter(pk__in=unnamed).values_list("pk", "code"))
     return {
         "operation_id": outcome.operation_id,
         "held": [

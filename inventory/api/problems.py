@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from config.api.problems import (
     BUSY,
+    FORGOTTEN,
     IN_PROGRESS,
     KEY_REUSED,
     NOT_FOUND,
@@ -16,6 +17,7 @@ from config.api.problems import (
 )
 from inventory.answers import StillRunning
 from inventory.errors import (
+    ChangesForgotten,
     IdempotencyConflict,
     InsufficientInbound,
     InsufficientStock,
@@ -82,5 +84,6 @@ register(StockBusy, lambda error: Problem(BUSY, str(error), retry_after=1))
 register(StillRunning, lambda error: Problem(IN_PROGRESS, str(error), retry_after=1))
 register(IdempotencyConflict, lambda error: Problem(KEY_REUSED, str(error)))
 register(InvalidStockRequest, _of_invalid)
+register(ChangesForgotten, lambda error: Problem(FORGOTTEN, str(error), field="cursor"))
 register(UnknownStock, lambda error: Problem(NOT_FOUND, str(error)))
 register_constraints(_CONSTRAINTS)

@@ -1,6 +1,5 @@
 """Units held for carts and orders of the merchant's own systems."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +16,7 @@ from rest_framework.serializers import ValidationError
 from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from inventory import reservations
 from inventory.api.filters import Filters
-from inventory.api.naming import Code, OutcomeSerializer, Sku, location_ids_of, places, variant_ids
+from inventory.api.naming import Code, OutcomeSerializer, Sku, names_in
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
 from inventory.models import Reservation
@@ -132,9 +131,16 @@ class Reservations(Reads):
         """Holds units: all or nothing, or as many as there are. With `ttl_seconds` they are given back by themselves."""
         body = self.body(ReserveSerializer)
         lines = body["lines"]
-        variants, served = variant_ids(self.caller, lines), self._places(lines)
+        names = names_in(self.caller, lines)
+        if not names.in_use and any("locations" not in line for line in lines):
+            raise ValidationError({"lines": ["There is no location in use. Add one first."]})
         demands = [
-            reservations.Demand(line["reference"], variants[line["sku"]], line["quantity"], served(line))
+            reservations.Demand(
+                line["reference"],
+                names.variants[line["sku"]],
+                line["quantity"],
+                tuple(names.places[code] for code in line.get("locations", ())) or names.in_use,
+            )
             for line in lines
         ]
         outcome = reservations.reserve(
@@ -143,20 +149,7 @@ class Reservations(Reads):
             expires_at=_end(body.get("ttl_seconds")),
             allow_partial=body["allow_partial"],
         )
-        return Response(shown_outcome(outcome), status=HTTPStatus.CREATED)
-
-    def _places(self, lines: Iterable[dict[str, Any]]) -> Any:
-        """Returns what tells the locations of a line: those it names, or all that are in use."""
-        codes = {code for line in lines for code in line.get("locations", ())}
-        ids = location_ids_of(self.caller, codes, "locations") if codes else {}
-        every: tuple[int, ...] = ()
-        if any("locations" not in line for line in lines):
-            every = tuple(
-                places(self.caller).filter(is_active=True).order_by("code").values_list("pk", flat=True)
-            )
-            if not every:
-                raise ValidationError({"lines": ["There is no location in use. Add one first."]})
-        return lambda line: tuple(ids[code] for code in line["locations"]) if "locations" in line else every
+        return Response(shown_outcome(outcome, names), status=HTTPStatus.CREATED)
 
     @step(NamedSerializer, OutcomeSerializer, on_row=False)
     def confirm(self, request: Request) -> Response:

@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 
 from inventory.api.bundles import Bundles
 from inventory.api.catalogue import Locations, Products, Variants
+from inventory.api.changes import Feed
 from inventory.api.events import Events
 from inventory.api.imports import Imports
 from inventory.api.keys import Keys
@@ -22,6 +23,7 @@ VIEWS: Final = {
     "locations": Locations,
     "stock-levels": StockLevels,
     "movements": Movements,
+    "changes": Feed,
     "stock": Stock,
     "events": Events,
     "transfers": Transfers,

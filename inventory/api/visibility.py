@@ -13,6 +13,7 @@ from inventory.access import Caller
 from inventory.models import (
     ApiKey,
     Bundle,
+    Change,
     CustomerReturn,
     ImportJob,
     Location,
@@ -35,6 +36,7 @@ _MERCHANT_OF: Final[dict[type[Model], str]] = dict.fromkeys(
     (
         ApiKey,
         Bundle,
+        Change,
         CustomerReturn,
         ImportJob,
         Location,

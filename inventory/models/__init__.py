@@ -4,6 +4,7 @@ from inventory.models.access import ApiAnswer, ApiKey, ApiKeyUse
 from inventory.models.backorders import Backorder
 from inventory.models.bundles import Bundle, BundleComponent, BundleKind, BundlePart
 from inventory.models.catalogue import Location, Merchant, Product, Variant
+from inventory.models.changes import CatalogueNote, Change, ChangeKind, FeedMark
 from inventory.models.checkpoints import (
     CheckpointLevel,
     CheckpointReservation,
@@ -31,12 +32,16 @@ __all__ = [
     "BundleComponent",
     "BundleKind",
     "BundlePart",
+    "CatalogueNote",
+    "Change",
+    "ChangeKind",
     "CheckpointLevel",
     "CheckpointReservation",
     "Conflict",
     "CountSheet",
     "CountSheetLine",
     "CustomerReturn",
+    "FeedMark",
     "ImportJob",
     "ImportedRow",
     "InboundEvent",

@@ -1,50 +1,89 @@
-"""How fast the API answers: the availability of 100 SKUs beside a view that does nothing, and single reservations.
+"""How fast the API answers, as `serve` runs it: the availability of 100 SKUs beside a view that does nothing, and reservations.
 
-Both views are called through Django's handler with all middleware, in this process and one after the other, so that
-what carries requests to it counts for neither. Reservations are made by eight threads with connections of their own.
+One client asks in turn for the availability and for nothing. Then eight clients at once, each on a connection of its own,
+reserve one unit at a time, each under an idempotency key. The server is the one of `serve`, with as many worker processes;
+the clients share its cores.
 """
 
-import io
+import http.client
 import itertools
 import json
+import os
 import random
+import socket
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
 
+from config.residents import answers, web_command
 from inventory.access import KeyTerms, issue
-from inventory.ledger import Context
-from inventory.models import Location, Merchant, Product, Variant
+from inventory.models import Location, Merchant, Product
 from inventory.models.access import LARGEST_RATE
-from inventory.stock import StockLine, receive
+from tests.benchmarks.api_caller import Caller
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
 
+VARIANTS: Final = 100_000
 LOCATIONS: Final = 3
 ASKED: Final = 100
 CLIENTS: Final = 8
-#: Lines of one receipt while the stock is laid out.
-_BATCH: Final = 3_000
+#: Worker processes of the server, as `serve` has them by default.
+WORKERS: Final = 2
+#: Seconds in which the server warms up before it is measured.
+WARM: Final = 1.0
+
+_HOST: Final = "127.0.0.1"
+
+# One operation receives a thousand units of everything everywhere.
+_SEED: Final = (
+    """
+    INSERT INTO inventory_variant (merchant_id, product_id, sku, gtin, title, is_active, created_at)
+    SELECT %(merchant)s, %(product)s, 'SKU-' || lpad(n::text, 6, '0'), '', '', true, now()
+    FROM generate_series(0, %(variants)s - 1) n
+    """,
+    """
+    INSERT INTO inventory_stockoperation
+        (merchant_id, key, digest, verb, outcome, actor, source, document, occurred_at, recorded_at)
+    VALUES (%(merchant)s, 'opening', '', 'receive', '{"held": [], "short": []}', '', '', '', now(), now())
+    """,
+    """
+    INSERT INTO inventory_stocklevel
+        (merchant_id, variant_id, location_id, on_hand, reserved, unavailable, version, safety_stock, recorded_at)
+    SELECT v.merchant_id, v.id, l.id, 1000, 0, 0, 1, 0, now()
+    FROM inventory_variant v JOIN inventory_location l USING (merchant_id) WHERE v.merchant_id = %(merchant)s
+    """,
+    """
+    INSERT INTO inventory_stockmovement
+        (merchant_id, operation_id, level_id, version, kind, reason, on_hand_delta, reserved_delta, unavailable_delta,
+         on_hand_after, reserved_after, unavailable_after, occurred_at, recorded_at)
+    SELECT s.merchant_id, o.id, s.id, 1, 'receipt', 'opening', 1000, 0, 0, 1000, 0, 0, s.recorded_at, s.recorded_at
+    FROM inventory_stocklevel s JOIN inventory_stockoperation o USING (merchant_id) WHERE s.merchant_id = %(merchant)s
+    """,
+)
 
 Ask = Callable[[], None]
 
 
-def run(*, runs: int, seconds: float, variants: int = 100_000) -> dict[str, Any]:
+def run(*, runs: int, seconds: float, variants: int = VARIANTS) -> dict[str, Any]:
     """Measures in `runs` pairs of `seconds` each and returns the JSON document."""
-    with scratch_database(), override_settings(ROOT_URLCONF="tests.benchmarks.api_urls"):
+    with scratch_database() as database, override_settings(ROOT_URLCONF="tests.benchmarks.api_urls"):
         merchant = _seed(variants)
-        caller = _Caller(merchant)
-        queries = _count_queries(caller)
-        pairs = [(_rate(caller.ask, seconds), _rate(caller.ask_nothing, seconds)) for _ in range(runs)]
-        shown = paired(f"availability of {ASKED} SKUs", "calls/s", "bare view", pairs, queries=queries)
-        reserved, p99 = _reserve(caller, seconds * runs)
+        queries = _count_queries(Caller(merchant), variants)
+        keys = [_key(merchant) for _ in range(CLIENTS)]
+        with _server(database) as port:
+            clients = [Client(port, key, variants) for key in keys]
+            shown = _availability(clients[0], runs, seconds, queries)
+            reserved, p99 = _reservations(clients, runs, seconds)
         return document("api", runs, [shown, reserved], _aims(shown, queries, p99))
 
 
@@ -56,123 +95,142 @@ def _aims(shown: Result, queries: int, p99: float) -> list[Aim]:
     ]
 
 
-class _Caller:
-    """Calls the handler as a web server would."""
+def _availability(client: "Client", runs: int, seconds: float, queries: int) -> Result:
+    for ask in (client.ask, client.ask_nothing):
+        _rate(ask, WARM)
+    pairs = []
+    for number in range(runs):
+        sides = {"ours": client.ask, "bare": client.ask_nothing}
+        order = ("ours", "bare") if number % 2 == 0 else ("bare", "ours")
+        rates = {side: _rate(sides[side], seconds) for side in order}
+        pairs.append((rates["ours"], rates["bare"]))
+        sys.stderr.write(f"availability {rates['ours']:.0f}/s, bare view {rates['bare']:.0f}/s\n")
+    return paired(f"availability of {ASKED} SKUs", "calls/s", "bare view", pairs, queries=queries)
 
-    def __init__(self, merchant: Merchant) -> None:
-        terms = KeyTerms("benchmark", ["owner"], requests_per_minute=LARGEST_RATE)
-        self._keys = itertools.cycle([issue(merchant, terms, by="benchmark")[1] for _ in range(CLIENTS)])
-        self._handler = WSGIHandler()
-        self._skus = list(Variant.objects.filter(merchant=merchant).values_list("sku", flat=True))
+
+def _reservations(clients: Sequence["Client"], runs: int, seconds: float) -> tuple[Result, float]:
+    """Returns what came of all clients reserving at once, and the median of the runs' 99th percentiles in milliseconds."""
+    _together([client.reserve for client in clients], WARM)
+    pairs, spread = [], []
+    for _ in range(runs):
+        bare = _together([client.ask_nothing for client in clients], seconds)
+        own = _together([client.reserve for client in clients], seconds)
+        pairs.append((len(own) / seconds, len(bare) / seconds))
+        spread.append([own[int(len(own) * share)] * 1000 for share in (0.5, 0.95, 0.99)] + [own[-1] * 1000])
+        sys.stderr.write(f"reservations {pairs[-1][0]:.0f}/s, p50, p95, p99, max {spread[-1]} ms\n")
+    middle = [round(sorted(column)[runs // 2], 2) for column in zip(*spread, strict=True)]
+    notes = dict(zip(("p50_ms", "p95_ms", "p99_ms", "max_ms"), middle, strict=True))
+    return paired(f"reservations by {CLIENTS} clients", "calls/s", "bare view", pairs, **notes), middle[2]
+
+
+class Client:
+    """Calls the server over one connection that stays open."""
+
+    def __init__(self, port: int, key: str, variants: int) -> None:
+        self._connection = http.client.HTTPConnection(_HOST, port, timeout=30)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._variants = variants
 
     def ask(self) -> None:
         """Asks for the availability of some SKUs."""
-        chosen = random.sample(self._skus, min(ASKED, len(self._skus)))
-        self.call("GET", "/api/v1/availability", urlencode([("sku", sku) for sku in chosen]))
+        self._call(
+            "GET", f"/api/v1/availability?{urlencode([('sku', sku) for sku in _skus(self._variants)])}"
+        )
 
     def ask_nothing(self) -> None:
         """Asks the view that does nothing."""
-        self.call("GET", "/bare")
+        self._call("GET", "/bare")
 
     def reserve(self) -> None:
         """Holds a unit of one SKU."""
-        line = {"reference": "benchmark", "sku": random.choice(self._skus), "quantity": 1}
-        self.call(
-            "POST", "/api/v1/reservations", body=json.dumps({"lines": [line], "ttl_seconds": 900}).encode()
-        )
+        (sku,) = _skus(self._variants, 1)
+        line = {"reference": "benchmark", "sku": sku, "quantity": 1}
+        body = json.dumps({"lines": [line], "ttl_seconds": 900})
+        self._call("POST", "/api/v1/reservations", body, {"Idempotency-Key": str(uuid.uuid4())})
 
-    def call(self, method: str, path: str, query: str = "", body: bytes = b"") -> None:
+    def _call(self, method: str, path: str, body: str | None = None, headers: Any = None) -> None:
         """Sends one request; anything but success ends the benchmark."""
-        statuses: list[str] = []
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_AUTHORIZATION": f"Bearer {next(self._keys)}",
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": sys.stderr,
-        }
-
-        def start(status: str, headers: Any, info: Any = None, /) -> Callable[[bytes], object]:
-            statuses.append(status)
-            return len
-
-        response = self._handler(environ, start)
-        content = b"".join(response)
-        response.close()
-        if not statuses[0].startswith("2"):
-            raise RuntimeError(f"{path}: {statuses[0]} {content[:300]!r}")
+        self._connection.request(method, path, body, {**self._headers, **(headers or {})})
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status >= 300:
+            raise RuntimeError(f"{path[:60]}: {response.status} {content[:300]!r}")
 
 
-def _count_queries(caller: _Caller) -> int:
+def _skus(variants: int, count: int = ASKED) -> list[str]:
+    return [f"SKU-{number:06}" for number in random.sample(range(variants), min(count, variants))]
+
+
+def _key(merchant: Merchant) -> str:
+    return issue(
+        merchant, KeyTerms("benchmark", ["owner"], requests_per_minute=LARGEST_RATE), by="benchmark"
+    )[1]
+
+
+@contextmanager
+def _server(database: str) -> Iterator[int]:
+    """Runs the web server of `serve` on the benchmark's database, on a port that it returns."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+    command = web_command(
+        host=_HOST, port=port, workers=WORKERS, application="tests.benchmarks.api_server:application"
+    )
+    server = subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, "BENCHMARK_DATABASE": database}, start_new_session=True
+    )
+    try:
+        until = time.monotonic() + 60
+        while not answers(host=_HOST, port=port):
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("The server did not start.")
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _count_queries(caller: Caller, variants: int) -> int:
     with CaptureQueriesContext(connection) as captured:
-        caller.ask()
+        caller.get("/api/v1/availability", {"sku": _skus(variants)})
     return len(captured)
 
 
 def _rate(ask: Ask, seconds: float) -> float:
     """Returns calls a second."""
-    started, count = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        ask()
-        count += 1
-    return count / (time.perf_counter() - started)
+    return len(_durations(ask, seconds)) / seconds
 
 
-def _reserve(caller: _Caller, seconds: float) -> tuple[Result, float]:
-    """Returns what came of eight threads that reserve one unit at a time, and the 99th percentile in milliseconds."""
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        bare = _percentiles(
-            list(pool.map(lambda _: _durations(caller.ask_nothing, seconds), range(CLIENTS))), seconds
-        )
-        own = _percentiles(
-            list(pool.map(lambda _: _durations(caller.reserve, seconds), range(CLIENTS))), seconds
-        )
-    pairs = [(own["rate"], bare["rate"])]
-    case = f"reservations by {CLIENTS} clients"
-    return paired(case, "calls/s", "bare view", pairs, p50_ms=own["p50"], p99_ms=own["p99"]), own["p99"]
+def _together(asks: Sequence[Ask], seconds: float) -> list[float]:
+    """Has all of them ask at the same time; returns the durations of all calls, the shortest first."""
+    start = threading.Barrier(len(asks))
+
+    def measure(ask: Ask) -> list[float]:
+        start.wait(30)
+        return _durations(ask, seconds)
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return sorted(itertools.chain.from_iterable(pool.map(measure, asks)))
 
 
 def _durations(ask: Ask, seconds: float) -> list[float]:
-    found = []
-    until = time.perf_counter() + seconds
-    try:
-        while (started := time.perf_counter()) < until:
-            ask()
-            found.append(time.perf_counter() - started)
-    finally:
-        connection.close()
+    found, until = [], time.perf_counter() + seconds
+    while (started := time.perf_counter()) < until:
+        ask()
+        found.append(time.perf_counter() - started)
     return found
 
 
-def _percentiles(durations: Sequence[Sequence[float]], seconds: float) -> dict[str, float]:
-    every = sorted(itertools.chain.from_iterable(durations))
-    return {
-        "rate": len(every) / seconds,
-        "p50": round(every[len(every) // 2] * 1000, 2),
-        "p99": round(every[int(len(every) * 0.99)] * 1000, 2),
-    }
-
-
 def _seed(count: int) -> Merchant:
-    """Lays out variants with a thousand units of each at each location."""
+    """Lays out variants with a thousand units of each at each location, past the ledger: what is measured comes later."""
     merchant = Merchant.objects.create(name="Benchmark", slug="benchmark")
     product = Product.objects.create(merchant=merchant, title="Benchmark")
-    places = [
-        Location.objects.create(merchant=merchant, code=f"W{n}", name=f"Warehouse {n}")
-        for n in range(LOCATIONS)
-    ]
-    rows = [Variant(merchant=merchant, product=product, sku=f"SKU-{n:06}") for n in range(count)]
-    variants = Variant.objects.bulk_create(rows, batch_size=5_000)
-    lines = [StockLine(variant.pk, place.pk, 1_000) for variant in variants for place in places]
-    for start in range(0, len(lines), _BATCH):
-        receive(Context(merchant.pk, f"seed:{start}"), lines[start : start + _BATCH])
+    for number in range(LOCATIONS):
+        Location.objects.create(merchant=merchant, code=f"W{number}", name=f"Warehouse {number}")
+    named = {"merchant": merchant.pk, "product": product.pk, "variants": count}
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        for statement in _SEED:
+            cursor.execute(statement, named)
+        cursor.execute("VACUUM ANALYZE")
     return merchant

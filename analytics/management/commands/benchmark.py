@@ -16,6 +16,7 @@ _BENCHMARKS: Final = {
     "timetravel": "stock as of an instant, beside the indexed SQL that it needs",
     "rehearsal": "recorded events replayed under other rules, beside the reading of them",
     "api": "availability of 100 SKUs through the API beside a bare view, and single reservations",
+    "changes": "a million changes consumed in order while several processes write, beside the plain insertion of them",
     "reconcile": "shelves of one channel staged and compared, beside the bare COPY and join",
 }
 
@@ -25,6 +26,7 @@ _OPTIONS: Final = {
     "timetravel": ("runs", "seconds", "movements"),
     "rehearsal": ("runs", "events"),
     "reconcile": ("runs", "listings"),
+    "changes": ("changes",),
 }
 
 
@@ -55,6 +57,9 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--listings", type=at_least_one, default=1_000_000, help="reconcile: listings (default 1 million)"
+        )
+        parser.add_argument(
+            "--changes", type=at_least_one, default=1_000_000, help="changes: movements (default 1 million)"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
 

@@ -12,7 +12,8 @@ class Command(BaseCommand):
     """Compares by schedule, on demand, and as shops announce their numbers, until it is ended; `serve` runs it."""
 
     help = (
-        "Compare channels with the ledger, by schedule and as their shops announce numbers, until SIGTERM or Ctrl-C. "
+        "Compare channels with the ledger, by schedule and as their shops announce numbers, and give changes of the stock "
+        "their places in the feed, until SIGTERM or Ctrl-C. "
         "`serve` runs this for you."
     )
 

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.api.pagination import cursor_for
 from tests.api import Api
 from tests.back_office import Business
 from tests.config.api.endpoints import ROOT, lists
@@ -18,6 +19,8 @@ def costs(api: Api, business: Business) -> dict[str, int]:
         if endpoint.rows == "availability":
             skus = [variant.sku for variant in business.variants]
             query = {"sku": skus, "channel": business.channels[0].pk, "by_date": "2099-01-01"}
+        if endpoint.rows == "changes":
+            query = {"limit": 200, "cursor": cursor_for(0)}
         with CaptureQueriesContext(connection) as captured:
             response = api.get(endpoint.path.removeprefix(ROOT), query)
         assert response.status_code == 200, (endpoint, response.content)
