@@ -331,7 +331,7 @@ def _exchange(
                 timeout=(min(_CONNECT_SECONDS, seconds), seconds),
             )
             with response:
-                body = _read(response, call, other.largest_answer)
+                body = _read(response, call, other)
         except InvalidIPAddress:
             raise Misconfigured(f"{other.noun}'s address leads into a private network.") from None
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidJSONError):
@@ -345,13 +345,13 @@ def _exchange(
     return Answer(response.status_code, response.headers, body, is_write=is_write)
 
 
-def _read(response: requests.Response, call: Call, largest: int) -> bytes | None:
-    """Returns the whole body; None when it is larger than an answer may be."""
+def _read(response: requests.Response, call: Call, other: _Other) -> bytes | None:
+    """Returns the whole body; None when it is larger than an answer may be, unless nobody reads it anyway."""
     body = bytearray()
     for piece in response.iter_content(65536):
         body += piece
-        if len(body) > largest:
-            return None
+        if len(body) > other.largest_answer:
+            return bytes(body) if other.only_receives else None
         if call.has_expired:
             break
     return bytes(body)

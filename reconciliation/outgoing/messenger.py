@@ -37,7 +37,7 @@ _SLOW: Final = 1.0
 #: The share of the threads that one subscription may keep busy.
 _SHARE: Final = 8
 #: Seconds given to calls in progress at the end.
-PATIENCE: Final = 1.5
+PATIENCE: Final = 1.0
 
 
 class _Lane(Enum):
