@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from inventory.models import Merchant
-from reconciliation.models import WebhookMessage, WebhookSubscription
+from reconciliation.models import WebhookEvent, WebhookMessage, WebhookSubscription
 from reconciliation.outgoing.subscriptions import Wish, subscribe
 from tests.reconciliation.receiver import Received
 
@@ -23,7 +23,13 @@ def hook(merchant: Merchant, *events: str, url: str = NOWHERE) -> WebhookSubscri
 def told(subscription: WebhookSubscription) -> list[tuple[str, dict[str, Any]]]:
     """Returns what messages were made for a subscription, in order: type and data."""
     rows = WebhookMessage.objects.filter(subscription=subscription).order_by("pk")
-    return [(each.event.type, each.event.data) for each in rows.select_related("event")]
+    return [(each.event.type, said(each.event)) for each in rows.select_related("event")]
+
+
+def said(event: WebhookEvent) -> dict[str, Any]:
+    """Returns what an event says, once its messages are made."""
+    assert event.data is not None
+    return dict(event.data)
 
 
 def types(subscription: WebhookSubscription) -> list[str]:

@@ -12,12 +12,14 @@ from django.utils import timezone
 
 from channels.models import ChannelOrder
 from channels.orders import apply_deleted, apply_state
+from config.environment import BASE_DIR
 from inventory.models import FeedMark, Merchant, StockLevel
 from inventory.reservations import ReservedUnits, confirm, fulfil, release
 from inventory.sequencer import sequence
 from reconciliation.alerts import Trouble, clear_alert, mute, raise_alert
 from reconciliation.models import Discrepancy, Severity, WebhookCursor, WebhookEvent
 from reconciliation.outgoing import following
+from reconciliation.outgoing.event_types import EVENTS, FAMILIES
 from reconciliation.outgoing.making import make_noted
 from reconciliation.outgoing.messenger import make_events
 from reconciliation.outgoing.subscriptions import disable, enable
@@ -25,7 +27,7 @@ from tests.channels.shop import Shop, line, open_shop, order
 from tests.inventory.cast import Cast, in_an_hour
 from tests.inventory.racing import PATIENCE, meanwhile, race
 from tests.reconciliation.desk import Desk
-from tests.reconciliation.hooks import hook, told, types
+from tests.reconciliation.hooks import hook, said, told, types
 
 pytestmark = pytest.mark.django_db
 
@@ -67,11 +69,11 @@ def test_two_who_want_it_are_told_of_one_event_and_a_stranger_of_none(desk: Desk
     conflict = desk.oversell(2)
     happened()
     (event,) = WebhookEvent.objects.all()
-    assert told(exact) == told(family) == [("conflict.opened", event.data)]
+    assert told(exact) == told(family) == [("conflict.opened", said(event))]
     assert told(stranger) == []
-    assert (event.subject, event.data["id"]) == (f"conflict:{conflict.pk}", conflict.pk)
-    assert (event.data["sku"], event.data["open_quantity"]) == ("MUG", 2)
-    assert event.data["locations"][0] == "main"
+    assert (event.subject, said(event)["id"]) == (f"conflict:{conflict.pk}", conflict.pk)
+    assert (said(event)["sku"], said(event)["open_quantity"]) == ("MUG", 2)
+    assert said(event)["locations"][0] == "main"
 
 
 # -- from rows
@@ -88,7 +90,7 @@ def test_a_conflict_is_told_when_it_opens_and_when_it_is_over(desk: Desk) -> Non
     assert types(listener) == ["conflict.opened", "conflict.resolved"]
     opened, resolved = WebhookEvent.objects.order_by("pk")
     assert resolved.version > opened.version
-    assert resolved.data["resolved_at"] is not None
+    assert said(resolved)["resolved_at"] is not None
     assert make_events() == 0
 
 
@@ -184,7 +186,7 @@ def test_who_commits_late_is_told_late() -> None:
     assert make_noted() == 1
     slow, quick = WebhookEvent.objects.order_by("pk")
     # A cursor over ids would have passed it over: it stands below one that was told before.
-    assert (slow.data["kind"], quick.data["kind"]) == ("slow", "quick")
+    assert (said(slow)["kind"], said(quick)["kind"]) == ("slow", "quick")
     assert [data["kind"] for _, data in told(listener)] == ["quick", "slow"]
 
 
@@ -347,3 +349,12 @@ def test_no_order_needs_more_statements_for_being_told(shop: Shop) -> None:
     assert cost("2") == alone
     assert WebhookEvent.objects.filter(type="order.created").count() == 1
     assert ChannelOrder.objects.count() == 3
+
+
+def test_the_handbook_names_every_event() -> None:
+    handbook = (BASE_DIR / "reconciliation" / "README.md").read_text()
+    rows = [row for row in handbook.splitlines() if row.startswith("| `")]
+    for name in EVENTS:
+        family, _, what = name.partition(".")
+        assert any(f"`{family}." in row and (f"`{name}`" in row or f"`.{what}`" in row) for row in rows), name
+    assert set(FAMILIES) == {f"{each.partition('.')[0]}.*" for each in EVENTS}
