@@ -287,7 +287,7 @@ class WebhookMessageAdmin(FactsAdmin):
         """Brings along what was told to whom, and leaves the secrets closed."""
         queryset: QuerySet[Any] = super().get_queryset(request)
         related = queryset.select_related("merchant", "event", "subscription")
-        return related.defer("subscription__secrets", "event__facts")
+        return related.defer("subscription__secrets", "event__facts", "event__data")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Allows the link that leads here from a subscription."""
