@@ -8,6 +8,7 @@ from django.db import connection
 PUSHER: Final = "pusher"
 JOBS: Final = "jobs"
 RECONCILER: Final = "reconciler"
+WEBHOOKS: Final = "webhooks"
 #: Seconds between two beats of a process; more often nothing is written.
 INTERVAL: Final = 10.0
 

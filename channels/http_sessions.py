@@ -1,7 +1,8 @@
 """Plain `requests` sessions with three rules built in: addresses, total deadlines and size.
 
 Every address is resolved once, judged, and connected to as judged (requests-hardened), so that an address
-that people type leads to no private network. Redirects and proxies are not followed, cookies not kept.
+that people type leads to no private network. Redirects and proxies are not followed, cookies not kept. Only hosts that
+whoever runs the server has named are called wherever they are.
 
 Time-outs of sockets start anew with every byte, so a platform that drips its answer would hold a call for
 ever. Here a thread cuts the connection at the deadline, from the handshake to the last byte of the body. Only
@@ -10,6 +11,7 @@ the resolution of names is bounded by the system's resolver instead.
 
 import contextlib
 import heapq
+import ipaddress
 import itertools
 import logging
 import os
@@ -21,6 +23,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import requests
+from requests.adapters import HTTPAdapter
+from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -168,33 +172,64 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedTls
 
 
-class _Adapter(IPFilterAdapter):
-    """Judges addresses and connects through watched connections."""
-
-    def __init__(self, *, is_tls: bool, allow_loopback: bool) -> None:
-        super().__init__(is_https_proto=is_tls, allow_loopback=allow_loopback)
-        self.init_poolmanager(_HOSTS, _CONNECTIONS)
+class _TrustingAdapter(HTTPAdapter):
+    """Connects through watched connections, to whatever address a name leads to."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 
-def session(*, allow_loopback: bool) -> requests.Session:
-    """Returns this thread's session; a process that was forked gets one of its own."""
-    key = (os.getpid(), allow_loopback)
-    kept: dict[tuple[int, bool], requests.Session] = _local.__dict__.setdefault("sessions", {})
+class _Adapter(IPFilterAdapter):
+    """Judges addresses and connects through watched connections."""
+
+    def __init__(self, *, is_tls: bool, allow_loopback: bool) -> None:
+        super().__init__(is_https_proto=is_tls, allow_loopback=allow_loopback)
+        self._allows_loopback = allow_loopback
+        self.init_poolmanager(_HOSTS, _CONNECTIONS)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def build_connection_pool_key_attributes(self, *arguments: Any, **options: Any) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(*arguments, **options)
+        address = ipaddress.ip_address(host["host"].strip("[]"))
+        if not is_public(address) and not (address.is_loopback and self._allows_loopback):
+            raise InvalidIPAddress(address)
+        return host, pool
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tells whether an address is one of the public internet: no private, local, reserved or translated one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def session(*, allow_loopback: bool, is_trusted: bool = False) -> requests.Session:
+    """Returns this thread's session; a process that was forked gets one of its own.
+
+    One for hosts that are trusted leads wherever their names lead.
+    """
+    key = (os.getpid(), allow_loopback, is_trusted)
+    kept: dict[tuple[int, bool, bool], requests.Session] = _local.__dict__.setdefault("sessions", {})
     if key not in kept:
-        kept[key] = _new_session(allow_loopback=allow_loopback)
+        kept[key] = _new_session(allow_loopback=allow_loopback, is_trusted=is_trusted)
     return kept[key]
 
 
-def _new_session(*, allow_loopback: bool) -> requests.Session:
+def _new_session(*, allow_loopback: bool, is_trusted: bool) -> requests.Session:
     made = requests.Session()
     # No proxies, no .netrc: a proxy would undo the judgement of addresses.
     made.trust_env = False
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     made.headers.update({"User-Agent": "OneCount", "Accept": "application/json"})
-    made.mount("https://", _Adapter(is_tls=True, allow_loopback=allow_loopback))
-    made.mount("http://", _Adapter(is_tls=False, allow_loopback=allow_loopback))
+    for scheme in ("https", "http"):
+        is_tls = scheme == "https"
+        adapter = _TrustingAdapter() if is_trusted else _Adapter(is_tls=is_tls, allow_loopback=allow_loopback)
+        made.mount(f"{scheme}://", adapter)
     return made

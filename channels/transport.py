@@ -6,12 +6,14 @@ without its content. What went wrong comes back as `channels.errors`; a write of
 arrived is `OutcomeUnknown`.
 """
 
+import ipaddress
 import json
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -27,12 +29,13 @@ from urllib3.exceptions import HTTPError
 from channels import last_call, limits, tokens
 from channels.connectors.base import IssuedToken, LimitReading, RateLimit, Response
 from channels.errors import ConnectorError, Misconfigured, OutcomeUnknown, Throttled, TransientError
-from channels.http_sessions import Call, session
+from channels.http_sessions import Call, is_public, session
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of an answer, after decompression.
+#: Bytes of an answer, after decompression; a receiver of messages has nothing to say.
 LARGEST_ANSWER: Final = 20 * 1024 * 1024
+LARGEST_RECEIPT: Final = 64 * 1024
 #: Seconds to connect; a healthy platform needs a tenth.
 _CONNECT_SECONDS: Final = 5.0
 #: The share of a call's time that it may wait for its tokens.
@@ -42,6 +45,25 @@ _DEFAULT_BLOCK: Final = 1.0
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TOO_LATE: Final = "The time of the call was over before it was its turn; nothing was sent."
 _UNSAFE_IN_URL: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """Who is called: how it is spoken of, and what is borne of it."""
+
+    noun: str = "The platform"
+    #: It takes messages, and has nothing to say that anybody reads.
+    only_receives: bool = False
+    #: Whoever runs this server named it: it may be in a private network.
+    is_trusted: bool = False
+
+    @property
+    def largest_answer(self) -> int:
+        """Bytes that are read of an answer."""
+        return LARGEST_RECEIPT if self.only_receives else LARGEST_ANSWER
+
+
+_PLATFORM: Final = _Other()
 
 
 class Answer:
@@ -205,8 +227,10 @@ def post_to(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float
 
     Raises `Misconfigured` for an address that may not be called, `TransientError` where no answer came.
     """
-    check_url(url)
-    return _exchange("POST", url, {"data": body, "headers": headers}, is_write=True, seconds=seconds)
+    is_trusted = _is_named(check_receiver_url(url))
+    receiver = _Other("The receiver", only_receives=True, is_trusted=is_trusted)
+    options = {"data": body, "headers": headers}
+    return _exchange("POST", url, options, is_write=True, seconds=seconds, other=receiver)
 
 
 def check_url(url: str) -> SplitResult:
@@ -214,19 +238,56 @@ def check_url(url: str) -> SplitResult:
 
     https only; the sandbox's http on loopback where `ALLOW_LOOPBACK_PLATFORMS` is set.
     """
+    noun = "The platform's address"
+    parts = _parts_of(url, noun)
+    _check_scheme(parts, noun, is_plain_allowed=_is_sandbox(parts))
+    return parts
+
+
+def check_receiver_url(url: str) -> SplitResult:
+    """Returns the parts of an address that messages may be posted to. Raises `Misconfigured`, saying what is wrong.
+
+    As `check_url`, and http also to hosts of `PRIVATE_WEBHOOK_HOSTS`. Where a name leads is only seen when it is called;
+    an address that is written in numbers is judged here, too.
+    """
+    noun = "The address"
+    parts = _parts_of(url, noun)
+    is_ours = _is_named(parts) or _is_sandbox(parts)
+    _check_scheme(parts, noun, is_plain_allowed=is_ours)
+    if not is_ours:
+        with suppress(ValueError):  # a name
+            if not is_public(ipaddress.ip_address(parts.hostname or "")):
+                raise Misconfigured("The address leads into a private network.")
+    return parts
+
+
+def _parts_of(url: str, noun: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise Misconfigured("The platform's address cannot be read.") from None
+        raise Misconfigured(f"{noun} cannot be read.") from None
     if _UNSAFE_IN_URL.search(url) or not parts.hostname:
-        raise Misconfigured("The platform's address is not a web address.")
+        raise Misconfigured(f"{noun} is not a web address.")
     if parts.username is not None or parts.password is not None:
-        raise Misconfigured("The platform's address must not hold a user name or password.")
-    is_sandbox = parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS and _allows_loopback()
-    if parts.scheme != "https" and not is_sandbox:
-        raise Misconfigured(f"The platform's address must begin with https://, not {parts.scheme}://.")
+        raise Misconfigured(f"{noun} must not hold a user name or password.")
     return parts
+
+
+def _check_scheme(parts: SplitResult, noun: str, *, is_plain_allowed: bool) -> None:
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_plain_allowed):
+        raise Misconfigured(f"{noun} must begin with https://, not {parts.scheme}://.")
+
+
+def _is_sandbox(parts: SplitResult) -> bool:
+    return parts.hostname in _LOOPBACK_HOSTS and _allows_loopback()
+
+
+def _is_named(parts: SplitResult) -> bool:
+    """Tells whether whoever runs this server has named the host, or host and port, as one in a private network."""
+    host = parts.hostname or ""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return not {host, f"{host}:{port}", f"[{host}]:{port}"}.isdisjoint(settings.PRIVATE_WEBHOOK_HOSTS)
 
 
 def retry_after(answer: Response) -> float | None:
@@ -246,13 +307,22 @@ def _allows_loopback() -> bool:
     return bool(getattr(settings, "ALLOW_LOOPBACK_PLATFORMS", False))
 
 
-def _exchange(method: str, url: str, options: Mapping[str, Any], *, is_write: bool, seconds: float) -> Answer:
+def _exchange(
+    method: str,
+    url: str,
+    options: Mapping[str, Any],
+    *,
+    is_write: bool,
+    seconds: float,
+    other: _Other = _PLATFORM,
+) -> Answer:
     """Sends a request and reads its answer, both within `seconds`."""
     if seconds <= 0:
         raise Throttled(_TOO_LATE)
     with Call(seconds) as call:
         try:
-            response = session(allow_loopback=_allows_loopback()).request(
+            chosen = session(allow_loopback=_allows_loopback(), is_trusted=other.is_trusted)
+            response = chosen.request(
                 method,
                 url,
                 **options,
@@ -261,44 +331,46 @@ def _exchange(method: str, url: str, options: Mapping[str, Any], *, is_write: bo
                 timeout=(min(_CONNECT_SECONDS, seconds), seconds),
             )
             with response:
-                body = _read(response, call)
+                body = _read(response, call, other)
         except InvalidIPAddress:
-            raise Misconfigured("The platform's address leads into a private network.") from None
+            raise Misconfigured(f"{other.noun}'s address leads into a private network.") from None
         except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidJSONError):
             # Their texts quote what could not be sent.
             raise Misconfigured("A credential or value holds characters that cannot be sent.") from None
         except (OSError, HTTPError) as error:
             # Their texts quote the address with its query, where some platforms want credentials.
-            raise _failure(error, call, seconds, is_write=is_write) from None
+            raise _failure(error, call, seconds, is_write=is_write, other=other) from None
     if body is None or call.has_expired:
-        raise _failure(None, call, seconds, is_write=is_write)
+        raise _failure(None, call, seconds, is_write=is_write, other=other)
     return Answer(response.status_code, response.headers, body, is_write=is_write)
 
 
-def _read(response: requests.Response, call: Call) -> bytes | None:
-    """Returns the whole body; None when it is larger than any answer may be."""
+def _read(response: requests.Response, call: Call, other: _Other) -> bytes | None:
+    """Returns the whole body; None when it is larger than an answer may be, unless nobody reads it anyway."""
     body = bytearray()
     for piece in response.iter_content(65536):
         body += piece
-        if len(body) > LARGEST_ANSWER:
-            return None
+        if len(body) > other.largest_answer:
+            return bytes(body) if other.only_receives else None
         if call.has_expired:
             break
     return bytes(body)
 
 
-def _failure(error: Exception | None, call: Call, seconds: float, *, is_write: bool) -> TransientError:
+def _failure(
+    error: Exception | None, call: Call, seconds: float, *, is_write: bool, other: _Other
+) -> TransientError:
     """Returns what an exchange without an answer means; requests' own texts may quote what was sent."""
     if call.has_expired or isinstance(error, requests.Timeout):
         reason = f"No complete answer within {seconds:.1f} s."
     elif error is None:
-        reason = f"The answer is larger than {LARGEST_ANSWER} bytes."
+        reason = f"The answer is larger than {other.largest_answer} bytes."
     elif call.was_sent:
         reason = "The connection was lost before the answer was complete."
     elif isinstance(error, requests.exceptions.SSLError):
-        reason = "The platform's certificate is not accepted."
+        reason = f"{other.noun}'s certificate is not accepted."
     else:
-        reason = "The platform cannot be reached."
+        reason = f"{other.noun} cannot be reached."
     return OutcomeUnknown(reason) if is_write and call.was_sent else TransientError(reason)
 
 

@@ -223,6 +223,10 @@ _ENGINE_ROOM: Final = [
         ("Alerts", "notifications", "alert"),
         ("Who is told", "contact_mail", "alertrecipient"),
         ("Alert messages", "outgoing_mail", "alertdelivery"),
+        ("Webhooks", "webhook", "webhooksubscription"),
+        ("Webhook messages", "outbox", "webhookmessage"),
+        ("Webhook events", "event_note", "webhookevent"),
+        ("Webhook cursors", "bookmark", "webhookcursor"),
     ),
     *_models(
         "inventory",

@@ -45,6 +45,7 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
     "reconciliation.resolve_conflict": ("resolution", "Can resolve conflicts"),
     "analytics.import_supportticket": ("supportticket", "Can count the tickets of a help desk"),
     "reconciliation.answer_alert": ("alert", "Can acknowledge, mute and end alerts"),
+    "reconciliation.replay_webhookmessage": ("webhookmessage", "Can send webhook messages again"),
     "reconciliation.prove_ledger": ("proofrun", "Can begin a proof of the ledger"),
     "reconciliation.resolve_discrepancy": ("discrepancy", "Can correct and dismiss discrepancies"),
     "reconciliation.run_reconciliation": ("reconciliationrun", "Can have channels compared now"),
@@ -137,6 +138,13 @@ _ALERTS: Final = (
     "reconciliation.prove_ledger",
 )
 
+#: Which systems of the merchants are told of what.
+_WEBHOOKS: Final = (
+    "reconciliation.add_webhooksubscription",
+    "reconciliation.change_webhooksubscription",
+    "reconciliation.replay_webhookmessage",
+)
+
 #: Role → its permissions beyond seeing everything.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operations": (
@@ -185,6 +193,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "inventory.add_apikey",
         "inventory.change_apikey",
         "inventory.give_apikey",
+        *_WEBHOOKS,
         "channels.change_channel",
         *_ALERTS,
         *_PLACES,

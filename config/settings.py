@@ -164,6 +164,13 @@ KEEP_CHANGES_DAYS = env.integer("ONECOUNT_KEEP_CHANGES_DAYS", 30, minimum=1, max
 KEEP_ERRORS_DAYS = env.integer("ONECOUNT_KEEP_ERRORS_DAYS", 90, minimum=1, maximum=3650)
 KEEP_ALERTS_DAYS = env.integer("ONECOUNT_KEEP_ALERTS_DAYS", 400, minimum=1, maximum=3650)
 
+#: Days for which what the merchants' systems were told is kept.
+KEEP_WEBHOOKS_DAYS = env.integer("ONECOUNT_KEEP_WEBHOOKS_DAYS", 7, minimum=2, maximum=3650)
+#: Hosts, or hosts with a port, in private networks that messages may be posted to, also without TLS.
+PRIVATE_WEBHOOK_HOSTS = [host.lower() for host in env.strings("ONECOUNT_PRIVATE_WEBHOOK_HOSTS")]
+#: Messages that are on their way to the merchants' systems at the same time.
+WEBHOOK_THREADS = env.integer("ONECOUNT_WEBHOOK_THREADS", 32, minimum=2, maximum=500)
+
 #: Whoever asks for /metrics has to show it; empty: only this machine may ask.
 METRICS_TOKEN = env.text("ONECOUNT_METRICS_TOKEN")
 

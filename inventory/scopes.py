@@ -14,6 +14,7 @@ RESOURCES: Final[dict[str, str]] = {
     "orders": "orders",
     "rules": "rule sets and rehearsals",
     "imports": "import jobs",
+    "webhooks": "webhook subscriptions, and with them all that they are told",
     "keys": "keys",
 }
 VERBS: Final = ("read", "write")

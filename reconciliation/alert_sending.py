@@ -14,35 +14,20 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
-from channels.errors import ChannelError, ConnectorError
-from channels.standard_webhooks import new_secret, signed_headers
-from channels.transport import post_to
+from channels.errors import ChannelError
+from reconciliation import signed_posts
 from reconciliation.models import AlertDelivery, AlertRecipient
 from reconciliation.models.alerts import RecipientKind
+from reconciliation.signed_posts import Letter, NotSent, post, renewed
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that one message may take.
-CALL_SECONDS: Final = 10.0
 #: A message whose sender died is due again after this.
 LEASE: Final = timedelta(seconds=60)
-#: How long a replaced secret signs along.
-OVERLAP: Final = timedelta(hours=24)
 #: Pauses between attempts; after the last of them a message is given up.
 PAUSES: Final = tuple(
     timedelta(seconds=seconds) for seconds in (5, 60, 300, 1800, 7200, 18_000, 36_000, 36_000)
 )
-#: The answer of an address at which nobody wants to be told any more.
-_GONE: Final = 410
-
-
-class NotSent(Exception):
-    """The message did not arrive."""
-
-    def __init__(self, message: str, *, is_gone: bool = False) -> None:
-        #: The receiver wants no more messages at all.
-        self.is_gone = is_gone
-        super().__init__(message)
 
 
 def send_due(*, seconds: float = 45.0) -> int:
@@ -120,19 +105,13 @@ def mail_of(delivery: AlertDelivery) -> tuple[str, str]:
 
 def _post(delivery: AlertDelivery, recipient: AlertRecipient) -> None:
     body = json.dumps(delivery.payload, separators=(",", ":")).encode()
-    now = timezone.now()
-    signed = signed_headers(live_secrets(recipient, now), f"msg_{delivery.message_id.hex}", now, body)
+    secrets = live_secrets(recipient, timezone.now())
     try:
-        answer = post_to(
-            recipient.address, body, {"Content-Type": "application/json", **signed}, seconds=CALL_SECONDS
-        )
-    except ConnectorError as error:
-        raise NotSent(str(error)) from error
-    if answer.status == _GONE:
-        AlertRecipient.objects.filter(pk=recipient.pk).update(is_active=False)
-        raise NotSent("The receiver answered 410 and was switched off: it wants no more.", is_gone=True)
-    if not 200 <= answer.status < 300:
-        raise NotSent(f"The receiver answered {answer.status}.")
+        post(Letter(recipient.address, f"msg_{delivery.message_id.hex}", body, secrets))
+    except NotSent as error:
+        if error.is_gone:
+            AlertRecipient.objects.filter(pk=recipient.pk).update(is_active=False)
+        raise
 
 
 _SENDERS: Final = {RecipientKind.EMAIL.value: _send_mail, RecipientKind.WEBHOOK.value: _post}
@@ -140,20 +119,13 @@ _SENDERS: Final = {RecipientKind.EMAIL.value: _send_mail, RecipientKind.WEBHOOK.
 
 def live_secrets(recipient: AlertRecipient, now: datetime) -> list[str]:
     """Returns the secrets that messages are signed with, the newest first."""
-    return [
-        kept["secret"]
-        for kept in recipient.secrets
-        if not kept["valid_until"] or datetime.fromisoformat(kept["valid_until"]) > now
-    ]
+    return signed_posts.live_secrets(recipient.secrets, now)
 
 
 def renew_secret(recipient_id: int) -> str:
     """Gives a recipient a new secret and returns it; the one before signs along for a day."""
-    secret, now = new_secret(), timezone.now()
     with transaction.atomic():
         recipient = AlertRecipient.objects.select_for_update().get(pk=recipient_id)
-        kept = recipient.secrets[:1]
-        ending = [{**each, "valid_until": (now + OVERLAP).isoformat()} for each in kept]
-        recipient.secrets = [{"secret": secret, "valid_until": None}, *ending]
+        secret, recipient.secrets = renewed(recipient.secrets)
         recipient.save(update_fields=["secrets"])
     return secret

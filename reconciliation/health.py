@@ -17,6 +17,7 @@ from reconciliation.checks.installation import clock, disk, processes, schedules
 from reconciliation.checks.ledger import proof
 from reconciliation.checks.results import Result
 from reconciliation.checks.silence import webhooks
+from reconciliation.checks.subscriptions import receivers
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
         ),
     ),
     "webhooks": (webhooks, ("webhooks_silent",)),
+    "receivers": (receivers, ("webhook_disabled", "webhook_failing")),
     "drift": (drift, ("drift",)),
     "ledger": (proof, ("ledger_diverges", "proof_overdue")),
     "clock": (clock, ("clock_skew",)),

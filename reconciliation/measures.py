@@ -69,7 +69,14 @@ def measures() -> list[Metric]:
     """Returns all metrics, at most `KEPT_SECONDS` old."""
     kept: list[Metric] | None = cache.get("measures")
     if kept is None:
-        kept = [*_of_channels(), *_of_alerts(), *_of_proofs(), *_of_processes(), *_of_stock()]
+        kept = [
+            *_of_channels(),
+            *_of_alerts(),
+            *_of_proofs(),
+            *_of_processes(),
+            *_of_stock(),
+            *_of_webhooks(),
+        ]
         cache.set("measures", kept, KEPT_SECONDS)
     return kept
 
@@ -129,6 +136,14 @@ def _of_stock() -> Iterator[Metric]:
         "SELECT coalesce(sum(open_quantity), 0)::bigint FROM inventory_conflict WHERE open_quantity > 0"
     )
     yield _gauge("onecount_owed_units", "Units sold beyond stock and still owed", (), [((), owed)])
+
+
+def _of_webhooks() -> Iterator[Metric]:
+    due = _one(
+        "SELECT count(*) FROM reconciliation_webhookmessage WHERE next_attempt_at <= clock_timestamp()"
+    )
+    text = "Messages to merchants' systems that should be on their way"
+    yield _gauge("onecount_webhook_messages_due", text, (), [((), due)])
 
 
 def _labels(facts: ChannelFacts) -> tuple[str, ...]:

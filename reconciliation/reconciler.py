@@ -1,7 +1,8 @@
 """The resident process that compares: shelves as shops announce them, within seconds, and whole channels by schedule.
 
 It is a process of its own because reading a channel takes minutes of waiting for its platform, for which a job is no place.
-A thread of it gives changes of the stock their positions: it sleeps most of the time, and has a connection of its own.
+A thread of it gives changes of the stock their positions, another one tells the merchants' own systems what happened: they
+sleep most of the time, and have connections of their own.
 """
 
 import threading
@@ -20,6 +21,7 @@ from inventory.sequencer import Sequencer
 from reconciliation import discrepancies, observing, runs, schedules, staging
 from reconciliation.models import ReconciliationSchedule
 from reconciliation.models.discrepancies import RunState
+from reconciliation.outgoing.messenger import Messenger
 
 log = structlog.get_logger(__name__)
 
@@ -51,17 +53,22 @@ class Reconciler:
             target=Sequencer().run, args=[self._stopping], name="sequencer", daemon=True
         )
         sequencing.start()
+        messenger = threading.Thread(
+            target=Messenger().run, args=(self._stopping,), name="messenger", daemon=True
+        )
+        messenger.start()
         while not self._stopping.is_set():
             began = time.monotonic()
-            # Without its thread the process falls silent, and is started anew.
-            if sequencing.is_alive():
+            # Without one of its threads the process falls silent, and is started anew.
+            if sequencing.is_alive() and messenger.is_alive():
                 heartbeat.beat()
             self._sweep()
             self._stopping.wait(max(SWEEP - (time.monotonic() - began), 0.05))
         is_clean = self._crew.close(seconds=PATIENCE)
         sequencing.join(PATIENCE)
+        messenger.join(PATIENCE)
         connection.close()
-        return is_clean
+        return is_clean and not messenger.is_alive()
 
     def _sweep(self) -> None:
         try:

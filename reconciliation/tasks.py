@@ -53,8 +53,8 @@ def go_on_proving() -> int:
 
 
 def forget_old() -> dict[str, int]:
-    """Deletes alerts that have long been over; returns how many."""
-    return retention.forget_old_alerts()
+    """Deletes alerts that have long been over, and what systems were told long ago; returns how many of each."""
+    return {**retention.forget_old_alerts(), **retention.forget_old_webhooks()}
 
 
 def look_after_conflicts() -> dict[str, int]:

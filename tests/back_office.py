@@ -97,6 +97,10 @@ from reconciliation.models import (
     ReconciliationSchedule,
     Resolution,
     StockAuthority,
+    WebhookCursor,
+    WebhookEvent,
+    WebhookMessage,
+    WebhookSubscription,
 )
 from tests.analytics.growing import measure
 from tests.factories import (
@@ -164,6 +168,7 @@ class Business:
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
         self.open_the_api()
+        self.tell_systems()
 
     def add_documents(self, variant: Variant, location: Location) -> None:
         """Adds a draft of a transfer, an announced return, a count sheet and an imported row; none of them moves stock."""
@@ -386,6 +391,40 @@ class Business:
             happened_at=now,
         )
         return key
+
+    def tell_systems(self) -> WebhookMessage:
+        """Adds a message that arrived at a system that is told nothing more, and somebody's place in the feed."""
+        number, now = next(_serial), timezone.now()
+        secrets: Any = [{"secret": SECRET, "valid_until": None}]
+        subscription = WebhookSubscription.objects.create(
+            merchant=self.merchant,
+            url=f"https://erp.example/{number}",
+            events=["order.*"],
+            secrets=secrets,
+            is_active=False,
+            disabled_at=now,
+        )
+        event = WebhookEvent.objects.create(
+            merchant=self.merchant,
+            type="order.created",
+            subject=f"order:{number}",
+            version=number,
+            data={"id": number},
+            occurred_at=now,
+            made_at=now,
+        )
+        WebhookCursor.objects.create(merchant=MerchantFactory(), position=0, moved_at=now)
+        return WebhookMessage.objects.create(
+            merchant=self.merchant,
+            event=event,
+            subscription=subscription,
+            created_at=now,
+            wanted_at=now,
+            attempts=1,
+            arrived_at=now,
+            status=204,
+            log=[{"at": now.isoformat(), "milliseconds": 12, "status": 204, "error": ""}],
+        )
 
     def compare(self, level: ListingLevel, location: Location) -> Discrepancy:
         """Adds a run that found the shelf to differ, and what decides when and how a channel is compared."""

@@ -9,6 +9,7 @@ from reconciliation.admin import (
     recipients,
     resolutions,
     schedules,
+    webhooks,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "recipients",
     "resolutions",
     "schedules",
+    "webhooks",
 ]

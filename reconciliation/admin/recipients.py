@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from channels.errors import Misconfigured
-from channels.transport import check_url
+from channels.transport import check_receiver_url
 from config.admin_panels import Panel, badge
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
 from config.jobs import wake
@@ -50,10 +50,10 @@ class RecipientForm(ModelForm):
 
     def _check_url(self, address: str) -> None:
         try:
-            check_url(address)
-        except Misconfigured:
+            check_receiver_url(address)
+        except Misconfigured as error:
             self.add_error(
-                "address", "Enter an address that begins with https:// and holds no user name or password."
+                "address", f"{error} Enter one that begins with https:// and leads to the internet."
             )
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from django_q.models import Schedule
 
-from channels.heartbeats import JOBS, PUSHER, RECONCILER
+from channels.heartbeats import JOBS, PUSHER, RECONCILER, WEBHOOKS
 from channels.models import Heartbeat
 from config.admin_panels import duration
 from reconciliation.checks.results import Result
@@ -35,6 +35,7 @@ _DOES: Final = {
     RECONCILER: "compares what shops show with what they should show",
     JOBS: "processes messages and runs what is scheduled",
     WATCH: "opens and ends alerts",
+    WEBHOOKS: "tells the merchants' own systems what happened",
 }
 
 

@@ -16,6 +16,12 @@ from reconciliation.models.discrepancies import (
     ReconciliationSchedule,
     StockAuthority,
 )
+from reconciliation.models.outgoing import (
+    WebhookCursor,
+    WebhookEvent,
+    WebhookMessage,
+    WebhookSubscription,
+)
 from reconciliation.models.proofs import ProofRun, ProofScope, ProofState, ProvenCheckpoint
 
 __all__ = [
@@ -38,4 +44,8 @@ __all__ = [
     "ResolutionState",
     "Severity",
     "StockAuthority",
+    "WebhookCursor",
+    "WebhookEvent",
+    "WebhookMessage",
+    "WebhookSubscription",
 ]

@@ -149,6 +149,7 @@ KEYS = {"inventory.ApiKey"}
 POLICIES = {"reconciliation.ConflictPolicy"}
 FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
 TOLD = {"reconciliation.AlertRecipient"}
+HOOKS = {"reconciliation.WebhookSubscription"}
 SCHEDULES = {"reconciliation.ReconciliationSchedule"}
 DIFFERENCES = {"reconciliation.ReconciliationPolicy", "reconciliation.StockAuthority"}
 MAY_ADD = {
@@ -166,7 +167,7 @@ MAY_ADD = {
         "inventory.Location",
     },
     "commerce": {*RANKS, *FIGURES},
-    "engineering": {*KEYS, *TOLD, *SCHEDULES, "inventory.Location", "channels.Channel"},
+    "engineering": {*KEYS, *TOLD, *HOOKS, *SCHEDULES, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -177,6 +178,7 @@ MAY_ADD = {
         *POLICIES,
         *FIGURES,
         *TOLD,
+        *HOOKS,
         *KEYS,
         *SCHEDULES,
         *DIFFERENCES,

@@ -16,6 +16,7 @@ from reconciliation.alert_messages import send_test
 from reconciliation.alert_sending import PAUSES, live_secrets, renew_secret, send_again, send_due
 from reconciliation.alerts import Trouble, clear_alert, raise_alert
 from reconciliation.models import AlertDelivery, AlertRecipient
+from reconciliation.signed_posts import NotSent
 from tests.channels.connectors.servers import answer
 from tests.inventory.racing import race
 from tests.reconciliation.receiver import receiver
@@ -143,7 +144,7 @@ def test_after_many_failures_it_is_given_up_until_a_person_sends_it_again(
 
 
 def _refusing(*_: object) -> None:
-    raise alert_sending.NotSent("The receiver answered 500.")
+    raise NotSent("The receiver answered 500.")
 
 
 def test_whoever_answers_410_is_told_no_more() -> None:

@@ -40,7 +40,15 @@ def test_names_of_operations_are_unique() -> None:
 
 
 def test_what_is_written_most_has_an_example() -> None:
-    for path in ("/stock/receive", "/reservations", "/orders", "/events", "/bundles", "/imports"):
+    for path in (
+        "/stock/receive",
+        "/reservations",
+        "/orders",
+        "/events",
+        "/bundles",
+        "/imports",
+        "/webhook-subscriptions",
+    ):
         body: Any = schema()["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]["application/json"]
         assert body["examples"], path
 

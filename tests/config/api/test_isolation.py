@@ -25,6 +25,7 @@ from inventory.models import (
     Transfer,
     Variant,
 )
+from reconciliation.models import WebhookMessage, WebhookSubscription
 from tests.api import Api
 from tests.back_office import Business
 from tests.config.api.endpoints import ROOT, Endpoint, endpoints, lists
@@ -53,6 +54,8 @@ MODELS: dict[str, type[Model]] = {
     "suppliers": Supplier,
     "transfers": Transfer,
     "variants": Variant,
+    "webhook-deliveries": WebhookMessage,
+    "webhook-subscriptions": WebhookSubscription,
 }
 
 #: Writes that name nothing that could be somebody else's: they make something of the caller's own.
@@ -63,6 +66,7 @@ MAKES_OWN: dict[str, dict[str, Any]] = {
     "products_create": {"title": "X"},
     "rule_sets_create": {"name": "X"},
     "suppliers_create": {"code": "X", "name": "X"},
+    "webhook_subscriptions_create": {"url": "https://erp.example/", "events": ["*"]},
 }
 
 
@@ -136,7 +140,7 @@ def api() -> Api:
 def owned(merchant: Merchant) -> dict[str, list[Any]]:
     """Returns everything that is a merchant's, row by row."""
     rows = {}
-    for label in ("inventory", "channels"):
+    for label in ("inventory", "channels", "reconciliation"):
         for model in apps.get_app_config(label).get_models():
             for way in ("merchant", "channel__merchant", "level__merchant", "rule_set__merchant"):
                 if way.partition("__")[0] in {field.name for field in model._meta.fields}:
