@@ -16,11 +16,12 @@ from rest_framework.serializers import ValidationError
 
 from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from inventory import reservations
-from inventory.api.filters import Filters
+from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Code, OutcomeSerializer, Sku, location_ids_of, places, variant_ids
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
 from inventory.models import Reservation
+from inventory.references import check_free
 
 #: A hold with an end lasts at most this long, in seconds: 30 days.
 LONGEST_HOLD = 30 * 24 * 3600
@@ -47,7 +48,7 @@ class ReservationFilters(Filters):
     reference = django_filters.CharFilter()
     sku = django_filters.CharFilter(field_name="variant__sku")
     location = django_filters.CharFilter(field_name="level__location__code")
-    is_open = django_filters.BooleanFilter(method="narrow_open", label="Whether it still holds units.")
+    is_open = TruthFilter(method="narrow_open", label="Whether it still holds units.")
 
     def narrow_open(self, rows: QuerySet[Reservation], name: str, value: bool) -> QuerySet[Reservation]:
         """Keeps those that hold something, or those that do not."""
@@ -132,6 +133,7 @@ class Reservations(Reads):
         """Holds units: all or nothing, or as many as there are. With `ttl_seconds` they are given back by themselves."""
         body = self.body(ReserveSerializer)
         lines = body["lines"]
+        check_free(line["reference"] for line in lines)
         variants, served = variant_ids(self.caller, lines), self._places(lines)
         demands = [
             reservations.Demand(line["reference"], variants[line["sku"]], line["quantity"], served(line))
