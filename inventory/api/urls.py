@@ -4,8 +4,10 @@ from typing import Final
 
 from rest_framework.routers import SimpleRouter
 
+from inventory.api.backorders import Backorders
 from inventory.api.bundles import Bundles
 from inventory.api.catalogue import Locations, Products, Variants
+from inventory.api.count_sheets import CountSheets
 from inventory.api.events import Events
 from inventory.api.imports import Imports
 from inventory.api.keys import Keys
@@ -26,7 +28,9 @@ VIEWS: Final = {
     "events": Events,
     "transfers": Transfers,
     "returns": Returns,
+    "count-sheets": CountSheets,
     "reservations": Reservations,
+    "backorders": Backorders,
     "bundles": Bundles,
     "suppliers": Suppliers,
     "purchase-orders": PurchaseOrders,
