@@ -1,0 +1,1 @@
+"""What merchants' systems see of conflicts, comparisons and alerts, below `/api/v1/`."""
