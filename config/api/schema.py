@@ -56,9 +56,10 @@ class ApiSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         """Adds the headers that writes take."""
         own = list(super().get_override_parameters())
-        if self.method in _SAFE or not self.view.is_one_transaction:
+        if self.method in _SAFE:
             return own
-        return [*own, _IDEMPOTENCY_KEY, *([_IF_MATCH] if self._is_about_a_row else [])]
+        repeats = [_IDEMPOTENCY_KEY] if self.view.is_one_transaction else []
+        return [*own, *repeats, *([_IF_MATCH] if self._is_about_a_row else [])]
 
     @property
     def _is_about_a_row(self) -> bool:
