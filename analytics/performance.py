@@ -114,12 +114,12 @@ WITH flow AS (
            sum(net * (least(recorded_on, %(until)s) - %(since)s)) AS missing
     FROM (
         SELECT *, received - shipped + returned + transferred + adjusted AS net FROM analytics_stockfact
-        WHERE merchant_id = %(merchant)s AND recorded_on >= %(since)s
+        WHERE merchant_id = %(merchant)s AND recorded_on >= %(since)s {chosen}
     ) fact
     GROUP BY variant_id
 ), stock AS (
     SELECT variant_id, sum(on_hand) AS on_hand FROM inventory_stocklevel
-    WHERE merchant_id = %(merchant)s GROUP BY variant_id
+    WHERE merchant_id = %(merchant)s {chosen} GROUP BY variant_id
 ), bounds AS (
     SELECT %(since)s::timestamp AT TIME ZONE 'UTC' AS began,
            least(%(until)s::timestamp AT TIME ZONE 'UTC', clock_timestamp()) AS ended
@@ -130,7 +130,7 @@ WITH flow AS (
     FROM analytics_stockday day
     JOIN inventory_location location ON location.id = day.location_id
         AND location.is_active AND location.kind NOT IN ('in_transit', 'supplier')
-    WHERE day.merchant_id = %(merchant)s AND day.recorded_on >= %(since)s
+    WHERE day.merchant_id = %(merchant)s AND day.recorded_on >= %(since)s {chosen}
     WINDOW place AS (PARTITION BY day.variant_id, day.location_id ORDER BY day.recorded_on)
 ), out_of_stock AS (
     SELECT variant_id,
@@ -147,7 +147,7 @@ WITH flow AS (
     JOIN inventory_location location ON location.id = level.location_id
         AND location.is_active AND location.kind NOT IN ('in_transit', 'supplier')
     CROSS JOIN bounds
-    WHERE level.merchant_id = %(merchant)s AND level.on_hand - level.reserved - level.unavailable = 0
+    WHERE level.merchant_id = %(merchant)s {chosen} AND level.on_hand - level.reserved - level.unavailable = 0
       AND level.recorded_at < bounds.began
 ), out_days AS (
     SELECT variant_id, extract(epoch FROM sum(out_for)) / 86400 AS days FROM out_of_stock GROUP BY variant_id
@@ -166,11 +166,17 @@ WHERE variant.merchant_id = %(merchant)s AND variant.is_active
   AND (stock.variant_id IS NOT NULL OR flow.variant_id IS NOT NULL)
 """
 
+#: Of every variant, and of those chosen alone.
+_OF_ALL: Final = _STOCK.format(chosen="")
+_OF_CHOSEN: Final = (
+    _STOCK.format(chosen="AND variant_id = ANY(%(variants)s::bigint[])") + "ORDER BY variant.id"
+)
+
 _NAMES: Final = "variant_id, sku, days, opening, closing, received, shipped, returned, average, out_days"
 
 # Of all variants together, and a page of them: one pass over the facts, whichever is asked for.
 _FIGURES: Final = f"""
-WITH figure({_NAMES}) AS MATERIALIZED ({_STOCK})
+WITH figure({_NAMES}) AS MATERIALIZED ({_OF_ALL})
 SELECT 0 AS place, NULL::bigint, '', %(days)s::int, coalesce(sum(opening), 0)::bigint, coalesce(sum(closing), 0)::bigint,
        coalesce(sum(received), 0)::bigint, coalesce(sum(shipped), 0)::bigint, coalesce(sum(returned), 0)::bigint,
        coalesce(sum(average), 0)::float8, coalesce(sum(out_days), 0)::float8
@@ -209,6 +215,31 @@ def stock_page(
     more = {"search": search, "offset": offset, "limit": limit}
     every, *page = _figures(sql, {**span.parameters(), **more})
     return every, page
+
+
+_CHOSEN: Final = """
+SELECT variant.id FROM inventory_variant variant
+WHERE variant.merchant_id = %(merchant)s AND variant.is_active AND variant.id > %(after)s
+  AND (%(sku)s::text IS NULL OR variant.sku = %(sku)s::text)
+  AND (EXISTS (SELECT FROM inventory_stocklevel level WHERE level.variant_id = variant.id)
+       OR EXISTS (SELECT FROM analytics_stockfact fact WHERE fact.merchant_id = variant.merchant_id
+                  AND fact.variant_id = variant.id AND fact.recorded_on >= %(since)s))
+ORDER BY variant.id LIMIT %(limit)s
+"""
+
+
+def stock_after(
+    span: Span, variant_id: int = 0, *, sku: str | None = None, limit: int = 50
+) -> list[StockFigures]:
+    """Returns the figures of the active variants after one, in order of their ids; two statements.
+
+    Only their own facts are read, so that a page costs the same however many variants there are.
+    """
+    found = _rows(_CHOSEN, {**span.parameters(), "after": variant_id, "sku": sku, "limit": limit})
+    chosen = [identity for (identity,) in found]
+    if not chosen:
+        return []
+    return [StockFigures(*row) for row in _rows(_OF_CHOSEN, {**span.parameters(), "variants": chosen})]
 
 
 def _figures(sql: str, parameters: dict[str, Any]) -> list[StockFigures]:

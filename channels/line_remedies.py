@@ -26,7 +26,7 @@ def serve_line(
     `inventory.conflict_remedies` raises.
     """
     run = partial(serve_conflict, context, conflict.pk, location_id, quantity=quantity)
-    line = _line_of(conflict.reference)
+    line = line_of(conflict)
     if line is None:
         return run()
     with domain_errors(), transaction.atomic():
@@ -47,7 +47,7 @@ def take_over_for(
 
     Raises what `inventory.conflict_remedies.take_over` raises.
     """
-    giver, taker = _line_of(reservation.reference), _line_of(conflict.reference)
+    giver, taker = line_of(reservation), line_of(conflict)
     with domain_errors(), transaction.atomic():
         orders = _locked({line.order_id for line in (giver, taker) if line is not None})
         places: tuple[int, ...] = ()
@@ -57,16 +57,23 @@ def take_over_for(
         return take_over(context, conflict.pk, reservation.pk, quantity=quantity, giver_location_ids=places)
 
 
-def line_of(reference: str) -> ChannelOrderLine | None:
-    """Returns the order line that a demand is, with order and channel; None for a demand of another kind."""
-    key = ChannelOrderLine.id_of(reference)
-    lines = ChannelOrderLine.objects.select_related("order__channel", "variant")
-    return None if key is None else lines.defer("order__channel__credentials").filter(pk=key).first()
+def line_of(demand: Conflict | Reservation) -> ChannelOrderLine | None:
+    """Returns the order line of its merchant that a demand is, with order and channel; None for a demand of another kind."""
+    key = ChannelOrderLine.id_of(demand.reference)
+    if key is None:
+        return None
+    lines = ChannelOrderLine.objects.filter(pk=key, order__channel__merchant_id=demand.merchant_id)
+    related = lines.select_related("order__channel", "variant").defer("order__channel__credentials")
+    return related.first()
 
 
-def _line_of(reference: str) -> ChannelOrderLine | None:
-    key = ChannelOrderLine.id_of(reference)
-    return None if key is None else ChannelOrderLine.objects.filter(pk=key).first()
+def owned_references(merchant_id: int, references: Collection[str]) -> set[str]:
+    """Returns those references that are order lines of a merchant; one statement."""
+    keys = {reference: ChannelOrderLine.id_of(reference) for reference in references}
+    wanted = [key for key in keys.values() if key is not None]
+    lines = ChannelOrderLine.objects.filter(pk__in=wanted, order__channel__merchant_id=merchant_id)
+    own = set(lines.values_list("pk", flat=True))
+    return {reference for reference, key in keys.items() if key in own}
 
 
 def _locked(order_ids: Collection[int]) -> list[ChannelOrder]:

@@ -1,9 +1,11 @@
 """What people and systems change on a channel that runs: what it is offered, and whether it is told."""
 
+from collections.abc import Collection
 from typing import Final
 
 from django.db import transaction
 
+from channels import feeds
 from channels.models import Channel, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import WAKE_UP, mark_listing_levels
@@ -27,6 +29,31 @@ def tune(channel: Channel, wanted: dict[str, object]) -> None:
         tell_anew(channel)
     if not channel.is_paused and "is_paused" in changed:
         notify_after_commit(WAKE_UP)
+
+
+def push_now(channel_ids: Collection[int]) -> int:
+    """Has every mapped listing of channels told its number, whether or not it changed; returns how many.
+
+    Call it outside transactions: each piece is then one of its own, so that no sale waits for all of them.
+    """
+    levels = ListingLevel.objects.filter(
+        channel__in=channel_ids,
+        channel__is_active=True,
+        channel__is_paused=False,
+        dead_at__isnull=True,
+        listing__variant__isnull=False,
+        listing__is_active=True,
+    )
+    ids = list(levels.order_by("id").values_list("id", flat=True))
+    mark_listing_levels(ids, lane=Lane.INCREASE, read_first=True)
+    return len(ids)
+
+
+def poll_now(channel_ids: Collection[int]) -> None:
+    """Has the orders of channels read at once."""
+    feeds.ensure_feeds()
+    for channel_id in channel_ids:
+        feeds.ask_for_poll(channel_id)
 
 
 def tell_anew(channel: Channel) -> None:

@@ -12,6 +12,7 @@ _API: list[URLPattern | URLResolver] = [
     path("", include("inventory.api.urls")),
     path("", include("channels.api.urls")),
     path("", include("reconciliation.api.urls")),
+    path("", include("analytics.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -55,6 +55,11 @@ class Caller:
         """How the ledger names it."""
         return f"{self.name} ({self.prefix})"
 
+    @property
+    def change_reason(self) -> str:
+        """How the history of what people edit names it."""
+        return f"API: {self.actor}"[:100]
+
     def may(self, resource: str, verb: str) -> bool:
         """Returns whether it may read or write a kind of thing."""
         return known_scopes.allows(self.scopes, resource, verb)
@@ -131,6 +136,11 @@ def rotate(
         now = timezone.now()
         if not old.is_live(now):
             raise InvalidStockRequest("id", "the key is not in force any more; make a new one.")
+        # Its end is that of the overlap by now, which a new key must not be given.
+        if old.replaced_by.exists():
+            raise InvalidStockRequest(
+                "id", "the key was replaced already; replace the new one, or revoke it."
+            )
         terms = KeyTerms(old.name, old.scopes, old.is_test, old.requests_per_minute, old.expires_at)
         key, text = issue(old.merchant, terms, by=by, replaces=old)
         end = now + overlap

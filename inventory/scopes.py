@@ -6,14 +6,18 @@ from typing import Final
 #: Kind of thing → what it comprises.
 RESOURCES: Final[dict[str, str]] = {
     "catalogue": "products, variants, locations",
-    "stock": "levels, availability, movements, changes, receipts, counts, adjustments, transfers, returns, events",
-    "reservations": "reservations",
+    "stock": "levels, availability, movements, changes, receipts, counts, count sheets, adjustments, transfers, returns, events",
+    "reservations": "reservations and backorders",
     "bundles": "bundles",
     "purchasing": "suppliers and purchase orders",
-    "channels": "channels and listings",
+    "channels": "channels, listings, what they were told, the error log, dead letters, the retry queue",
     "orders": "orders",
     "rules": "rule sets and rehearsals",
-    "imports": "import jobs",
+    "imports": "import jobs, whose files are taken into stock",
+    "conflicts": "conflicts, and what resolves them, which moves stock",
+    "reconciliation": "comparisons with channels, discrepancies and their correction",
+    "alerts": "alerts",
+    "analytics": "figures, support tickets",
     "webhooks": "webhook subscriptions, and with them all that they are told",
     "keys": "keys",
 }

@@ -61,7 +61,7 @@ def tell_next() -> bool:
     leased = _lease()
     if leased is None:
         return False
-    line = line_of(leased.conflict.reference)
+    line = line_of(leased.conflict)
     channel = None if line is None else channel_of(line.order.channel_id)
     if line is None or channel is None:
         _finish(leased, ResolutionState.FAILED, "The channel or the order line is gone; cancel it by hand.")
@@ -195,7 +195,7 @@ def _follow(resolution_id: int) -> bool:
     resolution = rows.filter(pk=resolution_id, state=ResolutionState.CONFIRMED).first()
     if resolution is None:
         return False
-    line = line_of(resolution.conflict.reference)
+    line = line_of(resolution.conflict)
     is_shown = (
         line is None or line.order.is_deleted or line.cancelled >= (resolution.cancelled_when_done or 0)
     )
@@ -209,7 +209,7 @@ def _follow(resolution_id: int) -> bool:
 
 def _look_again(resolution: Resolution) -> None:
     resolution.attempts += 1
-    line = line_of(resolution.conflict.reference)
+    line = line_of(resolution.conflict)
     if resolution.attempts >= LOOKS or line is None:
         end(
             resolution,

@@ -99,8 +99,10 @@ FROM (
 ) held
 LEFT JOIN channels_channelorderline line
     ON line.id = CASE WHEN held.reference ~ '^order-line:[0-9]{1,18}$' THEN substr(held.reference, 12)::bigint END
-LEFT JOIN channels_channelorder placed ON placed.id = line.order_id
-LEFT JOIN channels_channel channel ON channel.id = placed.channel_id
+LEFT JOIN (
+    channels_channelorder placed
+    JOIN channels_channel channel ON channel.id = placed.channel_id AND channel.merchant_id = %(merchant)s
+) ON placed.id = line.order_id
 GROUP BY held.reference
 ORDER BY min(held.created_at) DESC, held.reference
 """
@@ -112,7 +114,7 @@ SELECT EXISTS (SELECT FROM inventory_bundlepart WHERE bundle_variant_id = %s)
 
 def gather(conflict: Conflict) -> Evidence:
     """Reads the record about a conflict."""
-    line = line_of(conflict.reference)
+    line = line_of(conflict)
     if line is None:
         return Evidence(conflict, None, None, rivals=_rivals(conflict, conflict.opened_at))
     sale = _sale(conflict, line)

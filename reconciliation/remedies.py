@@ -92,7 +92,7 @@ def remedies_of(conflict: Conflict) -> list[Remedy]:
     units = undecided_units(conflict)
     if not units:
         return []
-    case = _Case(conflict, line_of(conflict.reference), units)
+    case = _Case(conflict, line_of(conflict), units)
     if conflict.cause not in OWED_CAUSES:
         return [_recount(case)]
     found = [*_elsewhere(case), *_promised(case), *_held_by_others(case), _cancelled(case)]
@@ -209,8 +209,8 @@ JOIN inventory_stocklevel level ON level.id = r.level_id
 JOIN inventory_location location ON location.id = level.location_id
 LEFT JOIN channels_channelorderline line
     ON line.id = CASE WHEN r.reference ~ '^order-line:[0-9]{1,18}$' THEN substr(r.reference, 12)::bigint END
-LEFT JOIN channels_channelorder placed ON placed.id = line.order_id
-LEFT JOIN channels_channel channel ON channel.id = placed.channel_id
+LEFT JOIN (channels_channelorder placed JOIN channels_channel channel ON channel.id = placed.channel_id)
+    ON placed.id = line.order_id AND channel.merchant_id = level.merchant_id
 LEFT JOIN LATERAL (
     SELECT min(rank.rank) AS rank FROM channels_listing listing
     JOIN channels_listingrank rank ON rank.listing_id = listing.id

@@ -54,6 +54,8 @@ class Decision:
     actor: str = ""
     note: str = ""
     is_automatic: bool = False
+    #: Through what it was made, as the ledger names it.
+    source: str = "back office"
     #: How long a person had looked at it; None where none did.
     handling: timedelta | None = None
 
@@ -131,12 +133,12 @@ def _seconds(handling: timedelta) -> int:
     return int(max(min(handling, _LONGEST_HANDLING), timedelta()).total_seconds())
 
 
-def _context(resolution: Resolution) -> Context:
+def _context(decision: Decision, resolution: Resolution) -> Context:
     return Context(
         resolution.merchant_id,
         f"conflict:{resolution.key}",
         actor=resolution.actor,
-        source="conflict policy" if resolution.is_automatic else "back office",
+        source="conflict policy" if resolution.is_automatic else decision.source,
         document=f"Conflict {resolution.conflict_id}",
     )
 
@@ -144,30 +146,30 @@ def _context(resolution: Resolution) -> Context:
 def _moved(resolution: Resolution, outcome: Outcome) -> None:
     resolution.operation_id = outcome.operation_id
     resolution.finished_at = timezone.now()
-    line = line_of(resolution.conflict.reference)
+    line = line_of(resolution.conflict)
     resolution.channel_id = None if line is None else line.order.channel_id
 
 
 def _serve(conflict: Conflict, decision: Decision, resolution: Resolution) -> None:
-    place, context = int(decision.target), _context(resolution)
+    place, context = int(decision.target), _context(decision, resolution)
     _moved(resolution, serve_line(context, conflict, place, quantity=resolution.quantity))
 
 
 def _backorder(conflict: Conflict, decision: Decision, resolution: Resolution) -> None:
     why = f"{decision.actor[:40]}: {decision.note or 'conflict ' + str(conflict.pk)}"
     terms = PromiseTerms(date.fromisoformat(decision.target), why[:200])
-    context = _context(resolution)
+    context = _context(decision, resolution)
     _moved(resolution, backorder_conflict(context, conflict.pk, terms, quantity=resolution.quantity))
 
 
 def _take_over(conflict: Conflict, decision: Decision, resolution: Resolution) -> None:
     giver = Reservation.objects.get(merchant_id=conflict.merchant_id, pk=int(decision.target))
-    context = _context(resolution)
+    context = _context(decision, resolution)
     _moved(resolution, take_over_for(context, conflict, giver, quantity=resolution.quantity))
 
 
 def _cancel(conflict: Conflict, decision: Decision, resolution: Resolution) -> None:
-    line = line_of(conflict.reference)
+    line = line_of(conflict)
     if line is None:
         change = DemandChange(
             conflict.reference,
@@ -175,7 +177,7 @@ def _cancel(conflict: Conflict, decision: Decision, resolution: Resolution) -> N
             tuple(conflict.location_ids),
             cancelled=resolution.quantity,
         )
-        _moved(resolution, settle(_context(resolution), [change]))
+        _moved(resolution, settle(_context(decision, resolution), [change]))
         return
     why_by_hand = resolution.checklist
     resolution.channel_id = line.order.channel_id
@@ -269,7 +271,7 @@ def await_order(resolution: Resolution) -> None:
     resolution.state = ResolutionState.CONFIRMED
     resolution.attempts, resolution.error = 0, ""
     resolution.next_attempt_at = timezone.now()
-    line = line_of(resolution.conflict.reference)
+    line = line_of(resolution.conflict)
     if line is not None:
         hint(line.order.channel, line.order.external_id)
 

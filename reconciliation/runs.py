@@ -170,6 +170,7 @@ class _Comparison:
     def make(self) -> None:
         """Reads, compares, looks again, records."""
         run = self._run
+        run.read = 0
         if run.kind == RunKind.FULL:
             self._report("Reading the listings.")
             import_channel(self._channel, self._connector)
@@ -179,6 +180,7 @@ class _Comparison:
         with staged(run.channel_id, run.pk) as stage:
             began = timezone.now()
             for read in stage.fill(self._shelves()):
+                run.read = read
                 self._still_ours()
                 self._report(f"{read:,} shelves read.")
             self._compare(stage)
@@ -210,8 +212,8 @@ class _Comparison:
         return self._connector.fetch_levels()
 
     def _still_ours(self) -> None:
-        """Renews the lease. Raises `LeaseLost`."""
-        if not _leased(self._run).update(leased_until=timezone.now() + LEASE):
+        """Renews the lease, and notes how far the run is. Raises `LeaseLost`."""
+        if not _leased(self._run).update(leased_until=timezone.now() + LEASE, read=self._run.read):
             raise LeaseLost
 
 

@@ -12,9 +12,8 @@ from django.http import HttpRequest
 from channels import feeds, subscriptions
 from channels.accounts import open_connector
 from channels.errors import ConnectorError, Unsupported
-from channels.models import Channel, ListingLevel, PollFeed
-from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from channels.models import Channel, PollFeed
+from channels.tuning import poll_now, push_now
 from config.notify import notify_after_commit
 
 #: Seconds for one question to a platform while somebody waits for the page.
@@ -67,24 +66,15 @@ class ChannelActions:
     def push_now(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Has every mapped listing of channels told its number, whether or not it changed."""
         chosen = queryset.filter(is_active=True, is_paused=False)
-        levels = ListingLevel.objects.filter(
-            channel__in=chosen.values("pk"),
-            dead_at__isnull=True,
-            listing__variant__isnull=False,
-            listing__is_active=True,
-        )
-        ids = list(levels.order_by("id").values_list("id", flat=True))
-        mark_listing_levels(ids, lane=Lane.INCREASE, read_first=True)
+        done = push_now(list(chosen.values_list("pk", flat=True)))
         skipped = {"channels paused or off": queryset.count() - chosen.count()}
-        self.report(request, len(ids), "number{s} will be told again", skipped)
+        self.report(request, done, "number{s} will be told again", skipped)
 
     @admin.action(description="Poll now", permissions=["push"])
     def poll_now(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         """Has the orders of channels read at once."""
         chosen = queryset.filter(is_active=True)
-        feeds.ensure_feeds()
-        for channel_id in chosen.values_list("pk", flat=True):
-            feeds.ask_for_poll(channel_id)
+        poll_now(list(chosen.values_list("pk", flat=True)))
         done = chosen.count()
         self.report(
             request, done, "channel{s} will be polled at once", {"switched off": queryset.count() - done}

@@ -14,7 +14,7 @@ from rest_framework.serializers import ValidationError
 
 from channels.exposure import targets
 from channels.models import Channel, ListingLevel
-from config.api.problems import NOT_FOUND, REFUSED, Problem
+from config.api.problems import NO_SCOPE, NOT_FOUND, REFUSED, Problem
 from inventory.api.query import day, instant, row_id, texts
 from inventory.api.views import MerchantView
 from inventory.bundles import kits_available
@@ -95,6 +95,12 @@ class Availability(MerchantView):
     serializer_class = AvailabilitySerializer
     parameters = frozenset({"sku", "as_of", "by_date", "channel", "location"})
     pagination_class = None
+
+    def check_permissions(self, request: Request) -> None:
+        """Refuses who lacks the scope; what a channel is to be told needs that of channels, too."""
+        super().check_permissions(request)
+        if "channel" in request.query_params and not self.caller.may("channels", "read"):
+            raise Problem(NO_SCOPE, "The key lacks the scope channels:read.", field="channel")
 
     @extend_schema(
         responses=forced_singular_serializer(AvailabilitySerializer),  # type: ignore[no-untyped-call]

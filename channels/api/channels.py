@@ -13,14 +13,16 @@ from rest_framework.response import Response
 
 from channels.api import problems as channel_problems  # noqa: F401  # registers itself
 from channels.api import visibility as channel_visibility  # noqa: F401  # registers itself
+from channels.connectors import CONNECTORS
 from channels.models import Channel
 from channels.own_systems import connect
 from channels.simulated import is_simulated
-from channels.tuning import tune
+from channels.tuning import poll_now, push_now, tune
 from config.api.fields import StrictSerializer, Text, Truth, Whole
-from inventory.api.filters import Filters
+from config.api.problems import TEST_KEY, WRONG_STATE, Problem
+from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Code, location_ids_of
-from inventory.api.views import Changes
+from inventory.api.views import Changes, step
 
 _LARGEST = 2**31 - 1
 
@@ -69,12 +71,18 @@ class ChannelChangeSerializer(StrictSerializer):
     may_split = Truth(required=False, help_text="Whether one order may leave from several locations.")
 
 
+class PushedSerializer(serializers.Serializer[Any]):
+    """What is told again."""
+
+    marked = serializers.IntegerField(help_text="Numbers that will be told, soon.")
+
+
 class ChannelFilters(Filters):
     """Channels by kind or state."""
 
     kind = django_filters.CharFilter()
-    is_active = django_filters.BooleanFilter()
-    is_paused = django_filters.BooleanFilter()
+    is_active = TruthFilter()
+    is_paused = TruthFilter()
 
 
 class Channels(Changes):
@@ -93,6 +101,8 @@ class Channels(Changes):
     def create(self, request: Request) -> Response:
         """Connects a system of your own, without a connector. Platforms are connected in the back office."""
         body = self.body(ChannelBodySerializer)
+        if self.caller.is_test and not body["is_simulated"]:
+            raise Problem(TEST_KEY, "A test key connects simulated systems alone.", field="is_simulated")
         codes = list(dict.fromkeys(body["locations"]))
         ids = location_ids_of(self.caller, codes, "locations")
         channel = connect(
@@ -106,3 +116,37 @@ class Channels(Changes):
     def change(self, row: Channel, wanted: dict[str, Any]) -> None:
         """Changes what it is offered; its numbers are computed anew."""
         tune(row, wanted)
+
+    @step(None, ChannelSerializer)
+    def pause(self, request: Request, pk: str) -> Response:
+        """Stops telling it numbers; its orders still come in. Harmless where it is paused."""
+        return self._switched(pk, is_paused=True)
+
+    @step(None, ChannelSerializer)
+    def resume(self, request: Request, pk: str) -> Response:
+        """Tells it again, beginning with what became due meanwhile. Harmless where it is not paused."""
+        return self._switched(pk, is_paused=False)
+
+    def _switched(self, pk: str, *, is_paused: bool) -> Response:
+        channel = self.signed(self.locked(pk))
+        tune(channel, {"is_paused": is_paused})
+        return self.shown(channel)
+
+    @step(None, PushedSerializer, is_one_transaction=False)
+    def push(self, request: Request, pk: str) -> Response:
+        """Has all its mapped listings told their numbers, whether or not they changed. Doing it twice does no harm."""
+        channel: Any = self.found(pk)
+        if not channel.is_active or channel.is_paused or channel.kind not in CONNECTORS:
+            raise Problem(
+                WRONG_STATE, "The channel is paused or off, or has no platform: it is told nothing."
+            )
+        return Response({"marked": push_now([channel.pk])})
+
+    @step(None, ChannelSerializer)
+    def poll(self, request: Request, pk: str) -> Response:
+        """Has its orders read at once."""
+        channel: Any = self.found(pk)
+        if not channel.is_active or channel.kind not in CONNECTORS:
+            raise Problem(WRONG_STATE, "The channel is off, or has no platform that could be asked.")
+        poll_now([channel.pk])
+        return self.shown(channel)

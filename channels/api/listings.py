@@ -19,7 +19,7 @@ from channels.models.listings import Lane
 from channels.past_inputs import inputs_as_of
 from channels.pushes import mark_listing_levels
 from config.api.fields import StrictSerializer
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, TruthFilter, WholeFilter
 from inventory.api.naming import Sku, variant_id
 from inventory.api.query import instant
 from inventory.api.views import Reads, step
@@ -105,8 +105,8 @@ class ListingFilters(Filters):
     sku = django_filters.CharFilter()
     external_id = django_filters.CharFilter()
     variant = WholeFilter(field_name="variant_id")
-    is_active = django_filters.BooleanFilter()
-    is_mapped = django_filters.BooleanFilter(field_name="variant", lookup_expr="isnull", exclude=True)
+    is_active = TruthFilter()
+    is_mapped = TruthFilter(field_name="variant", lookup_expr="isnull", exclude=True)
 
 
 class Listings(Reads):

@@ -1,5 +1,6 @@
 """Orders: those of the platforms to read, those of the merchant's own systems to send."""
 
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +15,7 @@ from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine
 from channels.own_systems import take_order
 from channels.screening import LARGEST_QUANTITY
-from config.api.fields import RowId, StrictSerializer, Text, Truth, Whole
+from config.api.fields import Instant, RowId, StrictSerializer, Text, Truth, Whole
 from config.api.problems import NOT_FOUND, Problem
 from inventory.api.filters import Filters, WholeFilter
 from inventory.api.naming import Code
@@ -55,6 +56,16 @@ class OrderSerializer(serializers.ModelSerializer[ChannelOrder]):
         read_only_fields = fields
 
 
+class Price(serializers.DecimalField):
+    """An amount, in ASCII digits."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """Returns the amount."""
+        if isinstance(data, str) and not data.isascii():
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 def _count(**options: Any) -> Whole:
     return Whole(max_value=LARGEST_QUANTITY, **options)
 
@@ -69,7 +80,7 @@ class OrderLineBodySerializer(StrictSerializer):
     fulfilled = _count(default=0, help_text="Units that left.")
     returned = _count(default=0, help_text="Units that left and are to come back.")
     title = Text(max_length=300, required=False, allow_blank=True)
-    unit_price = serializers.DecimalField(max_digits=18, decimal_places=4, required=False, allow_null=True)
+    unit_price = Price(max_digits=18, decimal_places=4, min_value=0, required=False, allow_null=True)
     location = Code(
         required=False, help_text="Where it is taken from, if that is settled: a location of the channel."
     )
@@ -96,8 +107,8 @@ class OrderBodySerializer(StrictSerializer):
     channel = RowId(help_text="A channel without a connector.")
     external_id = Text(help_text="Your id of the order.")
     number = Text(max_length=100, required=False, allow_blank=True)
-    updated_at = serializers.DateTimeField(help_text="When the order became as this says.")
-    ordered_at = serializers.DateTimeField()
+    updated_at = Instant(help_text="When the order became as this says.")
+    ordered_at = Instant()
     country = serializers.RegexField(
         r"\A(?:[A-Z]{2})?\Z",
         required=False,

@@ -10,13 +10,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from simple_history.utils import bulk_create_with_history
 
 from channels.models import Channel, ChannelGroup, Rehearsal, Rule, RuleSet, RuleSetVersion
 from channels.models.rehearsals import RehearsalState
 from channels.models.rules import SETTINGS, Quantile, VersionState
 from channels.rehearsals import running
 from channels.rules import lifecycle
-from config.api.fields import MOST_ITEMS, RowId, StrictSerializer, Text, Whole
+from config.api.fields import MOST_ITEMS, BecauseSerializer, Instant, RowId, StrictSerializer, Text, Whole
 from config.api.problems import NOT_FOUND, WRONG_STATE, Problem
 from inventory.api.filters import Filters, WholeFilter
 from inventory.api.naming import Sku, variant_ids
@@ -114,15 +115,9 @@ class DraftSerializer(StrictSerializer):
     """A draft of the next version."""
 
     why = Text(max_length=10_000, required=False, allow_blank=True)
-    effective_from = serializers.DateTimeField(required=False, allow_null=True)
-    effective_until = serializers.DateTimeField(required=False, allow_null=True)
+    effective_from = Instant(required=False, allow_null=True)
+    effective_until = Instant(required=False, allow_null=True)
     rules = serializers.ListField(child=RuleBodySerializer(), max_length=MOST_ITEMS, default=list)
-
-
-class BecauseSerializer(StrictSerializer):
-    """Why it is done."""
-
-    because = Text(max_length=10_000)
 
 
 class ActivationSerializer(serializers.Serializer[Any]):
@@ -174,9 +169,9 @@ class RuleSets(Changes):
             body.get("effective_until"),
         )
         version.clean()
-        version.save()
-        for rule in self._rules(version, body["rules"]):
-            rule.save()
+        self.signed(version).save()
+        if rules := self._rules(version, body["rules"]):
+            bulk_create_with_history(rules, Rule, default_change_reason=self.caller.change_reason)
         return Response(_version(self.rows(RuleSetVersion), version.pk), status=HTTPStatus.CREATED)
 
     @step(BecauseSerializer, RuleSetSerializer, url_path="roll-back", url_name="roll-back")
@@ -199,8 +194,7 @@ class RuleSets(Changes):
 
     def _rules(self, version: RuleSetVersion, given: list[dict[str, Any]]) -> list[Rule]:
         """Returns the rules of a draft, checked. Raises `ValidationError` with the rule's place, `Problem` (404)."""
-        named = [rule for rule in given if rule.get("sku")]
-        variants = variant_ids(self.caller, named, within="rules")
+        variants = variant_ids(self.caller, given, within="rules")
         tags = self._ids(Tag, "name", {rule["tag"] for rule in given if rule.get("tag")})
         groups = {rule[name] for rule in given for name in ("group_id", "pool_id") if rule.get(name)}
         known_groups = self._ids(ChannelGroup, "pk", groups)
@@ -316,8 +310,8 @@ class RehearsalBodySerializer(StrictSerializer):
     """What is to be rehearsed."""
 
     version_id = RowId()
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField(help_text="Left out itself; some minutes ago at the latest.")
+    since = Instant()
+    until = Instant(help_text="Left out itself; some minutes ago at the latest.")
 
 
 class RehearsalFilters(Filters):

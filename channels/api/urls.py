@@ -6,6 +6,8 @@ from rest_framework.routers import SimpleRouter
 
 from channels.api.availability import Availability
 from channels.api.channels import Channels
+from channels.api.failures import Errors, Messages, Retries
+from channels.api.listing_levels import ListingLevels
 from channels.api.listings import Listings
 from channels.api.orders import Orders
 from channels.api.rules import Rehearsals, RuleSets, RuleVersions
@@ -14,10 +16,14 @@ VIEWS: Final = {
     "availability": Availability,
     "channels": Channels,
     "listings": Listings,
+    "listing-levels": ListingLevels,
     "orders": Orders,
     "rule-sets": RuleSets,
     "rule-versions": RuleVersions,
     "rehearsals": Rehearsals,
+    "errors": Errors,
+    "platform-messages": Messages,
+    "retries": Retries,
 }
 
 router = SimpleRouter(trailing_slash=False)

@@ -8,11 +8,15 @@ from channels.models import (
     Channel,
     ChannelGroup,
     ChannelOrder,
+    ErrorEntry,
     Listing,
     ListingLevel,
+    Push,
     Rehearsal,
+    Retry,
     RuleSet,
     RuleSetVersion,
+    WebhookDelivery,
 )
 from channels.simulated import has_live_channel, simulated_ids
 from inventory.access import guard_test_keys
@@ -24,17 +28,27 @@ def _simulated(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
     return rows.filter(pk__in=simulated_ids(merchant_id))
 
 
-def _of_simulated(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+def of_simulated(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+    """Keeps what belongs to a simulated channel."""
     return rows.filter(channel_id__in=simulated_ids(merchant_id))
 
 
+def _unless_live(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+    """Keeps what is about all channels, where none of them is live."""
+    return rows.none() if has_live_channel(merchant_id) else rows
+
+
 enter(Channel, "merchant", for_tests=_simulated)
-enter(Listing, "channel__merchant", for_tests=_of_simulated)
-enter(ListingLevel, "channel__merchant", for_tests=_of_simulated)
-enter(ChannelOrder, "channel__merchant", for_tests=_of_simulated)
+enter(Listing, "channel__merchant", for_tests=of_simulated)
+enter(ListingLevel, "channel__merchant", for_tests=of_simulated)
+enter(ChannelOrder, "channel__merchant", for_tests=of_simulated)
+enter(Push, "channel__merchant", for_tests=of_simulated)
+enter(ErrorEntry, "channel__merchant", for_tests=of_simulated)
+enter(WebhookDelivery, "channel__merchant", for_tests=of_simulated)
+enter(Retry, "merchant", for_tests=of_simulated)
 enter(ChannelGroup, "merchant")
-enter(Rehearsal, "merchant")
+enter(Rehearsal, "merchant", for_tests=_unless_live)
 enter(RuleSet, "merchant")
 enter(Tag, "merchant")
-enter(RuleSetVersion, "rule_set__merchant")
+enter(RuleSetVersion, "rule_set__merchant", for_tests=_unless_live)
 guard_test_keys(has_live_channel)

@@ -80,7 +80,8 @@ class ChannelOrder(models.Model):
         return f"{ORDER_REFERENCE}{self.pk}"
 
 
-_REFERENCE: Final = "order-line:"
+#: How the ledger names the demand of a line.
+LINE_REFERENCE: Final = "order-line:"
 
 #: Units that the ledger knows nothing of, for want of a variant or a place.
 WAITS = Q(applied_demand=0, applied_fulfilled=0) & (Q(quantity__gt=F("cancelled")) | Q(fulfilled__gt=0))
@@ -146,11 +147,11 @@ class ChannelOrderLine(models.Model):
     @property
     def reference(self) -> str:
         """The name under which the ledger knows this line's demand."""
-        return f"{_REFERENCE}{self.pk}"
+        return f"{LINE_REFERENCE}{self.pk}"
 
     @staticmethod
     def id_of(reference: str) -> int | None:
         """Returns the line's id of a reference, None for one that names no order line."""
-        key = reference.removeprefix(_REFERENCE)
+        key = reference.removeprefix(LINE_REFERENCE)
         is_ours = key != reference and key.isdecimal() and len(key) < 19
         return int(key) if is_ours else None

@@ -1,7 +1,8 @@
 """Fields that take what JSON says literally: a number is a number, a text a text, and a typing error is told."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any, ClassVar, Final
 
 from rest_framework import serializers
 
@@ -54,6 +55,65 @@ class Whole(serializers.IntegerField):
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class Because(Text):
+    """Why something is done, for a colleague who reads it in a year."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=10_000, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Returns the reason; blanks are none."""
+        text = super().to_internal_value(data)
+        if not text.strip():
+            self.fail("blank")
+        return text
+
+
+class BecauseSerializer(StrictSerializer):
+    """Why it is done."""
+
+    because = Because()
+
+
+class Day(serializers.DateField):
+    """A day of this era, as a text: later ones no calendar can add to."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"era": "Choose a day between 1970 and 8999."}
+
+    def to_internal_value(self, data: Any) -> date:
+        """Returns the day."""
+        if not isinstance(data, str) or not data.isascii():
+            self.fail("invalid", format="YYYY-MM-DD")
+        day: date = super().to_internal_value(data)
+        if not 1970 <= day.year < 9000:
+            self.fail("era")
+        return day
+
+
+class Instant(serializers.DateTimeField):
+    """An instant of this era, as a text with its time zone."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "era": "Choose an instant between 1970 and 8999.",
+        "zone": "Name the time zone, as in 2026-01-31T14:00:00Z.",
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """Returns the instant."""
+        if not isinstance(data, str) or not data.isascii():
+            self.fail("invalid", format="2026-01-31T14:00:00Z")
+        found: datetime = super().to_internal_value(data)
+        if not 1970 <= found.year < 9000:
+            self.fail("era")
+        return found
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """Refuses one without a time zone: read as UTC, it would be another instant than was meant."""
+        if value.tzinfo is None:
+            self.fail("zone")
+        return super().enforce_timezone(value)
 
 
 class RowId(Whole):

@@ -2,6 +2,9 @@
 
 import base64
 import binascii
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any, Final
 
 from rest_framework.pagination import BasePagination
@@ -14,6 +17,8 @@ from config.api.fields import LARGEST_ID
 
 USUAL: Final = 50
 MOST: Final = 200
+
+_NO_CURSOR: Final[dict[str, Any]] = {"cursor": ["No cursor of ours. Begin with the first page."]}
 
 
 class CursorPages(BasePagination):
@@ -70,6 +75,24 @@ class CursorPages(BasePagination):
         ]  # fmt: skip
 
 
+class KeyPages(CursorPages):
+    """Rows that are computed, in order of a key that each has for itself; a cursor holds the key of the last one.
+
+    What is paged is a function of the key after which to go on, as the view's `key_types` has it, and of how many rows.
+    The view's `key_of` names the key of a row.
+    """
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """Returns the rows of the page, and remembers whether there are more."""
+        fetch: Callable[[tuple[Any, ...] | None, int], Sequence[Any]] = queryset
+        self.request = request
+        limit = page_size(request)
+        found = list(fetch(key_of(request, view.key_types), limit + 1))
+        self.has_more = len(found) > limit
+        self.last = view.key_of(found[limit - 1]) if self.has_more else None
+        return found[:limit]
+
+
 def page_size(request: Request, *, usual: int = USUAL, most: int = MOST) -> int:
     """Returns how many rows are asked for. Raises `ValidationError`."""
     text = request.query_params.get("limit")
@@ -85,15 +108,51 @@ def cursor_of(request: Request) -> int | None:
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
-    try:
-        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"==").decode("ascii")
-    except (UnicodeError, binascii.Error):
-        text = ""
+    text = _decoded(cursor)
     if not text.isdecimal() or len(text) > 19 or int(text) > LARGEST_ID:
-        raise ValidationError({"cursor": ["No cursor of ours. Begin with the first page."]})
+        raise ValidationError(_NO_CURSOR)
     return int(text)
 
 
-def cursor_for(last: int) -> str:
-    """Returns the cursor that stands for the last row given out."""
-    return base64.urlsafe_b64encode(str(last).encode()).decode().rstrip("=")
+def key_of(request: Request, types: Sequence[type]) -> tuple[Any, ...] | None:
+    """Returns the key that the caller's cursor stands for; None without one. Raises `ValidationError`."""
+    cursor = request.query_params.get("cursor")
+    if cursor is None:
+        return None
+    try:
+        parts = json.loads(_decoded(cursor))
+    except (ValueError, RecursionError):
+        parts = None
+    if not isinstance(parts, list) or len(parts) != len(types):
+        raise ValidationError(_NO_CURSOR)
+    return tuple(_key_part(kind, part) for kind, part in zip(types, parts, strict=True))
+
+
+def _key_part(kind: type, part: Any) -> Any:
+    """Returns a part of a key. Raises `ValidationError` where it is none."""
+    if kind is date and isinstance(part, str):
+        try:
+            return date.fromisoformat(part)
+        except ValueError:
+            raise ValidationError(_NO_CURSOR) from None
+    if kind is int and type(part) is int and 0 <= part <= LARGEST_ID:
+        return part
+    if kind is str and isinstance(part, str) and len(part) <= 200 and part.isprintable():
+        return part
+    raise ValidationError(_NO_CURSOR)
+
+
+def _decoded(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode("ascii") + b"==").decode("ascii")
+    except (UnicodeError, binascii.Error):
+        return ""
+
+
+def cursor_for(last: int | tuple[Any, ...]) -> str:
+    """Returns the cursor that stands for the last row given out, by its id or its key."""
+    text = str(last)
+    if isinstance(last, tuple):
+        parts = [part.isoformat() if isinstance(part, date) else part for part in last]
+        text = json.dumps(parts, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

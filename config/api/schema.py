@@ -56,16 +56,21 @@ class ApiSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         """Adds the headers that writes take."""
         own = list(super().get_override_parameters())
-        if self.method in _SAFE or not self.view.is_one_transaction:
+        if self.method in _SAFE:
             return own
-        return [*own, _IDEMPOTENCY_KEY, *([_IF_MATCH] if self.method in {"PATCH", "PUT"} else [])]
+        repeats = [_IDEMPOTENCY_KEY] if self.view.is_one_transaction else []
+        return [*own, *repeats, *([_IF_MATCH] if self._is_about_a_row else [])]
+
+    @property
+    def _is_about_a_row(self) -> bool:
+        return "{id}" in self.path
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         """Adds the problems to what the operation answers."""
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         reference = self.resolve_serializer(ProblemSerializer, direction).ref
         statuses = {*_ALWAYS, *(() if self.method in _SAFE else _WRITES)}
-        if self.method in {"PATCH", "PUT"}:
+        if self._is_about_a_row and self.method not in _SAFE:
             statuses.add(412)
         statuses.update(getattr(self.view, "further_statuses", ()))
         for status in sorted(statuses):

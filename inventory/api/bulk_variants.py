@@ -61,7 +61,7 @@ def upsert(caller: Caller, given: Sequence[Any], shape: type[BaseSerializer[Any]
     known = _known(caller, items)
     _refuse_parts(items, known)
     good = [item for item in items if not item.errors]
-    _update([item for item in good if item.wanted["sku"] in known], known)
+    _update(caller, [item for item in good if item.wanted["sku"] in known], known)
     _create(caller, [item for item in good if item.wanted["sku"] not in known])
     return {"results": [item.result for item in items]}
 
@@ -117,7 +117,7 @@ def _refuse_parts(items: Sequence[_Item], known: Mapping[str, Variant]) -> None:
         ending[variant_id].refuse("is_active", "It is a component of a bundle; take it out of there first.")
 
 
-def _update(items: Sequence[_Item], known: Mapping[str, Variant]) -> None:
+def _update(caller: Caller, items: Sequence[_Item], known: Mapping[str, Variant]) -> None:
     changed = []
     for item in items:
         variant = item.variant = known[item.wanted["sku"]]
@@ -129,7 +129,8 @@ def _update(items: Sequence[_Item], known: Mapping[str, Variant]) -> None:
         if not is_same:
             changed.append(variant)
     if changed:
-        bulk_update_with_history(changed, Variant, ["product", "title", "gtin", "is_active"])
+        fields, reason = ["product", "title", "gtin", "is_active"], caller.change_reason
+        bulk_update_with_history(changed, Variant, fields, default_change_reason=reason)
 
 
 def _create(caller: Caller, items: Sequence[_Item]) -> None:
@@ -138,15 +139,17 @@ def _create(caller: Caller, items: Sequence[_Item]) -> None:
         return
     alone = [item for item in items if "product_id" not in item.wanted]
     titles = [item.wanted.get("title") or item.wanted["sku"] for item in alone]
-    products = _bulk_create(
-        [Product(merchant_id=caller.merchant_id, title=title) for title in titles], Product
-    )
+    made = [Product(merchant_id=caller.merchant_id, title=title) for title in titles]
+    products = _bulk_create(caller, made, Product)
     for item, product in zip(alone, products, strict=True):
         item.wanted["product_id"] = product.pk
     new = [Variant(merchant_id=caller.merchant_id, **item.wanted) for item in items]
-    for item, variant in zip(items, _bulk_create(new, Variant), strict=True):
+    for item, variant in zip(items, _bulk_create(caller, new, Variant), strict=True):
         item.variant, item.status = variant, "created"
 
 
-def _bulk_create(rows: list[Any], model: type[Model]) -> list[Any]:
-    return list(bulk_create_with_history(rows, model, batch_size=1_000)) if rows else []
+def _bulk_create(caller: Caller, rows: list[Any], model: type[Model]) -> list[Any]:
+    if not rows:
+        return []
+    reason = caller.change_reason
+    return list(bulk_create_with_history(rows, model, batch_size=1_000, default_change_reason=reason))

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from config.api.fields import Quantity, StrictSerializer
 from inventory import bundles
-from inventory.api.filters import Filters
+from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Sku, variant_id, variant_ids
 from inventory.api.views import Reads, step
 from inventory.models import Bundle, BundleComponent, BundleKind
@@ -76,7 +76,7 @@ class BundleFilters(Filters):
 
     sku = django_filters.CharFilter(field_name="variant__sku")
     kind = django_filters.ChoiceFilter(choices=BundleKind.choices)
-    is_current = django_filters.BooleanFilter()
+    is_current = TruthFilter()
 
 
 class Bundles(Reads):

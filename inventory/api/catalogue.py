@@ -12,11 +12,12 @@ from rest_framework.response import Response
 from config.api.fields import RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory.api.bulk_variants import BulkResultSerializer, upsert
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, TruthFilter, WholeFilter
 from inventory.api.naming import Code, Sku
 from inventory.api.views import Changes, step
 from inventory.models import Location, Merchant, Product, Variant
 from inventory.models.catalogue import LocationKind
+from inventory.switching import announce_switched
 from inventory.tagging import note_category
 
 
@@ -106,7 +107,7 @@ class VariantFilters(Filters):
     sku = django_filters.CharFilter()
     gtin = django_filters.CharFilter()
     product = WholeFilter(field_name="product_id")
-    is_active = django_filters.BooleanFilter()
+    is_active = TruthFilter()
 
 
 class Variants(Changes):
@@ -194,7 +195,7 @@ class LocationFilters(Filters):
 
     code = django_filters.CharFilter()
     kind = django_filters.ChoiceFilter(choices=LocationKind.choices)
-    is_active = django_filters.BooleanFilter()
+    is_active = TruthFilter()
 
 
 class Locations(Changes):
@@ -214,7 +215,10 @@ class Locations(Changes):
         return self.shown(location, status=HTTPStatus.CREATED)
 
     def change(self, row: Location, wanted: dict[str, Any]) -> None:
-        """Changes a location; the place between two places stays as it is."""
+        """Changes a location; channels hear of one that is switched on or off. The place between two places stays as it is."""
         if row.kind == LocationKind.IN_TRANSIT:
             raise Problem(NOT_FOUND, "The place between two places is looked after by transfers.")
+        was_active = row.is_active
         super().change(row, wanted)
+        if row.is_active != was_active:
+            announce_switched(row)

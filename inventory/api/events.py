@@ -7,13 +7,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import LARGEST_QUANTITY, StrictSerializer, Text, Whole, items
-from config.api.problems import Problem, ProblemSerializer, problem_of
+from config.api.fields import LARGEST_QUANTITY, Instant, StrictSerializer, Text, Whole, items
+from config.api.problems import NOT_FOUND, Problem, ProblemSerializer, problem_of
 from inventory.api.naming import Code, Sku, places
 from inventory.api.views import MerchantView
 from inventory.errors import StockError
 from inventory.ledger import Context
 from inventory.models import StockLevel, Variant
+from inventory.references import strange
 from inventory.stock_events import EventKind, StockEvent, record
 
 _TYPE: Final = "inventory.update"
@@ -23,7 +24,8 @@ class EventSerializer(StrictSerializer):
     """One thing that happened to one variant at one location; it has a `delta` or a `level`."""
 
     id = Text(
-        max_length=150, help_text="Your id of the event: it is recorded once, however often it is sent."
+        max_length=150,
+        help_text="Your id of the event, unique within the merchant (begin it with the system's name): recorded once.",
     )
     type = serializers.ChoiceField(choices=[_TYPE], default=_TYPE)
     action = serializers.ChoiceField(choices=[kind.value for kind in EventKind])
@@ -40,7 +42,7 @@ class EventSerializer(StrictSerializer):
         required=False, allow_blank=True, help_text="Whose goods left; its reservation is used up first."
     )
     document = Text(required=False, allow_blank=True)
-    occurred_at = serializers.DateTimeField(required=False)
+    occurred_at = Instant(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuses an event that says both, or neither."""
@@ -100,6 +102,8 @@ class Events(MerchantView):
         good = [each.validated_data for each in checked if each.is_valid()]
         self._variants = self._ids(self.rows(Variant), "sku", {each["sku"] for each in good})
         self._places = self._ids(places(self.caller), "code", {each["location"] for each in good})
+        named = (each.get("reference", "") for each in good)
+        self._strange = strange(self.caller.merchant_id, named)
         return Response(
             {"results": [self._result(raw, each) for raw, each in zip(given, checked, strict=True)]}
         )
@@ -121,6 +125,8 @@ class Events(MerchantView):
         for field, known in (("sku", self._variants), ("location", self._places)):
             if event[field] not in known:
                 raise serializers.ValidationError({field: [f"There is no {field} {event[field]!r}."]})
+        if event.get("reference") in self._strange:
+            raise Problem(NOT_FOUND, "There is no such order line.", field="reference")
         made = StockEvent(
             EventKind(event["action"]),
             self._variants[event["sku"]],

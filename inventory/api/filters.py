@@ -33,5 +33,23 @@ class WholeFilter(django_filters.NumberFilter):
         """Returns none: the field's own maximum says it."""
 
 
+class TruthField(forms.Field):
+    """`true` or `false`."""
+
+    def to_python(self, value: Any) -> bool | None:
+        """Returns which. Raises `ValidationError`: a value that nobody understands must not list everything."""
+        if value in self.empty_values:
+            return None
+        if value not in {"true", "false"}:
+            raise forms.ValidationError("Write true or false.")
+        return bool(value == "true")
+
+
+class TruthFilter(django_filters.BooleanFilter):
+    """Whether something is so."""
+
+    field_class = TruthField
+
+
 class Filters(django_filters.FilterSet):
     """Filters of a list; each stands for one column or relation."""

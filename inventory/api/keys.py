@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import Quantity, StrictSerializer, Text, Truth, Whole
+from config.api.fields import Instant, Quantity, StrictSerializer, Text, Truth, Whole
+from config.api.problems import TEST_KEY, Problem
 from inventory.access import LONGEST_OVERLAP, USUAL_OVERLAP, KeyTerms, issue, revoke, rotate
 from inventory.api.views import Reads, step
 from inventory.models import ApiKey, Merchant
@@ -50,7 +51,7 @@ class KeyBodySerializer(StrictSerializer):
     )
     is_test = Truth(default=False, help_text="Touches simulated shops only.")
     requests_per_minute = Quantity(max_value=LARGEST_RATE, default=USUAL_RATE)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = Instant(required=False, allow_null=True)
 
 
 class RotationSerializer(StrictSerializer):
@@ -74,8 +75,10 @@ class Keys(Reads):
 
     @extend_schema(request=KeyBodySerializer, responses={201: NewKeySerializer})
     def create(self, request: Request) -> Response:
-        """Makes a key. It is shown in this answer and never again."""
+        """Makes a key. It is shown in this answer and never again. A test key makes test keys alone."""
         terms = KeyTerms(**self.body(KeyBodySerializer))
+        if self.caller.is_test and not terms.is_test:
+            raise Problem(TEST_KEY, "A test key makes test keys alone.", field="is_test")
         merchant = Merchant.objects.get(pk=self.caller.merchant_id)
         return self._told(*issue(merchant, terms, by=self.caller.actor))
 

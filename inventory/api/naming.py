@@ -86,8 +86,8 @@ def places(caller: Caller) -> QuerySet[Location]:
 def variant_ids(
     caller: Caller, lines: Sequence[Line], *, within: str = "lines", field: str = "sku"
 ) -> dict[str, int]:
-    """Returns the ids of the variants that these lines name. Raises `Problem` (404) with each line that names none."""
-    rows = visible(caller, Variant).filter(sku__in={line[field] for line in lines})
+    """Returns the ids of the variants that these lines name, if they do. Raises `Problem` (404) with each unknown one."""
+    rows = visible(caller, Variant).filter(sku__in=_named(lines, field))
     found = dict(rows.order_by().values_list("sku", "pk"))
     _check(lines, found, within, field, "variant")
     return found
@@ -96,8 +96,8 @@ def variant_ids(
 def location_ids(
     caller: Caller, lines: Sequence[Line], *, within: str = "lines", field: str = "location"
 ) -> dict[str, int]:
-    """Returns the ids of the locations that these lines name. Raises `Problem` (404) with each line that names none."""
-    rows = places(caller).filter(code__in={line[field] for line in lines})
+    """Returns the ids of the locations that these lines name, if they do. Raises `Problem` (404) with each unknown one."""
+    rows = places(caller).filter(code__in=_named(lines, field))
     found = dict(rows.order_by().values_list("code", "pk"))
     _check(lines, found, within, field, "location")
     return found
@@ -118,8 +118,13 @@ def variant_id(caller: Caller, sku: str, field: str = "sku") -> int:
     return variant_ids(caller, [{field: sku}], within="", field=field)[sku]
 
 
+def _named(lines: Sequence[Line], field: str) -> set[str]:
+    return {line[field] for line in lines if line.get(field) is not None}
+
+
 def _check(lines: Sequence[Line], found: Mapping[str, int], within: str, field: str, what: str) -> None:
-    missing = [(index, line[field]) for index, line in enumerate(lines) if line[field] not in found]
+    named = ((index, line.get(field)) for index, line in enumerate(lines))
+    missing = [(index, name) for index, name in named if name is not None and name not in found]
     if not missing:
         return
     errors = [

@@ -10,10 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
+from config.api.fields import Day, Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory import purchasing
-from inventory.api.filters import Filters
+from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Code, Sku, places, variant_ids
 from inventory.api.views import Changes, Reads, step
 from inventory.models import PurchaseOrder, PurchaseOrderLine, Supplier
@@ -46,7 +46,7 @@ class SupplierFilters(Filters):
     """Suppliers by code."""
 
     code = django_filters.CharFilter()
-    is_active = django_filters.BooleanFilter()
+    is_active = TruthFilter()
 
 
 class Suppliers(Changes):
@@ -108,8 +108,8 @@ class OrderedLineSerializer(StrictSerializer):
 
     sku = Sku()
     quantity = Quantity()
-    expected_on = serializers.DateField(required=False, allow_null=True)
-    confirmed_on = serializers.DateField(required=False, allow_null=True)
+    expected_on = Day(required=False, allow_null=True)
+    confirmed_on = Day(required=False, allow_null=True)
 
 
 class PurchaseOrderBodySerializer(StrictSerializer):
@@ -118,7 +118,7 @@ class PurchaseOrderBodySerializer(StrictSerializer):
     number = Text(max_length=100)
     supplier = Code()
     location = Code()
-    ordered_on = serializers.DateField(required=False, allow_null=True)
+    ordered_on = Day(required=False, allow_null=True)
     lines = items(OrderedLineSerializer())
 
 
@@ -135,7 +135,7 @@ class LineConfirmationSerializer(StrictSerializer):
 
     line_id = RowId()
     quantity = Whole()
-    on = serializers.DateField(allow_null=True)
+    on = Day(allow_null=True)
 
 
 class LineCancellationSerializer(StrictSerializer):
@@ -166,7 +166,7 @@ class CancellationsSerializer(StrictSerializer):
 class DateSerializer(StrictSerializer):
     """Another day for everything still to come."""
 
-    to = serializers.DateField()
+    to = Day()
 
 
 class PurchaseOrderFilters(Filters):
@@ -217,6 +217,13 @@ class PurchaseOrders(Reads):
         if row is None:
             raise Problem(NOT_FOUND, f"There is no such {field}.", field=field)
         return row
+
+    @step(None, PurchaseOrderSerializer)
+    def place(self, request: Request, pk: str) -> Response:
+        """Places a draft that was written in the back office; harmless where it is placed already."""
+        order: Any = self.found(pk)
+        purchasing.place(self.caller.merchant_id, order.pk)
+        return self.shown(order)
 
     @step(ReceiptsSerializer, PurchaseOrderSerializer)
     def receive(self, request: Request, pk: str) -> Response:

@@ -1,5 +1,6 @@
 """Query parameters that are no filters."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -58,3 +59,19 @@ def texts(request: Request, name: str, *, most: int) -> list[str]:
     if len(found) > most or not all(0 < len(each) <= 200 for each in found):
         raise ValidationError({name: [f"At most {most} of 1 to 200 characters."]})
     return found
+
+
+def choice(request: Request, name: str, choices: Collection[str], default: str | None = None) -> str | None:
+    """Returns one of some words; the default where it is not asked for. Raises `ValidationError`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text not in choices:
+        raise ValidationError({name: [f"One of {', '.join(choices)}."]})
+    return text
+
+
+def text(request: Request, name: str) -> str | None:
+    """Returns a text; None where it is not asked for. Raises `ValidationError`."""
+    found = texts(request, name, most=1)
+    return found[0] if found else None

@@ -15,11 +15,12 @@ from rest_framework.serializers import ValidationError
 
 from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from inventory import reservations
-from inventory.api.filters import Filters
+from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Code, OutcomeSerializer, Sku, names_in
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
 from inventory.models import Reservation
+from inventory.references import check_free
 
 #: A hold with an end lasts at most this long, in seconds: 30 days.
 LONGEST_HOLD = 30 * 24 * 3600
@@ -46,7 +47,7 @@ class ReservationFilters(Filters):
     reference = django_filters.CharFilter()
     sku = django_filters.CharFilter(field_name="variant__sku")
     location = django_filters.CharFilter(field_name="level__location__code")
-    is_open = django_filters.BooleanFilter(method="narrow_open", label="Whether it still holds units.")
+    is_open = TruthFilter(method="narrow_open", label="Whether it still holds units.")
 
     def narrow_open(self, rows: QuerySet[Reservation], name: str, value: bool) -> QuerySet[Reservation]:
         """Keeps those that hold something, or those that do not."""
@@ -131,6 +132,7 @@ class Reservations(Reads):
         """Holds units: all or nothing, or as many as there are. With `ttl_seconds` they are given back by themselves."""
         body = self.body(ReserveSerializer)
         lines = body["lines"]
+        check_free(line["reference"] for line in lines)
         names = names_in(self.caller, lines)
         if not names.in_use and any("locations" not in line for line in lines):
             raise ValidationError({"lines": ["There is no location in use. Add one first."]})

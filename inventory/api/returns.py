@@ -97,6 +97,7 @@ class Returns(Reads):
     resource, name_of_rows, model = "stock", "returns", CustomerReturn
     serializer_class = ReturnSerializer
     filterset_class = ReturnFilters
+    locks_row_first = True
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings the lines along."""

@@ -8,7 +8,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import LARGEST_QUANTITY, RowId, StrictSerializer, Text, Whole, items
+from config.api.fields import LARGEST_QUANTITY, Instant, RowId, StrictSerializer, Text, Whole, items
+from config.api.problems import NOT_FOUND, Problem
 from inventory import conditions, stock
 from inventory.api.naming import Code, LineSerializer, OutcomeSerializer, Sku, location_ids, variant_ids
 from inventory.api.outcomes import shown_outcome
@@ -16,6 +17,7 @@ from inventory.api.views import MerchantView, step
 from inventory.ledger import Context, Outcome
 from inventory.models import StockLevel
 from inventory.models.stock import Reason
+from inventory.references import strange
 from inventory.safety_stock import set_safety_stock
 
 _RECEIPT_REASONS = (Reason.PURCHASE, Reason.OPENING, Reason.OTHER)
@@ -32,9 +34,7 @@ class HeadSerializer(StrictSerializer):
     """What all reports have in common."""
 
     document = Text(required=False, allow_blank=True, help_text="What a colleague would look for.")
-    occurred_at = serializers.DateTimeField(
-        required=False, help_text="By the clock of whoever reports it; else now."
-    )
+    occurred_at = Instant(required=False, help_text="By the clock of whoever reports it; else now.")
 
 
 @extend_schema_serializer(
@@ -159,7 +159,13 @@ class Stock(MerchantView):
     @step(ShipmentSerializer, OutcomeSerializer, on_row=False)
     def ship(self, request: Request) -> Response:
         """Records goods that left. Never refused: what is not on record is added, with a conflict."""
-        return self._report(self.body(ShipmentSerializer), stock.ShipmentLine, stock.ship)
+        body = self.body(ShipmentSerializer)
+        named = [line.get("reference", "") for line in body["lines"]]
+        unknown = strange(self.caller.merchant_id, named)
+        for index, reference in enumerate(named):
+            if reference in unknown:
+                raise Problem(NOT_FOUND, "There is no such order line.", field=f"lines[{index}].reference")
+        return self._report(body, stock.ShipmentLine, stock.ship)
 
     @step(ConditionSerializer, OutcomeSerializer, on_row=False, url_path="set-aside", url_name="set-aside")
     def set_aside(self, request: Request) -> Response:

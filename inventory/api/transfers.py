@@ -1,8 +1,7 @@
 """Goods that move between places of the merchant."""
 
-import uuid
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
@@ -10,16 +9,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import Quantity, StrictSerializer, Text, Whole, items
+from config.api.fields import Day, Quantity, StrictSerializer, Text, Truth, Whole, items
 from inventory import transfer_drafts, transfers
 from inventory.api.filters import Filters
 from inventory.api.naming import Code, Sku, location_id, variant_ids
 from inventory.api.views import Reads, step
 from inventory.models import Transfer, TransferLine
 from inventory.models.transfers import TransferState
-
-#: Drafts of one idempotency key are one draft.
-_DRAFTS: Final = uuid.UUID("5ad1b1a5-4b2c-4f0e-9a53-0f4a3f0c7b11")
 
 
 class TransferLineSerializer(serializers.ModelSerializer[TransferLine]):
@@ -67,16 +63,14 @@ class TransferBodySerializer(StrictSerializer):
     source = Code()  # type: ignore[assignment]
     destination = Code()
     reference = Text(required=False, allow_blank=True)
-    expected_on = serializers.DateField(required=False, allow_null=True)
+    expected_on = Day(required=False, allow_null=True)
     lines = items(PlannedLineSerializer())
 
 
 class SendSerializer(StrictSerializer):
     """How goods leave."""
 
-    has_left = serializers.BooleanField(
-        default=False, help_text="The goods are gone already: recorded whatever is available."
-    )
+    has_left = Truth(default=False, help_text="The goods are gone already: recorded whatever is available.")
 
 
 class ArrivalSerializer(StrictSerializer):
@@ -108,6 +102,7 @@ class Transfers(Reads):
     serializer_class = TransferSerializer
     create_class = TransferBodySerializer
     filterset_class = TransferFilters
+    locks_row_first = True
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings places and lines along."""
@@ -115,22 +110,31 @@ class Transfers(Reads):
 
     def create(self, request: Request) -> Response:
         """Drafts a transfer; nothing moves."""
+        plan = self._plan()
+        transfer = transfer_drafts.draft_transfer(self.caller.merchant_id, plan, key=self.made_once())
+        return self.shown(transfer, status=HTTPStatus.CREATED)
+
+    @step(TransferBodySerializer, TransferSerializer)
+    def replan(self, request: Request, pk: str) -> Response:
+        """Replaces what a draft says, as a whole."""
+        transfer: Any = self.found(pk)
+        transfer_drafts.change_draft(self.caller.merchant_id, transfer.pk, self._plan())
+        return self.shown(transfer)
+
+    def _plan(self) -> transfer_drafts.TransferPlan:
         body = self.body(TransferBodySerializer)
         variants = variant_ids(self.caller, body["lines"])
         quantities: dict[int, int] = {}
         for line in body["lines"]:
             variant = variants[line["sku"]]
             quantities[variant] = quantities.get(variant, 0) + line["quantity"]
-        plan = transfer_drafts.TransferPlan(
+        return transfer_drafts.TransferPlan(
             location_id(self.caller, body["source"], "source"),
             location_id(self.caller, body["destination"], "destination"),
             quantities,
             body.get("reference", ""),
             body.get("expected_on"),
         )
-        key = uuid.uuid5(_DRAFTS, self.context().key)
-        transfer = transfer_drafts.draft_transfer(self.caller.merchant_id, plan, key=key)
-        return self.shown(transfer, status=HTTPStatus.CREATED)
 
     @step(SendSerializer, TransferSerializer)
     def send(self, request: Request, pk: str) -> Response:

@@ -4,9 +4,11 @@ from typing import Final
 
 from rest_framework.routers import SimpleRouter
 
+from inventory.api.backorders import Backorders
 from inventory.api.bundles import Bundles
 from inventory.api.catalogue import Locations, Products, Variants
 from inventory.api.changes import Feed
+from inventory.api.count_sheets import CountSheets
 from inventory.api.events import Events
 from inventory.api.imports import Imports
 from inventory.api.keys import Keys
@@ -28,7 +30,9 @@ VIEWS: Final = {
     "events": Events,
     "transfers": Transfers,
     "returns": Returns,
+    "count-sheets": CountSheets,
     "reservations": Reservations,
+    "backorders": Backorders,
     "bundles": Bundles,
     "suppliers": Suppliers,
     "purchase-orders": PurchaseOrders,

@@ -5,7 +5,7 @@ repeat is answered in `inventory.answers`.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar, cast
@@ -35,6 +35,8 @@ __all__ = ["Changes", "Lists", "MerchantView", "Reads", "inventory_problems", "s
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 LONGEST_KEY: Final = 128
+#: What requests of one idempotency key make is made once.
+_MADE: Final = uuid.UUID("5ad1b1a5-4b2c-4f0e-9a53-0f4a3f0c7b11")
 #: Headers of an answer that a repeat is given again.
 _KEPT_HEADERS: Final = ("ETag", "Location")
 _shapes: Final[dict[tuple[type[BaseSerializer[Any]], tuple[Any, ...]], BaseSerializer[Any]]] = {}
@@ -52,6 +54,8 @@ class MerchantView(GenericViewSet[Any]):
     name_of_rows: ClassVar[str] = ""
     model: ClassVar[type[Model]]
     filterset_class: ClassVar[Any] = None
+    #: Whether lists begin with the largest id.
+    newest_first: ClassVar[bool] = False
     #: Query parameters beyond those of filters and pages.
     parameters: ClassVar[frozenset[str]] = frozenset()
     #: Statuses of refusals that no other endpoint answers with.
@@ -60,6 +64,8 @@ class MerchantView(GenericViewSet[Any]):
     told_once: ClassVar[frozenset[str]] = frozenset()
     #: Whether a write is one transaction, with the answer that a repeat is given.
     is_one_transaction: ClassVar[bool] = True
+    #: Whether the operations lock the row in the address before all else but themselves, so that it may be locked here.
+    locks_row_first: ClassVar[bool] = False
     http_method_names = ["get", "head", "post", "patch"]
     lookup_value_regex = "[1-9][0-9]{0,17}"
 
@@ -76,7 +82,8 @@ class MerchantView(GenericViewSet[Any]):
         if not hasattr(self, (request.method or "").lower()):
             return
         self._check_query(request)
-        _read_body(request)
+        if request.method not in SAFE:
+            _read_body(request)
         if request.method not in SAFE and self.is_one_transaction:
             name = (request.method or "").lower()
             setattr(self, name, partial(self._once, getattr(self, name)))
@@ -143,7 +150,7 @@ class MerchantView(GenericViewSet[Any]):
 
     def signed(self, row: Row) -> Row:
         """Returns a row whose history will name the key that saves it."""
-        row._change_reason = f"API: {self.caller.actor}"[:100]  # type: ignore[attr-defined]
+        row._change_reason = self.caller.change_reason  # type: ignore[attr-defined]
         return row
 
     def context(self, **more: Any) -> Context:
@@ -152,11 +159,16 @@ class MerchantView(GenericViewSet[Any]):
         named = {"actor": self.caller.actor, "source": "api", **more}
         return Context(self.caller.merchant_id, f"api:{key}", **named)
 
+    def made_once(self) -> uuid.UUID:
+        """Returns the key of what this request makes: the same where it is repeated."""
+        return uuid.uuid5(_MADE, self.context().key)
+
     # -- after
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Says what is left of the key's rate."""
+        """Says what is left of the key's rate, and has nobody in between keep the answer."""
         answered = super().finalize_response(request, response, *args, **kwargs)
+        answered["Cache-Control"] = "no-store"
         caller = getattr(request, "_auth", None)
         if isinstance(caller, Caller):
             answered["RateLimit-Limit"] = str(caller.rate)
@@ -181,12 +193,25 @@ class MerchantView(GenericViewSet[Any]):
         return rows
 
     def found(self, pk: str, model: type[Row] | None = None) -> Row:
-        """Returns a row by the id in the address. Raises `Problem` (404)."""
+        """Returns a row by the id in the address. Raises `Problem`: 404, and 412 where the caller saw another version."""
         rows = self.get_queryset() if model is None else self.rows(model)
+        is_matched = model is None and self.request.method not in SAFE and "If-Match" in self.request.headers
+        if is_matched and self.locks_row_first:
+            rows = rows.select_for_update(no_key=True, of=("self",))
         row = rows.filter(pk=int(pk)).first()
         if row is None:
             raise Problem(NOT_FOUND)
+        if is_matched:
+            check_match(self.request, etag_of(self.get_serializer(row).data))
         return cast(Row, row)
+
+    def ids_of(self, model: type[Model], wanted: Sequence[int], field: str) -> list[int]:
+        """Returns these ids, each once. Raises `Problem` (404) with the first that the key does not see."""
+        known = set(self.rows(model).filter(pk__in=wanted).values_list("pk", flat=True))
+        for index, identity in enumerate(wanted):
+            if identity not in known:
+                raise Problem(NOT_FOUND, field=f"{field}[{index}]")
+        return sorted(known)
 
     def body(self, serializer: type[BaseSerializer[Any]], **options: Any) -> dict[str, Any]:
         """Returns the checked body. Raises `ValidationError`."""
@@ -226,7 +251,13 @@ def _shape(serializer: type[BaseSerializer[Any]], options: dict[str, Any]) -> Ba
 
 
 def _read_body(request: Request) -> bytes:
-    """Returns the body as it was sent. Raises `RequestDataTooBig`, and `UnreadablePostError` where it ends too early."""
+    """Returns the body as it was sent.
+
+    Raises `RequestDataTooBig`, `UnreadablePostError` where it ends too early, and `ParseError` for one without a length,
+    which would be read as empty.
+    """
+    if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+        raise exceptions.ParseError("Send the body with a Content-Length, not in chunks.")
     return request._request.body
 
 
@@ -267,7 +298,7 @@ class Changes(Reads):
         if locked is None:
             raise Problem(NOT_FOUND)
         if "If-Match" in self.request.headers:
-            check_match(self.request, etag_of(self.get_serializer(self.found(pk)).data))
+            self.found(pk)
         return locked
 
     def change(self, row: Any, wanted: dict[str, Any]) -> None:

@@ -12,8 +12,11 @@ from django.db.models import Model, QuerySet
 from inventory.access import Caller
 from inventory.models import (
     ApiKey,
+    Backorder,
     Bundle,
     Change,
+    CountSheet,
+    CountSheetLine,
     CustomerReturn,
     ImportJob,
     Location,
@@ -32,11 +35,13 @@ Row = TypeVar("Row", bound=Model)
 #: Narrows rows for a test key.
 Narrow = Callable[[QuerySet[Any], int], QuerySet[Any]]
 
-_MERCHANT_OF: Final[dict[type[Model], str]] = dict.fromkeys(
+_MERCHANT_OF: Final[dict[type[Model], str]] = {CountSheetLine: "sheet__merchant"} | dict.fromkeys(
     (
         ApiKey,
+        Backorder,
         Bundle,
         Change,
+        CountSheet,
         CustomerReturn,
         ImportJob,
         Location,
@@ -52,7 +57,13 @@ _MERCHANT_OF: Final[dict[type[Model], str]] = dict.fromkeys(
     ),
     "merchant",
 )
-_narrowed_for_tests: Final[dict[type[Model], Narrow]] = {}
+
+
+def _test_keys(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+    return rows.filter(is_test=True)
+
+
+_narrowed_for_tests: Final[dict[type[Model], Narrow]] = {ApiKey: _test_keys}
 
 
 def enter(model: type[Model], merchant: str, *, for_tests: Narrow | None = None) -> None:

@@ -107,7 +107,7 @@ class Desk:
 
     def line_number(self, conflict: Conflict) -> str:
         """Returns the id of the order that a conflict is about."""
-        line = line_of(conflict.reference)
+        line = line_of(conflict)
         assert line is not None
         return line.order.external_id
 

@@ -14,7 +14,7 @@ from inventory.models import BundleKind, Supplier
 from inventory.ordering import OrderedLine, order_goods
 from inventory.reservations import Demand, reserve
 from inventory.stock import StockLine, receive
-from tests.api import Api, problem_of
+from tests.api import Api, make_key, problem_of
 from tests.channels.shop import Shop, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +109,12 @@ def test_a_channel_of_somebody_else_is_unknown(api: Api) -> None:
     other = open_shop().channel
     query = {"sku": "MUG", "channel": other.pk}
     assert problem_of(api.get("/availability", query), 404, "not-found")["field"] == "channel"
+
+
+def test_what_a_channel_is_told_needs_the_scope_of_channels(shop: Shop) -> None:
+    reader = Api(shop.merchant, make_key(shop.merchant, "stock:read")[1])
+    assert reader.get("/availability", {"sku": "MUG"}).status_code == 200
+    query = {"sku": "MUG", "channel": shop.channel.pk}
+    problem_of(reader.get("/availability", query), 403, "missing-scope")
+    both = Api(shop.merchant, make_key(shop.merchant, "stock:read", "channels:read")[1])
+    assert both.get("/availability", query).status_code == 200

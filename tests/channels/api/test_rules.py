@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from channels.models import Rehearsal, RuleSetVersion
+from channels.models import Rehearsal, Rule, RuleSetVersion
 from inventory.models import Tag
 from tests.api import Api, problem_of
 from tests.channels.shop import Shop, open_shop
@@ -79,3 +81,17 @@ def test_a_period_is_rehearsed(api: Api) -> None:
     assert problem_of(api.post("/rehearsals", late), 422, "refused")["field"] == "until"
     Rehearsal.objects.update(state="failed")
     assert api.post(f"/rehearsals/{made.json()['id']}/again").json()["state"] == "waiting"
+
+
+def test_a_draft_costs_the_same_with_two_and_with_forty_rules(api: Api, shop: Shop) -> None:
+    def cost(count: int) -> int:
+        rule_set = api.post("/rule-sets", {"name": f"Of {count}"}).json()
+        rules = [{"sku": "MUG", "maximum": each} for each in range(count)]
+        with CaptureQueriesContext(connection) as captured:
+            drawn = api.post(f"/rule-sets/{rule_set['id']}/draw-up", {"rules": rules})
+        assert len(drawn.json()["rules"]) == count
+        return len(captured)
+
+    assert cost(2) == cost(40)
+    rule = Rule.history.latest("history_id")
+    assert rule.history_change_reason.startswith("API: tests (")

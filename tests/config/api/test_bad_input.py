@@ -109,6 +109,69 @@ def test_instants_that_no_calendar_has_are_refused(api: Api) -> None:
         assert api.post("/orders", body).status_code < 500, text
 
 
+@pytest.mark.parametrize(
+    "day",
+    ["9999-12-31", "0001-01-01", "٢٠٢٦-01-31", "2026-02-30", "2026-01-31T00:00:00Z", 20260131, True, "\n"],
+)
+def test_days_that_no_calendar_has_are_refused(day: object, api: Api) -> None:
+    line = {"sku": "x", "quantity": 1}
+    bodies = {
+        "/purchase-orders": {
+            "number": "1",
+            "supplier": "s",
+            "location": "l",
+            "ordered_on": day,
+            "lines": [line],
+        },
+        "/transfers": {"source": "a", "destination": "b", "expected_on": day, "lines": [line]},
+    }
+    for path, body in bodies.items():
+        problem_of(api.post(path, body), 400, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2026-01-31T14:00:00",
+        "2026-01-31",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T00:00:00Z",
+        "٢٠٢٦-01-31T14:00:00Z",
+        1,
+    ],
+)
+def test_instants_without_a_zone_or_beyond_our_era_are_refused(instant: object, api: Api) -> None:
+    line = {"sku": "x", "location": "l", "quantity": 1}
+    problem = problem_of(
+        api.post("/stock/receive", {"occurred_at": instant, "lines": [line]}), 400, "invalid-request"
+    )
+    assert problem["field"] == "occurred_at"
+
+
+@pytest.mark.parametrize("price", [-1, "-0.01", "1e400", "NaN", "Infinity", "١٢", True, [], "1" * 2000])
+def test_prices_that_are_none_are_refused(price: object, api: Api) -> None:
+    body = {
+        "channel": 1,
+        "external_id": "1",
+        "updated_at": "2026-01-31T14:00:00Z",
+        "ordered_at": "2026-01-31T14:00:00Z",
+        "lines": [{"external_id": "1", "sku": "x", "quantity": 1, "unit_price": price}],
+    }
+    problem_of(api.post("/orders", body), 400, "invalid-request")
+
+
+def test_a_body_without_a_length_is_refused(api: Api) -> None:
+    response = api.send("POST", "/products", b"", Transfer_Encoding="chunked")
+    assert "Content-Length" in problem_of(response, 400, "unreadable-body")["detail"]
+
+
+def test_what_is_named_wrongly_is_named_by_its_place(api: Api) -> None:
+    rule_set = api.post("/rule-sets", {"name": "Own"}).json()["id"]
+    rules = [{"maximum": 1}, {"sku": "nothing", "maximum": 2}]
+    problem = problem_of(api.post(f"/rule-sets/{rule_set}/draw-up", {"rules": rules}), 404, "not-found")
+    assert problem["field"] == "rules[1].sku"
+
+
 def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
     body = json.dumps({"title": "x" * 3_000_000})
     problem_of(api.send("POST", "/products", body), 413, "body-too-large")

@@ -13,6 +13,9 @@ from tests.config.api.endpoints import endpoints, schema
 
 pytestmark = pytest.mark.django_db
 
+#: Writes that commit piece by piece, and may be sent again as they are.
+PIECEMEAL = {"events_create", "channels_push"}
+
 
 @pytest.mark.slow
 def test_the_description_is_valid_and_gives_no_warning() -> None:
@@ -30,8 +33,13 @@ def test_every_operation_says_what_it_does_and_how_it_refuses() -> None:
                 content = operation["responses"][status]["content"]
                 assert list(content) == ["application/problem+json"], (method, path, status)
             names = {parameter["name"] for parameter in operation.get("parameters", ())}
-            is_write = method in {"post", "patch"} and operation["operationId"] != "events_create"
+            is_write = method in {"post", "patch"} and operation["operationId"] not in PIECEMEAL
             assert ("Idempotency-Key" in names) == is_write, (method, path)
+            is_of_a_row = method in {"post", "patch"} and "{id}" in path
+            assert ("If-Match" in names, "412" in operation["responses"]) == (is_of_a_row,) * 2, (
+                method,
+                path,
+            )
 
 
 def test_names_of_operations_are_unique() -> None:
@@ -40,15 +48,11 @@ def test_names_of_operations_are_unique() -> None:
 
 
 def test_what_is_written_most_has_an_example() -> None:
-    for path in (
-        "/stock/receive",
-        "/reservations",
-        "/orders",
-        "/events",
-        "/bundles",
-        "/imports",
-        "/webhook-subscriptions",
-    ):
+    paths = (
+        "/stock/receive", "/reservations", "/orders", "/events", "/bundles", "/imports", "/count-sheets",
+        "/conflicts/{id}/resolve", "/reconciliation-runs", "/alerts/{id}/mute", "/support-tickets", "/webhook-subscriptions",
+    )  # fmt: skip
+    for path in paths:
         body: Any = schema()["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]["application/json"]
         assert body["examples"], path
 
@@ -59,6 +63,7 @@ def test_the_page_for_people_needs_nothing_from_elsewhere(client: Client) -> Non
     assets = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
     assert assets
     assert all(asset.startswith("/static/") for asset in assets)
+    assert '"validatorUrl": null' in page.content.decode()
     for asset in assets:
         with closing(client.get(asset)) as response:
             assert response.status_code == 200, asset

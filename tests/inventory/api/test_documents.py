@@ -9,6 +9,7 @@ from django.utils import timezone
 from inventory import import_jobs
 from inventory.models import Bundle, ImportJob, Supplier
 from tests.api import Api, problem_of
+from tests.back_office import Business
 from tests.inventory.cast import Cast, assert_ledger_holds, level_of
 
 pytestmark = pytest.mark.django_db
@@ -180,3 +181,14 @@ def test_a_file_that_no_worker_survives_is_given_up(api: Api, cast: Cast) -> Non
 def test_a_file_of_nothing_is_refused(api: Api) -> None:
     body = {"name": "stock.csv", "content": " \n"}
     assert problem_of(api.post("/imports", body), 422, "refused")["field"] == "content"
+
+
+def test_a_promise_is_read_and_taken_back() -> None:
+    business = Business().grow(1)
+    caller = Api(business.merchant)
+    promised = caller.get("/backorders", {"is_open": "true"}).json()["data"][0]
+    assert (promised["open_quantity"], promised["filled_quantity"]) == (1, 0)
+    path = f"/backorders/{promised['id']}"
+    problem_of(caller.post(f"{path}/cancel", {"quantity": 2}), 422, "refused")
+    assert caller.post(f"{path}/cancel").json()["cancelled_quantity"] == 1
+    assert caller.get(path).json()["open_quantity"] == 0

@@ -90,6 +90,14 @@ def test_a_key_that_ends_anyway_is_not_given_longer_by_being_replaced(cast: Cast
     assert old.expires_at == end
 
 
+def test_a_key_is_replaced_once_so_that_no_key_ends_with_an_overlap(cast: Cast) -> None:
+    old, _ = make_key(cast.merchant)
+    new, _ = rotate(cast.merchant.pk, old.pk, by="tests")
+    with pytest.raises(InvalidStockRequest, match="replaced already"):
+        rotate(cast.merchant.pk, old.pk, by="tests")
+    assert rotate(cast.merchant.pk, new.pk, by="tests")[0].expires_at is None
+
+
 def test_a_key_that_is_not_in_force_cannot_be_replaced(cast: Cast) -> None:
     key, _ = make_key(cast.merchant)
     revoke(cast.merchant.pk, key.pk)

@@ -1,0 +1,1 @@
+"""What merchants' systems see of the figures, below `/api/v1/`."""

@@ -1,0 +1,40 @@
+"""References that belong to an app: whoever makes them says which of them are a merchant's.
+
+Demands are named in the words of whoever asks (`cart-81`). An app that names demands itself keeps a beginning for that, such
+as `order-line:`, and what it reads from such a name is believed. So no caller from outside may hold units under one, nor
+ship for one that is not its own.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+
+from inventory.errors import InvalidStockRequest
+
+#: Takes a merchant and references of one beginning; returns those that are the merchant's.
+Owned = Callable[[int, Collection[str]], Collection[str]]
+
+_kept: dict[str, Owned] = {}
+
+
+def keep(beginning: str, owned: Owned) -> None:
+    """Keeps references with this beginning for an app."""
+    _kept[beginning] = owned
+
+
+def check_free(references: Iterable[str]) -> None:
+    """Refuses references that an app keeps for its own. Raises `InvalidStockRequest`."""
+    for reference in references:
+        if reference.startswith(tuple(_kept)):
+            raise InvalidStockRequest(
+                "reference", f"{reference[:40]!r} is the name of an order line; choose another one."
+            )
+
+
+def strange(merchant_id: int, references: Iterable[str]) -> set[str]:
+    """Returns those references that are kept, and not the merchant's; no statement where none is kept."""
+    found: set[str] = set()
+    wanted = set(references)
+    for beginning, owned in _kept.items():
+        kept = {reference for reference in wanted if reference.startswith(beginning)}
+        if kept:
+            found |= kept - set(owned(merchant_id, kept))
+    return found
