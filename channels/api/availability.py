@@ -50,10 +50,10 @@ class AvailableSerializer(serializers.Serializer[Any]):
     locations = PlaceSerializer(many=True)
     available_to_promise = serializers.IntegerField(
         allow_null=True,
-        help_text="With `by_date`: available, and confirmed inbound by then that nobody is promised.",
+        help_text="With `by_date`: available, and what is confirmed or in transit by then and nobody is promised.",
     )
     inbound = serializers.IntegerField(
-        allow_null=True, help_text="With `by_date`: how much of that is inbound."
+        allow_null=True, help_text="With `by_date`: how much of that is still to come."
     )
     offered = serializers.IntegerField(
         allow_null=True,
@@ -215,19 +215,11 @@ class Availability(MerchantView):
         if asked.by is None or not found:
             return {}
         places = list(self._codes(asked.codes)) if asked.codes else None
-        stocked = [identity for identity, each in found.items() if not each.is_kit]
-        promised = (
-            promisable(self.caller.merchant_id, stocked, asked.by, location_ids=places) if stocked else {}
-        )
-        told = {
-            identity: {"available_to_promise": each.units, "inbound": each.inbound}
+        promised = promisable(self.caller.merchant_id, list(found), asked.by, location_ids=places)
+        return {
+            identity: {"available_to_promise": each.units, "inbound": each.units - each.available}
             for identity, each in promised.items()
         }
-        for identity, each in found.items():
-            if each.is_kit:  # kits are not promised from inbound
-                units = sum(place["available"] for place in each.places)
-                told[identity] = {"available_to_promise": units, "inbound": 0}
-        return told
 
     def _offered(self, found: Iterable[int], channel_id: int | None) -> dict[int, int]:
         if channel_id is None:

@@ -1,7 +1,7 @@
 """How fast numbers are computed: 100,000 listings recomputed, beside the bare SQL that reads what they depend on.
 
 Every variant is on several channels and in several locations, under a rule set with tags, a category, pools, a cap
-and a buffer by velocity. Ours is `channels.exposure.targets`, and `exposures` where the steps are shown; the reference of each is
+and a buffer by velocity. Ours is `channels.exposure.targets`, and `exposures` where the steps are shown; beside each stands
 the statement by which it reads stock and shelves, with its rows fetched and nothing done with them, in the same process on
 the same connection.
 """
