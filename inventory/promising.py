@@ -195,7 +195,8 @@ def first_arrivals(merchant_id: int, variant_ids: Collection[int]) -> dict[int, 
         if owed[arrival.variant_id] < 0:
             first.setdefault(arrival.variant_id, arrival.on)
     for kit, days in kits_by_day(merchant_id, variant_ids).items():
-        first.update({kit: day for day, _ in days[1:2] if day is not None})
+        if len(days) > 1 and (day := days[1][0]) is not None:
+            first[kit] = day
     return first
 
 
