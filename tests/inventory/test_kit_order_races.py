@@ -50,11 +50,10 @@ def test_without_the_lock_a_kit_has_goods_to_come(monkeypatch: pytest.MonkeyPatc
     kitchen = Kitchen()
     order = ordered(kitchen)
     monkeypatch.setattr(purchasing, "keep_recipes", lambda merchant_id: None)
-    with ExitStack() as stack:
-        with transaction.atomic():
-            kitchen.make(kitchen.shirt, {kitchen.mug: 1})
-            placing = stack.enter_context(meanwhile(partial(place, kitchen.merchant.pk, order.pk)))
-            assert placing.result(PATIENCE)
+    with ExitStack() as stack, transaction.atomic():
+        kitchen.make(kitchen.shirt, {kitchen.mug: 1})
+        placing = stack.enter_context(meanwhile(partial(place, kitchen.merchant.pk, order.pk)))
+        assert placing.result(PATIENCE)
     order.refresh_from_db()
     assert not order.is_draft
     assert Bundle.objects.filter(variant=kitchen.shirt, kind="kit").exists()
