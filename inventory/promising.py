@@ -181,39 +181,56 @@ def open_inbound(
     return {variant_id: each.inbound for variant_id, each in found.items() if each.inbound}
 
 
-def arrivals(merchant_id: int, variant_ids: Collection[int], by: date = ALWAYS) -> list[Arrival]:
+def arrivals(
+    merchant_id: int,
+    variant_ids: Collection[int],
+    by: date = ALWAYS,
+    *,
+    location_ids: Collection[int] | None = None,
+) -> list[Arrival]:
     """Returns the days on which goods of these variants come, in order of variant and day; one statement. Not of kits."""
-    return [Arrival(*row) for row in _read(ARRIVALS, merchant_id, variant_ids, by, None)]
+    return [Arrival(*row) for row in _read(ARRIVALS, merchant_id, variant_ids, by, location_ids)]
 
 
-def first_arrivals(merchant_id: int, variant_ids: Collection[int]) -> dict[int, date]:
+def first_arrivals(
+    merchant_id: int, variant_ids: Collection[int], *, location_ids: Collection[int] | None = None
+) -> dict[int, date]:
     """Returns, for each variant that has any, the first day for which a unit, or a kit, to come may be promised."""
-    owed = {v: each.owed for v, each in promisable(merchant_id, variant_ids, ALWAYS).items()}
+    found = promisable(merchant_id, variant_ids, ALWAYS, location_ids=location_ids)
+    owed = {variant_id: each.owed for variant_id, each in found.items()}
     first: dict[int, date] = {}
-    for arrival in arrivals(merchant_id, variant_ids):
+    for arrival in arrivals(merchant_id, variant_ids, location_ids=location_ids):
         owed[arrival.variant_id] -= arrival.free
         if owed[arrival.variant_id] < 0:
             first.setdefault(arrival.variant_id, arrival.on)
-    for kit, days in kits_by_day(merchant_id, variant_ids).items():
+    for kit, days in kits_by_day(merchant_id, variant_ids, location_ids=location_ids).items():
         if len(days) > 1 and (day := days[1][0]) is not None:
             first[kit] = day
     return first
 
 
-def kits_by_day(merchant_id: int, variant_ids: Collection[int]) -> dict[int, list[tuple[date | None, int]]]:
+def kits_by_day(
+    merchant_id: int, variant_ids: Collection[int], *, location_ids: Collection[int] | None = None
+) -> dict[int, list[tuple[date | None, int]]]:
     """Returns, of those that are kits, how many may be promised now (None) and by each day by which it is more."""
     parts = _parts_of(merchant_id, variant_ids)
-    shelf = _shelf(merchant_id, parts, ALWAYS, None)
+    shelf = _shelf(merchant_id, parts, ALWAYS, location_ids)
     return {kit: by_day(made_of, shelf) for kit, made_of in parts.items()}
 
 
-def eta_texts(merchant_id: int, variant_ids: Collection[int], lead_time: LeadTime) -> dict[int, str]:
+def eta_texts(
+    merchant_id: int,
+    variant_ids: Collection[int],
+    lead_time: LeadTime,
+    *,
+    location_ids: Collection[int] | None = None,
+) -> dict[int, str]:
     """Returns what a listing of each of these variants says of when it arrives, e.g. "within 2 to 4 days"."""
     today = timezone.localdate()
-    first = first_arrivals(merchant_id, variant_ids)
+    first = first_arrivals(merchant_id, variant_ids, location_ids=location_ids)
     return {
         variant_id: eta_text(each.available, first.get(variant_id), lead_time=lead_time, today=today)
-        for variant_id, each in promisable(merchant_id, variant_ids, today).items()
+        for variant_id, each in promisable(merchant_id, variant_ids, today, location_ids=location_ids).items()
     }
 
 

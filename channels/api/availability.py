@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
+from channels.arrival_texts import arrival_texts
 from channels.exposure import targets
 from channels.models import Channel, ListingLevel
 from config.api.problems import NOT_FOUND, REFUSED, Problem
@@ -58,6 +59,11 @@ class AvailableSerializer(serializers.Serializer[Any]):
     offered = serializers.IntegerField(
         allow_null=True,
         help_text="With `channel`: what the channel is to be told, over its places; null if unlisted.",
+    )
+    arrives = serializers.CharField(
+        allow_null=True,
+        help_text="With `channel`: what it may say of when goods arrive, such as `within 2 to 4 days`; null where the channel "
+        "has no delivery days.",
     )
 
 
@@ -126,7 +132,9 @@ class Availability(MerchantView):
         found = self._variants(asked.skus)
         self._fill(found, asked)
         promised = self._promised(found, asked)
-        offered = self._offered(found, asked.channel_id)
+        channel = self._channel(asked.channel_id)
+        offered = self._offered(found, channel)
+        arrives = {} if channel is None else arrival_texts(channel, list(found))
         data = [
             {
                 "sku": each.sku,
@@ -136,6 +144,7 @@ class Availability(MerchantView):
                 "locations": each.places,
                 **promised.get(identity, {"available_to_promise": None, "inbound": None}),
                 "offered": offered.get(identity),
+                "arrives": arrives.get(identity),
             }
             for identity, each in found.items()
         ]
@@ -221,12 +230,18 @@ class Availability(MerchantView):
             for identity, each in promised.items()
         }
 
-    def _offered(self, found: Iterable[int], channel_id: int | None) -> dict[int, int]:
+    def _channel(self, channel_id: int | None) -> Channel | None:
         if channel_id is None:
+            return None
+        for channel in self.rows(Channel).filter(pk=channel_id).defer("credentials"):
+            found: Channel = channel
+            return found
+        raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+
+    def _offered(self, found: Iterable[int], channel: Channel | None) -> dict[int, int]:
+        if channel is None:
             return {}
-        if not self.rows(Channel).filter(pk=channel_id).exists():
-            raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
-        rows = self.rows(ListingLevel).filter(channel_id=channel_id, listing__variant_id__in=list(found))
+        rows = self.rows(ListingLevel).filter(channel=channel, listing__variant_id__in=list(found))
         rows = rows.filter(listing__is_active=True, channel_location__is_active=True)
         variant_of = dict(rows.values_list("pk", "listing__variant_id"))
         offered: dict[int, int] = {}
