@@ -147,9 +147,7 @@ class ListingAdmin(HistoryAdmin):
                 headers,
                 rows,
                 empty="No place of this channel has stock of yours behind it yet.",
-                note=f"Arrives: {text}."
-                if (text := arrives.get(instance.variant_id or 0))
-                else "",
+                note=f"Arrives: {text}." if (text := arrives.get(instance.variant_id or 0)) else "",
             )
         ]
 

@@ -17,7 +17,7 @@ from channels.rules.book import load_book_of
 
 @dataclass(frozen=True, slots=True)
 class InputsUnder:
-    """Loads inputs with these versions in force and the channels' own settings of an instant.
+    """Loads inputs with these versions in force, by the tags, categories, groups and own settings of an instant.
 
     What is measured (ranks, what sells within a lag) is taken as it is now: it is not recorded over time.
     """
@@ -32,7 +32,7 @@ class InputsUnder:
             pk: (channel, variant)
             for pk, channel, variant in listed.values_list("pk", "channel_id", "listing__variant_id")
         }
-        book = load_book_of(self.version_ids, {variant for _, variant in goods.values()})
+        book = load_book_of(self.version_ids, {variant for _, variant in goods.values()}, at=self.at)
         channels = channels_at({channel for channel, _ in goods.values()}, self.at)
         found = load_inputs(list(goods), book=book)
         return {
