@@ -17,7 +17,8 @@ from inventory.kits import Kit
 from inventory.locking import lock_locations
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, OwedUnits
 from inventory.routing import Need, Routing, Share, Site, Usage, cut, fit, plan
 
 

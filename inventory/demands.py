@@ -32,7 +32,8 @@ from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, perform
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, Hold, OwedUnits
 from inventory.routing import Routing
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references

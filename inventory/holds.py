@@ -17,7 +17,8 @@ from inventory.locking import LockedLevel
 from inventory.models import Conflict
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
-from inventory.posting import HeldUnits, Hold, OwedUnits, PartOf, Posting, whole
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, Hold, OwedUnits, PartOf, whole
 
 _SELECT: Final = """
 SELECT r.id, r.level_id, r.reference, r.open_quantity, r.expires_at,

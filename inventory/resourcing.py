@@ -8,7 +8,8 @@ from inventory.errors import InsufficientStock, InvalidStockRequest, Shortage
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
 from inventory.models.stock import Reason
-from inventory.posting import Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, OwedUnits
 from inventory.validation import check_quantities, check_references
 
 
