@@ -1,10 +1,10 @@
-"""Adds how many days goods take from stock to a channel's customer."""
+"""Adds how many days goods take to a channel's customer, and where a platform has returned goods sent."""
 
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Adds the days."""
+    """Adds the days and the place."""
 
     dependencies = [
         ('channels', '0013_rule_mends'),
@@ -20,6 +20,11 @@ class Migration(migrations.Migration):
             model_name='channel',
             name='delivery_days_to',
             field=models.PositiveSmallIntegerField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='channelorderline',
+            name='returned_to_external_id',
+            field=models.CharField(blank=True, db_default='', max_length=200),
         ),
         migrations.AddField(
             model_name='historicalchannel',
