@@ -131,7 +131,7 @@ def targets(listing_level_ids: Collection[int]) -> dict[int, int]:
         return {}
     plain = [shelf for shelf in shelves if not shelf[9]]
     special = [shelf[1] for shelf in shelves if shelf[9]]
-    ways = _ways(plain)
+    ways = _ways(plain) if plain else []
     numbers: dict[int, int] = {}
     asking: list[tuple[Row, _Way]] = []
     for shelf, way in zip(plain, ways, strict=True):
