@@ -65,13 +65,13 @@ LEFT JOIN LATERAL (
     SELECT past.history_id FROM channels_historicalchannelgroup past
     WHERE past.id = channel_group.id AND past.history_date <= %(at)s
     ORDER BY past.history_date DESC, past.history_id DESC LIMIT 1
-) then ON true
+) known ON true
 JOIN LATERAL (
     SELECT past.channel_id FROM channels_historicalchannelgroup_channels past
-    WHERE past.history_id = then.history_id
+    WHERE past.history_id = known.history_id
     UNION ALL
     SELECT now.channel_id FROM channels_channelgroup_channels now
-    WHERE now.channelgroup_id = channel_group.id AND then.history_id IS NULL
+    WHERE now.channelgroup_id = channel_group.id AND known.history_id IS NULL
 ) member ON member.channel_id = ANY(%(channels)s::bigint[])
 WHERE channel_group.merchant_id IN (
     SELECT merchant_id FROM channels_channel WHERE id = ANY(%(channels)s::bigint[]))
