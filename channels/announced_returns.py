@@ -2,7 +2,8 @@
 
 An announcement moves nothing. There is one return for each order, known by the order's reference, which says what is sent
 back in total: told again it changes nothing, told anew it replaces what was announced before. Kits come back as their
-parts. What a platform's own warehouse takes back is the platform's to count.
+parts. Goods are expected where the platform says that they go, else where they left from. What a platform's own warehouse takes
+back is the platform's to count.
 """
 
 import hashlib
@@ -84,8 +85,16 @@ def _origins(channel: Channel, returned: Sequence[LineChange], places: Places) -
         variant_id, reference = variant_id_of(change.line), change.line.reference
         parts = kits[variant_id].parts if variant_id in kits else ((variant_id, 1),)
         likely = _Origin(locations_of(change, places)[0], parts)
-        origins[reference] = shipped.get(reference, likely)
+        origins[reference] = _sent_to(change, shipped.get(reference, likely), places)
     return origins
+
+
+def _sent_to(change: LineChange, origin: _Origin, places: Places) -> _Origin:
+    """Returns the goods at where the platform says that they go, if that is not where they left from."""
+    taking_back = places.taking_back(change.line.returned_to_external_id)
+    if not taking_back or origin.location_id in taking_back:
+        return origin
+    return _Origin(taking_back[0], origin.parts)
 
 
 def _shipped(merchant_id: int, references: Collection[str]) -> dict[str, _Origin]:

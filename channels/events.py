@@ -29,6 +29,8 @@ class OrderLineState:
     unit_price: Decimal | None = None
     #: The platform's id of the place it is taken from; empty when it does not say.
     location_external_id: str = ""
+    #: The platform's id of the place that takes returned units back; empty when it does not say.
+    returned_to_external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

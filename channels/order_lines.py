@@ -29,6 +29,7 @@ _KEPT: Final = {
     "fulfilled": "bigint",
     "returned": "bigint",
     "restocked": "bigint",
+    "returned_to_external_id": "text",
     "applied_demand": "bigint",
     "applied_fulfilled": "bigint",
     "is_named": "boolean",
@@ -152,6 +153,7 @@ def _copy(state: OrderLineState, line: ChannelOrderLine, places: Places) -> None
     line.fulfilled = state.fulfilled
     line.returned = state.returned
     line.restocked = state.restocked
+    line.returned_to_external_id = state.returned_to_external_id[:200]
 
 
 def _price(price: Decimal | None) -> Decimal | None:

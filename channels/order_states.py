@@ -68,11 +68,17 @@ def _substance(line: OrderLineState) -> list[Any]:
         line.fulfilled,
         line.returned,
         line.restocked,
+        # Left out where nothing is said, so that states without it keep the digest that they had.
+        *([line.returned_to_external_id] if line.returned_to_external_id else []),
     ]
 
 
 def _detail(lines: Iterable[OrderLineState]) -> int:
-    """Counts how much the lines say of what was sold and where it is taken from."""
+    """Counts how much the lines say of what was sold, where it is taken from, and where it is sent back to."""
     return sum(
-        bool(line.listing_external_id) + bool(line.sku) + bool(line.location_external_id) for line in lines
+        bool(line.listing_external_id)
+        + bool(line.sku)
+        + bool(line.location_external_id)
+        + bool(line.returned_to_external_id)
+        for line in lines
     )

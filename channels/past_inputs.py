@@ -1,8 +1,8 @@
 """What a listing level's number depended on at an instant, so that "Why 7?" can be asked of any moment.
 
 It is computed anew from what is recorded over time: movements, reservations, safety stock, our locations behind the place,
-what kits were made of, rule versions, the channel's own settings, pins, the mapping of the listing. It does not depend on a
-push having happened.
+what kits were made of, rule versions and the tags, categories and groups that they go by, the channel's own settings, pins,
+the mapping of the listing. It does not depend on a push having happened.
 What is not recorded over time is taken as it is now, and `PastInputs.as_now` names it where it matters.
 """
 
@@ -182,7 +182,7 @@ class _Build:
             variant_id,
             [self.levels[pair] for pair in pairs if pair in self.levels],
             [each for each in self.reservations if (each.variant_id, each.location_id) in pairs],
-            as_now(inputs, self.book),
+            as_now(inputs),
         )
 
     def _own_open(self, channel_id: int, variant_id: int, external_id: str, *, is_kit: bool) -> int:
@@ -246,7 +246,7 @@ def line_of(reference: str) -> int | None:
     return int(number) if number != reference and number.isdecimal() else None
 
 
-def as_now(inputs: Inputs, book: RuleBook) -> list[str]:
+def as_now(inputs: Inputs) -> list[str]:
     """Names what these inputs take as it is now because it is not recorded over time."""
     rules = inputs.rules
     pools = (*rules.pools, *(pool for part in inputs.fenced for pool in part.pools))
@@ -256,7 +256,6 @@ def as_now(inputs: Inputs, book: RuleBook) -> list[str]:
         "what pools have left": any(pool.units is not None for pool in pools),
         "confirmed inbound": rules.preorder_limit > 0,
         "how often the number was raised that day": rules.daily_increases is not None,
-        **book.goes_by(),
     }
     return [words for words, is_concerned in concerned.items() if is_concerned]
 

@@ -1,4 +1,4 @@
-"""The rules as they were: the versions in force at an instant, and the channels' own settings beneath them."""
+"""The rules as they were: the versions in force at an instant, what they went by, and the channels' own settings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from channels.models import RuleSetActivation
 from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book_of
+from channels.rules.past_statements import GROUPS_AT
 
 # The history has the channel as it was after each change; what was changed before the history began is not known.
 _OWN_SETTINGS: Final = """
@@ -36,16 +37,20 @@ def book_at(
     merchant_id: int, variant_ids: Collection[int], at: datetime, parts: Mapping[int, Collection[int]]
 ) -> RuleBook:
     """Returns the rules that were in force at an instant, as far as they may concern these variants, kits with `parts`."""
-    return load_book_of(versions_at(merchant_id, at).values(), variant_ids, parts)
+    return load_book_of(versions_at(merchant_id, at).values(), variant_ids, parts, at=at)
 
 
 def channels_at(channel_ids: Collection[int], at: datetime) -> dict[int, ChannelFacts]:
-    """Returns what rules know of channels, with their own settings as they were; groups as they are now."""
+    """Returns what rules know of channels, with their own settings and their groups as they were."""
     now = channels_by_id(channel_ids)
     with connection.cursor() as cursor:
         cursor.execute(_OWN_SETTINGS, [at, sorted(channel_ids)])
         then: dict[int, tuple[Any, ...]] = {row[0]: row[1:] for row in cursor.fetchall()}
-    return {pk: _with_settings(facts, then[pk]) if pk in then else facts for pk, facts in now.items()}
+        cursor.execute(GROUPS_AT, {"at": at, "channels": sorted(channel_ids)})
+        members: list[tuple[int, int]] = cursor.fetchall()
+    groups = {pk: frozenset(group for member, group in members if member == pk) for pk in now}
+    grouped = {pk: replace(facts, group_ids=groups[pk]) for pk, facts in now.items()}
+    return {pk: _with_settings(facts, then[pk]) if pk in then else facts for pk, facts in grouped.items()}
 
 
 def _with_settings(facts: ChannelFacts, settings: tuple[Any, ...]) -> ChannelFacts:

@@ -61,6 +61,11 @@ class Places:
         ordered = sorted(sources, key=lambda source: source.priority)
         return tuple(dict.fromkeys(source.site.location_id for source in ordered))
 
+    def taking_back(self, external_id: str) -> tuple[int, ...]:
+        """Returns our locations behind the place that the platform says takes units back; empty for none that we know."""
+        place = self._by_external_id.get(external_id)
+        return () if place is None else place.location_ids
+
     @property
     def sites(self) -> tuple[Site, ...]:
         """What routing has to know of our locations behind all places."""

@@ -13,16 +13,18 @@ from inventory import taking
 from inventory.holds import fill_owed
 from inventory.inbound import lock_inbound
 from inventory.inbound_rows import PromiseTerms
+from inventory.kits import Kit
 from inventory.locking import lock_locations
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
-from inventory.routing import Need, Routing, Share, Site, Usage, cut, plan
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, OwedUnits
+from inventory.routing import Need, Routing, Share, Site, Usage, cut, fit, plan
 
 
 @dataclass(slots=True)
 class Wish:
-    """What one demand is to hold, and what it holds already of that."""
+    """What one demand is to hold, and what it holds already of that; of a kit, whole ones."""
 
     reference: str
     variant_id: int
@@ -33,12 +35,19 @@ class Wish:
     #: Units to plan for; at least what is to be held.
     ordered: int
     #: Holds and debts that may be placed anew.
-    held: Sequence[HeldUnits] = ()
+    held: Sequence[Hold] = ()
     owed: Sequence[OwedUnits] = ()
     #: On which newly demanded units that are not there may be promised from inbound; None: not at all.
     terms: PromiseTerms | None = None
     #: Location → units that left from there before; they are planned for as if they still lay there.
     left: Mapping[int, int] = field(default_factory=dict)
+    #: What it is made of, where the variant is a kit.
+    kit: Kit | None = None
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """(variant, units) that one unit takes from the shelf; empty: itself."""
+        return self.kit.parts if self.kit else ()
 
     @property
     def units(self) -> int:
@@ -68,12 +77,12 @@ def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None
     """
     if not wishes:
         return
-    free = _free(posting, wishes)
-    asked = [Need(w.variant_id, max(w.ordered, w.units) + w.gone, w.location_ids) for w in wishes]
-    needed = [Need(w.variant_id, w.units + w.gone, w.location_ids) for w in wishes]
+    free = _free(posting, wishes, with_gone=True)
+    asked = [Need(w.variant_id, max(w.ordered, w.units) + w.gone, w.location_ids, w.parts) for w in wishes]
+    needed = [Need(w.variant_id, w.units + w.gone, w.location_ids, w.parts) for w in wishes]
     planned = plan(routing, asked, free, full=_used_up(wishes, routing))
     cut_shares = cut(routing, planned, needed, free)
-    shares = [_without_gone(wish, share) for wish, share in zip(wishes, cut_shares, strict=True)]
+    shares = _without_gone(posting, wishes, cut_shares)
     wanted = [wish.units for wish in wishes]
     has_released = [_release(posting, wish, share) for wish, share in zip(wishes, shares, strict=True)]
     for wish, share, units in zip(wishes, shares, wanted, strict=True):
@@ -82,19 +91,33 @@ def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None
         fill_owed(posting)
 
 
-def _free(posting: Posting, wishes: Iterable[Wish]) -> dict[tuple[int, int], int]:
-    """Returns what is available, what the wishes hold themselves and what left on them included."""
-    free = {pair: max(level.available, 0) for pair, level in posting.levels.items()}
+def _free(posting: Posting, wishes: Iterable[Wish], *, with_gone: bool) -> Counter[tuple[int, int]]:
+    """Returns what is available, what the wishes hold themselves included, and what left on them where asked for."""
+    free = Counter({pair: max(level.available, 0) for pair, level in posting.levels.items()})
     for wish in wishes:
-        for place, units in wish.left.items():
-            free[wish.variant_id, place] += units
+        for place, units in wish.left.items() if with_gone else ():
+            for part, per_unit in wish.parts or ((wish.variant_id, 1),):
+                free[part, place] += units * per_unit
         for held in wish.held:
-            free[wish.variant_id, held.level.location_id] += held.open
+            for row in held.rows:
+                free[row.variant_id, row.location_id] += held.open * held.per_unit(row)
     return free
 
 
-def _without_gone(wish: Wish, share: Share) -> Share:
-    """Returns the share less what has left already; where it left from elsewhere, less the last of the others."""
+def _without_gone(posting: Posting, wishes: Sequence[Wish], shares: Sequence[Share]) -> list[Share]:
+    """Returns the shares less what has left already, as far as they still lie there.
+
+    What left on one of the wishes may have been planned for another; that one takes what the first was planned to have.
+    """
+    if not any(wish.left for wish in wishes):
+        return list(shares)
+    needs = [Need(wish.variant_id, wish.units, wish.location_ids, wish.parts) for wish in wishes]
+    rest = [_rest_of(wish, share) for wish, share in zip(wishes, shares, strict=True)]
+    return fit(rest, needs, _free(posting, wishes, with_gone=False))
+
+
+def _rest_of(wish: Wish, share: Share) -> Share:
+    """Returns a share less what has left already; where it left from elsewhere, less the last of the others."""
     if not wish.left:
         return share
     units = {place: max(count - wish.left.get(place, 0), 0) for place, count in share.units.items()}
@@ -135,10 +158,10 @@ def _release(posting: Posting, wish: Wish, share: Share) -> bool:
     excess.subtract(share.units)
     has_released = False
     for held in reversed(wish.held):
-        units = min(held.open, excess[held.level.location_id])
+        units = min(held.open, excess[held.location_id])
         if units > 0:
             posting.release(held, units, Reason.SALE)
-            excess[held.level.location_id] -= units
+            excess[held.location_id] -= units
             has_released = True
     return has_released
 
@@ -148,7 +171,7 @@ def _hold(posting: Posting, wish: Wish, share: Share, wanted: int) -> None:
     here, debt = _held_at(wish), wish.debt
     for place, units in share.units.items():
         if units > here[place]:
-            posting.hold(posting.levels[wish.variant_id, place], wish.reference, units - here[place])
+            _hold_at(posting, wish, place, units - here[place])
     short = wanted - share.total
     if short < debt:
         taking.close_owed(posting, list(wish.owed), debt - short)
@@ -157,6 +180,13 @@ def _hold(posting: Posting, wish: Wish, share: Share, wanted: int) -> None:
     for owed in wish.owed:
         if owed.open:
             posting.move_debt(owed, share.places)
+
+
+def _hold_at(posting: Posting, wish: Wish, place: int, units: int) -> None:
+    if wish.kit is None:
+        posting.hold(posting.levels[wish.variant_id, place], wish.reference, units)
+    else:
+        posting.hold_kits(wish.kit, place, wish.reference, units)
 
 
 def _unpromised(posting: Posting, wish: Wish, missing: int, places: tuple[int, ...]) -> int:
@@ -181,5 +211,5 @@ def _owe(posting: Posting, wish: Wish, quantity: int, places: tuple[int, ...]) -
 def _held_at(wish: Wish) -> Counter[int]:
     held: Counter[int] = Counter()
     for each in wish.held:
-        held[each.level.location_id] += each.open
+        held[each.location_id] += each.open
     return held

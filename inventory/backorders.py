@@ -21,7 +21,8 @@ from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import PromiseTerms
 from inventory.ledger import Context, Outcome, perform
 from inventory.models import Backorder, Conflict
-from inventory.posting import Posting, Short
+from inventory.posting import Posting
+from inventory.posting_rows import Short
 from inventory.reservations import Demand, hold_available
 from inventory.validation import check_places, check_quantities, check_references
 

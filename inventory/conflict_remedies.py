@@ -11,7 +11,8 @@ from inventory.ledger import Context, Outcome, perform
 from inventory.models import Conflict, Reservation
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, OwedUnits
 from inventory.validation import check_quantities
 
 _PART_OF_A_KIT: Final = "holds a part of a kit, which would not be whole any more."

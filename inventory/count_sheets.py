@@ -2,9 +2,10 @@
 
 **The variance of a line is judged against the level at the time of counting**, not when the sheet was printed or approved:
 what was sold or received before the count is no variance, and what moves between the count and the approval stays as it
-is. Approval adds the variance to what is on hand by then. Where that would be less than nothing, more has left since than
-the count had found: the rest is found *beyond record*, with a conflict that asks for a recount. "At the time" means what the
-ledger knew then (recorded time).
+is. Approval adds the variance to what is on hand by then, less what has entered the record of it meanwhile: units of it that
+left were found *beyond record* already, and another count may have been approved. A later count of the same goods stands.
+Where less than nothing would be left, more has left since than the count had found: the rest is found beyond record, with a
+conflict that asks for a recount. "At the time" means what the ledger knew then (recorded time).
 """
 
 import uuid
@@ -20,7 +21,7 @@ from inventory.documents import check_places_of_goods, lock_document
 from inventory.errors import InvalidStockRequest
 from inventory.holds import fill_owed, release_expired
 from inventory.ledger import Context, Outcome, domain_errors, perform
-from inventory.locking import lock_levels
+from inventory.locking import LockedLevel, lock_levels
 from inventory.models import CountSheet, CountSheetLine, StockLevel
 from inventory.models.counts import CountSheetState
 from inventory.posting import Posting
@@ -150,8 +151,9 @@ def approve_sheet(context: Context, sheet_id: int) -> Outcome:
         variants = {line.variant_id for line in lines}
         posting.lock(variants, {place}, create={(variant, place) for variant in variants})
         release_expired(posting)
-        found = [(posting.levels[line.variant_id, place], line.variance) for line in lines]
-        add_variances(posting, found, reference=sheet.number)
+        levels = [posting.levels[line.variant_id, place] for line in lines]
+        missing = _missing(levels, lines)
+        add_variances(posting, list(zip(levels, missing, strict=True)), reference=sheet.number)
         fill_owed(posting)
         sheet.state, sheet.approved_at = CountSheetState.APPROVED, timezone.now()
         sheet.operation_id = posting.operation_id
@@ -170,6 +172,46 @@ def _counted(sheet: CountSheet) -> list[CountSheetLine]:
         named = ", ".join(waiting[:5]) + (" …" if len(waiting) > 5 else "")
         raise InvalidStockRequest("lines", f"{len(waiting)} wait to be counted again ({named}).")
     return lines
+
+
+#: What entered the record since each line was counted, and is no movement of goods: units found because they left, what
+#: other counts corrected, and whether one of them was made later.
+_CORRECTED_SINCE: Final = """
+SELECT given.level_id,
+       coalesce(sum(m.on_hand_delta) FILTER (WHERE m.reason = 'beyond_record'), 0)::bigint,
+       coalesce(sum(m.on_hand_delta) FILTER (WHERE m.kind = 'count'), 0)::bigint,
+       bool_or(m.kind = 'count' AND coalesce(other.counted_at > given.counted_at, true))
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS given (level_id, version, counted_at)
+JOIN inventory_stocklevel s ON s.id = given.level_id
+JOIN inventory_stockmovement m ON m.level_id = given.level_id AND m.version > given.version
+    AND (m.kind = 'count' OR m.reason = 'beyond_record')
+LEFT JOIN inventory_countsheet sheet ON sheet.operation_id = m.operation_id
+LEFT JOIN inventory_countsheetline other ON other.sheet_id = sheet.id AND other.variant_id = s.variant_id
+GROUP BY given.level_id
+"""
+
+
+def _missing(levels: Sequence[LockedLevel], lines: Sequence[CountSheetLine]) -> list[int]:
+    """Returns what of each line's variance is not in the record yet; under the levels' locks, in one statement."""
+    columns: list[Any] = [
+        [level.id for level in levels],
+        [line.level_version for line in lines],
+        [line.counted_at for line in lines],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_CORRECTED_SINCE, columns)
+        since = {row[0]: row[1:] for row in cursor.fetchall()}
+    return [
+        _still_missing(line.variance, *since.get(level.id, (0, 0, False)))
+        for level, line in zip(levels, lines, strict=True)
+    ]
+
+
+def _still_missing(variance: int, beyond: int, corrected: int, is_superseded: bool) -> int:
+    if is_superseded:
+        return 0
+    rest = variance - corrected
+    return rest - min(max(rest, 0), max(beyond, 0))
 
 
 def _lock_open(merchant_id: int, sheet_id: int) -> CountSheet:

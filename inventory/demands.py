@@ -5,8 +5,8 @@ what is owed off first, then what is held. A shipment takes what the demand hold
 available, and the rest is shipped beyond record.
 
 Which locations serve it is decided for all changes together, by the routing that the caller names
-(`inventory.allocation`). Kits stay out of that plan: they are held, owed and cancelled whole, place by place in the order of
-preference, and leave as their parts.
+(`inventory.allocation`). Kits are planned by what their parts have free; they are held, owed and cancelled whole, each at one
+place, and leave as their parts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, perform
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
-from inventory.posting import HeldUnits, Hold, OwedUnits, Posting
-from inventory.reservations import Demand, hold_available
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, Hold, OwedUnits
 from inventory.routing import Routing
 from inventory.take_backs import TakeBacks
 from inventory.validation import check_places, check_quantities, check_references
@@ -171,18 +171,16 @@ class _Settlement:
         held = held_for(posting, looked_up) if looked_up else {}
         owed = self._owed(posting) if looked_up or self.pre_orders else []
         changes = sorted(self._taken_back(posting), key=lambda change: change.variant_id not in posting.kits)
-        kits = [change for change in changes if change.variant_id in posting.kits]
-        plain = changes[len(kits) :]
-        if any(c.wanted or c.is_replanned for c in plain):
-            lock_limited(posting, self._choices(plain), self.routing)
+        is_planned = any(c.wanted or c.is_replanned for c in changes)
+        if is_planned:
+            lock_limited(posting, self._choices(changes), self.routing)
         for change in changes:
             if change.cancelled:
                 _cancel(posting, change, _held_of(posting, held, change), _debts(owed, change))
         if has_expired or looked_up:
             fill_owed(posting)
-        _want_kits(posting, kits, held)
-        if any(c.wanted or c.is_replanned for c in plain):
-            allocate(posting, self._wishes(posting, plain, held), self.routing)
+        if is_planned:
+            allocate(posting, self._wishes(posting, changes, held), self.routing)
         _Shipments(posting, changes, held, self.routing).ship()
 
     def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
@@ -192,8 +190,10 @@ class _Settlement:
         left = left_from(posting.merchant_id, {change.reference for change in planned if change.has_left})
         for wish, location_ids in zip(wishes, self._choices(changes), strict=True):
             wish.location_ids = location_ids
-            wish.terms = self.pre_orders.get(wish.reference)
             wish.left = _left_at(wish, left)
+            wish.kit = posting.kits.get(wish.variant_id)
+            # Inbound is promised unit by unit; half a kit is worth nothing to whoever waits for it.
+            wish.terms = None if wish.kit else self.pre_orders.get(wish.reference)
         return wishes
 
     def _choices(self, changes: Sequence[DemandChange]) -> list[tuple[int, ...]]:
@@ -308,8 +308,7 @@ def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:
         ordered = max(change.ordered, change.wanted)
         return Wish(change.reference, change.variant_id, change.allowed_ids, change.wanted, ordered)
     every = _held_of(posting, held, change)
-    # What was held as kits before the variant became plain stays as it is, too.
-    movable = [h for h in every if isinstance(h, HeldUnits) and h.location_id not in change.kept_at]
+    movable = [h for h in every if h.location_id not in change.kept_at and _may_move(posting, h, change)]
     kept = sum(h.open for h in every) - sum(h.open for h in movable)
     return Wish(
         change.reference,
@@ -322,35 +321,16 @@ def _wish(posting: Posting, change: DemandChange, held: Held) -> Wish:
     )
 
 
-def _want_kits(posting: Posting, changes: Iterable[DemandChange], held: Held) -> None:
-    """Holds whole kits, place by place; those that cannot be whole are owed. What a place refused is held elsewhere."""
-    has_released = False
-    for change in changes:
-        refused = 0
-        for hold in _held_of(posting, held, change) if change.refused_by else ():
-            if hold.open and hold.location_id in change.refused_by:
-                refused += hold.open
-                posting.release(hold, hold.open, Reason.SALE)
-        has_released = has_released or bool(refused)
-        for debt in _debts(posting.conflicts.values(), change) if change.refused_by else ():
-            posting.move_debt(debt, change.allowed_ids)
-        _hold_or_owe(posting, change, change.wanted + refused)
-    if has_released:
-        fill_owed(posting)
+def _may_move(posting: Posting, hold: Hold, change: DemandChange) -> bool:
+    """Tells whether a hold can be taken up and held elsewhere as what the variant is now.
 
-
-def _hold_or_owe(posting: Posting, change: DemandChange, kits: int) -> None:
-    if not kits:
-        return
-    short = hold_available(posting, Demand(change.reference, change.variant_id, kits, change.allowed_ids))
-    if short is not None:
-        posting.owe(
-            reference=change.reference,
-            variant_id=change.variant_id,
-            quantity=short.requested - short.available,
-            cause=ConflictCause.SHORTAGE,
-            location_ids=change.allowed_ids,
-        )
+    What was held before the variant became, or ceased to be, a kit stays as it is; of an older version of the kit, until
+    its place refuses it.
+    """
+    kit = posting.kits.get(change.variant_id)
+    if kit is None or isinstance(hold, HeldUnits):
+        return kit is None and isinstance(hold, HeldUnits)
+    return hold.kit.bundle_id == kit.bundle_id or hold.location_id in change.refused_by
 
 
 def _ship_kits(posting: Posting, kit: Kit, rest: int, places: Sequence[int], *, reference: str) -> None:

@@ -17,7 +17,8 @@ from inventory.locking import LockedLevel
 from inventory.models import Conflict
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
-from inventory.posting import HeldUnits, Hold, OwedUnits, PartOf, Posting, whole
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, Hold, OwedUnits, PartOf, whole
 
 _SELECT: Final = """
 SELECT r.id, r.level_id, r.reference, r.open_quantity, r.expires_at,
@@ -80,14 +81,20 @@ LEFT JOIN LATERAL (
 ) back ON true
 """
 
+#: Of kits, the reservation that leads them counts for all their parts.
 _LEFT: Final = f"""
-SELECT r.reference, r.variant_id, level.location_id, sum(r.fulfilled_quantity - coalesce(back.units, 0))::bigint
-FROM inventory_reservation r
-JOIN inventory_stocklevel level ON level.id = r.level_id
-{TAKEN_BACK}
-WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND r.bundle_id IS NULL
+SELECT gone.reference, gone.variant_id, gone.location_id, sum(gone.units)::bigint
+FROM (
+    SELECT r.reference, coalesce(bundle.variant_id, r.variant_id) AS variant_id, level.location_id,
+           (r.fulfilled_quantity - coalesce(back.units, 0)) / coalesce(r.per_bundle, 1) AS units
+    FROM inventory_reservation r
+    JOIN inventory_stocklevel level ON level.id = r.level_id
+    LEFT JOIN inventory_bundle bundle ON bundle.id = r.bundle_id
+    {TAKEN_BACK}
+    WHERE r.merchant_id = %s AND r.reference = ANY(%s::text[]) AND (r.bundle_id IS NULL OR r.lead_id = r.id)
+) gone
 GROUP BY 1, 2, 3
-HAVING sum(r.fulfilled_quantity - coalesce(back.units, 0)) > 0
+HAVING sum(gone.units) > 0
 """  # noqa: S608  # constants only
 
 _LOCATIONS_OF_REFERENCES: Final = """
@@ -129,7 +136,7 @@ def held_for(posting: Posting, references: Collection[str]) -> dict[str, list[Ho
 
 
 def left_from(merchant_id: int, references: Collection[str]) -> dict[tuple[str, int, int], int]:
-    """Returns the units that left on these demands and were not taken back, kits apart, by (reference, variant, location)."""
+    """Returns the units, or whole kits, that left on these demands and are not back, by (reference, variant, location)."""
     if not references:
         return {}
     with connection.cursor() as cursor:

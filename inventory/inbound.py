@@ -30,7 +30,8 @@ from inventory.models import Backorder
 from inventory.models.conflicts import ConflictCause
 from inventory.models.purchasing import InboundEventKind
 from inventory.models.stock import Reason
-from inventory.posting import Posting, Promised
+from inventory.posting import Posting
+from inventory.posting_rows import Promised
 
 
 class Inbound:

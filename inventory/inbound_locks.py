@@ -11,7 +11,8 @@ from inventory.holds import load_waiting, release_expired
 from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_rows import InboundLine
 from inventory.models.purchasing import PurchaseOrderState
-from inventory.posting import OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import OwedUnits
 
 #: Where the lines' goods will be.
 _PLACES: Final = """

@@ -6,47 +6,16 @@ there by a day and promised to nobody, less what is owed at any of the places.
 
 from collections.abc import Collection
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
 from inventory.holds import OWED_CAUSES
+from inventory.promise_statements import OFFERED
 
 #: Locations that serve together, by id.
 Places = tuple[int, ...]
-
-# What is owed of kits takes their parts from what comes.
-_OFFERED: Final = """
-WITH place AS (
-    SELECT number, id FROM unnest(%(numbers)s::int[], %(places)s::bigint[]) AS given (number, id)
-), together AS (
-    SELECT number, array_agg(id) AS ids FROM place GROUP BY number
-), owed AS (
-    SELECT c.variant_id, c.location_ids, c.open_quantity AS units FROM inventory_conflict c
-    WHERE c.merchant_id = %(merchant)s AND c.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
-      AND c.cause = ANY(%(causes)s::text[])
-    UNION ALL
-    SELECT part.variant_id, c.location_ids, c.open_quantity * part.quantity
-    FROM inventory_bundlepart part
-    JOIN inventory_conflict c ON c.merchant_id = %(merchant)s AND c.variant_id = part.bundle_variant_id
-      AND c.open_quantity > 0 AND c.cause = ANY(%(causes)s::text[])
-    WHERE part.is_drawn_on AND part.variant_id = ANY(%(variants)s::bigint[])
-)
-SELECT coming.variant_id, coming.number, (coming.units - coalesce(debt.units, 0))::bigint
-FROM (
-    SELECT l.variant_id, place.number, sum(l.confirmed_quantity - l.promised_quantity) AS units
-    FROM inventory_purchaseorderline l JOIN place ON place.id = l.location_id
-    WHERE l.merchant_id = %(merchant)s AND l.variant_id = ANY(%(variants)s::bigint[]) AND l.confirmed_quantity > 0
-      AND l.confirmed_on BETWEEN %(today)s AND %(by)s
-    GROUP BY l.variant_id, place.number
-) coming
-LEFT JOIN (
-    SELECT owed.variant_id, together.number, sum(owed.units) AS units
-    FROM owed JOIN together ON owed.location_ids && together.ids
-    GROUP BY owed.variant_id, together.number
-) debt ON debt.variant_id = coming.variant_id AND debt.number = coming.number
-"""
 
 
 def offered_inbound(
@@ -65,5 +34,5 @@ def offered_inbound(
         "causes": list(OWED_CAUSES),
     }
     with connection.cursor() as cursor:
-        cursor.execute(_OFFERED, parameters)
+        cursor.execute(OFFERED, parameters)
         return {(row[0], sets[row[1]]): row[2] for row in cursor.fetchall() if row[2] > 0}

@@ -29,7 +29,8 @@ from inventory.errors import (
 )
 from inventory.kits import KITS_AS_JSON, Kit, kits_from
 from inventory.locking import MoreLevels
-from inventory.posting import Held, Posting, Promised, Short
+from inventory.posting import Posting
+from inventory.posting_rows import Held, Promised, Short
 from inventory.statements import append_statement
 from inventory.validation import check_text
 

@@ -5,8 +5,8 @@
 2. The locked rows' own columns are current. Anything else a decision needs (reservations, conflicts) is read in a later
    statement: in the locking statement itself it would be as old as the wait.
 3. Locks are taken inside a transaction at READ COMMITTED and held to its end. Nothing but the database is talked to.
-4. The order across tables: order of a channel, merchant (whoever changes bundles), operation, document, levels, conflicts,
-   locations with a daily capacity, purchase orders, their lines, fulfilment requests, listing levels.
+4. The order across tables: order of a channel, merchant (who changes bundles, or orders goods), operation, document, levels,
+   conflicts, locations with a daily capacity, purchase orders, their lines, fulfilment requests, listing levels.
 5. Nobody waits longer than the connection's `lock_timeout`.
 6. An operation that finds only under its locks that it needs more of them (the other parts of a kit) raises `MoreLevels`:
    the ledger rolls it back and begins anew with all of them, so that rule 1 holds.
@@ -126,3 +126,12 @@ def check_known(merchant_id: int, variant_ids: Collection[int], location_ids: Co
         cursor.execute(_KNOWS_ALL, [merchant_id, sorted(variants), merchant_id, sorted(places)])
         if cursor.fetchone()[0] < len(variants) + len(places):
             raise UnknownStock
+
+
+def keep_recipes(merchant_id: int) -> None:
+    """Has nobody change what the merchant's bundles are made of until the transaction ends.
+
+    For what is decided by "it is no kit" and written where no constraint sees it; before the document's own lock.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM inventory_merchant WHERE id = %s FOR SHARE", [merchant_id])

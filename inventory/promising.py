@@ -1,10 +1,15 @@
-"""What may be promised by a day: what is available, and confirmed inbound, less what is promised and owed already.
+"""What may be promised by a day: what is available, and what is to come, less what is promised and owed already.
 
-All numbers are in base units, and read for many variants in one statement. Places that a platform draws on alone, and
-places that are switched off, do not count unless they are asked for.
+To come are confirmed lines of purchase orders and transfers under way that have a day. Only the former are promised to
+backorders; the latter are the merchant's own goods, in nobody's hands for a while. Of kits it is the largest number whose
+parts can be promised (`kit_promises`).
+
+All numbers are in base units, and read for many variants in one statement, two more where kits are among them. Places that
+a platform draws on alone, and places that are switched off, do not count unless they are asked for.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -14,8 +19,10 @@ from django.utils import timezone
 
 from inventory.eta import LeadTime, eta_text
 from inventory.holds import OWED_CAUSES
+from inventory.kit_promises import PartAtPlace, Parts, by_day, kits_at
 from inventory.models import Variant
 from inventory.models.catalogue import LocationKind
+from inventory.promise_statements import ARRIVALS, BY_DAY, BY_LOCATION, KIT_PARTS, PROMISABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,110 +38,40 @@ class Promisable:
     promised: int = 0
     #: Units of open shortages, those of kits that take them included: they get the first goods that come.
     owed: int = 0
+    #: Units of transfers under way that are expected by the day.
+    in_transit: int = 0
 
     @property
     def inbound(self) -> int:
-        """Units of inbound that may be promised; never negative, for what is owed takes nothing from what is in stock."""
+        """Units confirmed by suppliers that may be promised to a backorder; never negative."""
         return max(self.confirmed - self.promised - self.owed, 0)
+
+    @property
+    def coming(self) -> int:
+        """Units to come that nobody is promised or owed; never negative, for what is owed takes nothing from stock."""
+        return max(self.confirmed - self.promised + self.in_transit - self.owed, 0)
 
     @property
     def units(self) -> int:
         """Units available to promise."""
-        return self.available + self.inbound
+        return self.available + self.coming
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A day on which inbound of a variant is confirmed."""
+    """A day on which goods of a variant are confirmed, or expected from another place."""
 
     variant_id: int
     on: date
     confirmed: int
     promised: int
+    in_transit: int = 0
 
+    @property
+    def free(self) -> int:
+        """Units that nobody is promised."""
+        return self.confirmed - self.promised + self.in_transit
 
-_PLACES: Final = """
-place AS MATERIALIZED (
-    SELECT id FROM inventory_location
-    WHERE merchant_id = %(merchant)s
-      AND CASE WHEN %(places)s::bigint[] IS NULL THEN is_active AND kind <> %(channel_owned)s
-               ELSE id = ANY(%(places)s::bigint[]) END
-)"""
-
-#: What is owed waits at several places; of kits that are owed, their parts.
-_OWED: Final = """
-owed AS MATERIALIZED (
-    SELECT c.variant_id, c.open_quantity AS units, c.location_ids
-    FROM inventory_conflict c
-    WHERE c.merchant_id = %(merchant)s AND c.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
-      AND c.cause = ANY(%(causes)s::text[])
-    UNION ALL
-    SELECT part.variant_id, c.open_quantity * part.quantity, c.location_ids
-    FROM inventory_bundlepart part
-    JOIN inventory_conflict c ON c.merchant_id = %(merchant)s AND c.variant_id = part.bundle_variant_id
-    WHERE part.is_drawn_on AND part.variant_id = ANY(%(variants)s::bigint[]) AND c.open_quantity > 0
-      AND c.cause = ANY(%(causes)s::text[])
-)"""
-
-_PROMISABLE: Final = """
-WITH wanted AS (SELECT DISTINCT id FROM unnest(%(variants)s::bigint[]) AS given (id)),
-{places},
-{owed}
-SELECT wanted.id, coalesce(stock.units, 0)::bigint, coalesce(coming.confirmed, 0)::bigint,
-       coalesce(coming.promised, 0)::bigint, coalesce(debt.units, 0)::bigint
-FROM wanted
-LEFT JOIN (
-    SELECT s.variant_id, sum(s.on_hand - s.reserved - s.unavailable) AS units
-    FROM inventory_stocklevel s JOIN place ON place.id = s.location_id
-    WHERE s.merchant_id = %(merchant)s AND s.variant_id = ANY(%(variants)s::bigint[])
-    GROUP BY s.variant_id
-) stock ON stock.variant_id = wanted.id
-LEFT JOIN (
-    SELECT l.variant_id, sum(l.confirmed_quantity) AS confirmed, sum(l.promised_quantity) AS promised
-    FROM inventory_purchaseorderline l JOIN place ON place.id = l.location_id
-    WHERE l.merchant_id = %(merchant)s AND l.variant_id = ANY(%(variants)s::bigint[]) AND l.confirmed_quantity > 0
-      AND l.confirmed_on BETWEEN %(today)s AND %(by)s
-    GROUP BY l.variant_id
-) coming ON coming.variant_id = wanted.id
-LEFT JOIN (
-    SELECT variant_id, sum(units) AS units FROM owed
-    WHERE location_ids && ARRAY(SELECT id FROM place)
-    GROUP BY variant_id
-) debt ON debt.variant_id = wanted.id
-""".replace("{places}", _PLACES).replace("{owed}", _OWED)
-
-_BY_LOCATION: Final = """
-WITH {places},
-{owed}
-SELECT part.variant_id, part.location_id, sum(part.available)::bigint, sum(part.confirmed)::bigint,
-       sum(part.promised)::bigint, sum(part.owed)::bigint
-FROM (
-    SELECT s.variant_id, s.location_id, s.on_hand - s.reserved - s.unavailable AS available, 0 AS confirmed,
-           0 AS promised, 0 AS owed
-    FROM inventory_stocklevel s
-    WHERE s.merchant_id = %(merchant)s AND s.variant_id = ANY(%(variants)s::bigint[])
-    UNION ALL
-    SELECT l.variant_id, l.location_id, 0, l.confirmed_quantity, l.promised_quantity, 0
-    FROM inventory_purchaseorderline l
-    WHERE l.merchant_id = %(merchant)s AND l.variant_id = ANY(%(variants)s::bigint[]) AND l.confirmed_quantity > 0
-      AND l.confirmed_on BETWEEN %(today)s AND %(by)s
-    UNION ALL
-    SELECT owed.variant_id, served.id, 0, 0, 0, owed.units
-    FROM owed, unnest(owed.location_ids) AS served (id)
-) part
-JOIN place ON place.id = part.location_id
-GROUP BY part.variant_id, part.location_id
-ORDER BY part.variant_id, part.location_id
-""".replace("{places}", _PLACES).replace("{owed}", _OWED)
-
-_ARRIVALS: Final = """
-WITH {places}
-SELECT l.variant_id, l.confirmed_on, sum(l.confirmed_quantity)::bigint, sum(l.promised_quantity)::bigint
-FROM inventory_purchaseorderline l JOIN place ON place.id = l.location_id
-WHERE l.merchant_id = %(merchant)s AND l.variant_id = ANY(%(variants)s::bigint[]) AND l.confirmed_quantity > 0
-  AND l.confirmed_on BETWEEN %(today)s AND %(by)s
-GROUP BY l.variant_id, l.confirmed_on ORDER BY l.variant_id, l.confirmed_on
-""".replace("{places}", _PLACES)
 
 #: Later than any goods are confirmed for.
 ALWAYS: Final = date.max
@@ -153,22 +90,83 @@ def promisable(
     *,
     location_ids: Collection[int] | None = None,
 ) -> dict[int, Promisable]:
-    """Returns what may be promised of each of these variants for a day, together at these locations; one statement."""
-    rows = _read(_PROMISABLE, merchant_id, variant_ids, by, location_ids)
-    return {row[0]: Promisable(*row) for row in rows}
+    """Returns what may be promised of each of these variants for a day, together at these locations."""
+    rows = _read(PROMISABLE, merchant_id, variant_ids, by, location_ids)
+    found = {row[0]: Promisable(*row[:-1]) for row in rows}
+    if kits := [row[0] for row in rows if row[-1]]:
+        for (variant_id, _), each in _kits_by_place(merchant_id, kits, by, location_ids).items():
+            found[variant_id] = _sum(found[variant_id], each)
+    return found
 
 
 def promisable_by_location(
     merchant_id: int, variant_ids: Collection[int], by: date
 ) -> dict[tuple[int, int], Promisable]:
-    """Returns what may be promised for a day by (variant, location), where there is anything; one statement.
+    """Returns what may be promised for a day by (variant, location), where there is anything; kits are left out.
 
     What is owed and may be served from several places is taken off at each: the numbers must not be added up.
     """
-    rows = _read(_BY_LOCATION, merchant_id, variant_ids, by, None)
+    rows = _read(BY_LOCATION, merchant_id, variant_ids, by, None)
     return {
         (variant_id, location_id): Promisable(variant_id, *units) for variant_id, location_id, *units in rows
     }
+
+
+def kits_by_location(
+    merchant_id: int, variant_ids: Collection[int], by: date
+) -> dict[tuple[int, int], Promisable]:
+    """Returns how many of these kits may be promised for a day by (kit, location), where there are any; two statements."""
+    return _kits_by_place(merchant_id, variant_ids, by, None)
+
+
+def _sum(one: Promisable, other: Promisable) -> Promisable:
+    return Promisable(
+        one.variant_id,
+        one.available + other.available,
+        one.confirmed + other.confirmed,
+        in_transit=one.in_transit + other.in_transit,
+    )
+
+
+def _kits_by_place(
+    merchant_id: int, kit_ids: Collection[int], by: date, location_ids: Collection[int] | None
+) -> dict[tuple[int, int], Promisable]:
+    """Returns how many kits may be promised by place; what is confirmed and in transit are the kits that it adds."""
+    parts = _parts_of(merchant_id, kit_ids)
+    shelf = _shelf(merchant_id, parts, by, location_ids)
+    found = {}
+    for kit, made_of in parts.items():
+        for place in sorted({place for _, place in shelf}):
+            now = kits_at(made_of, shelf, place, None)
+            ordered = kits_at(made_of, shelf, place, by, with_transit=False)
+            units = kits_at(made_of, shelf, place, by)
+            if units:
+                found[kit, place] = Promisable(kit, now, ordered - now, in_transit=units - ordered)
+    return found
+
+
+def _parts_of(merchant_id: int, kit_ids: Collection[int]) -> dict[int, list[tuple[int, int]]]:
+    parts: dict[int, list[tuple[int, int]]] = {}
+    for kit, part, per_kit in _read(KIT_PARTS, merchant_id, kit_ids, ALWAYS, None):
+        parts.setdefault(kit, []).append((part, per_kit))
+    return parts
+
+
+def _shelf(
+    merchant_id: int, parts: Mapping[int, Parts], by: date, location_ids: Collection[int] | None
+) -> dict[tuple[int, int], PartAtPlace]:
+    """Reads what of these kits' parts is at each place, and when more comes."""
+    wanted = {part for made_of in parts.values() for part, _ in made_of}
+    shelf: defaultdict[tuple[int, int], PartAtPlace] = defaultdict(PartAtPlace)
+    rows = _read(BY_DAY, merchant_id, wanted, by, location_ids) if wanted else []
+    for variant_id, place, day, available, confirmed, promised, owed, in_transit in rows:
+        each = shelf[variant_id, place]
+        each.available += available
+        each.owed += owed
+        if day is not None:
+            each.confirmed[day] += confirmed - promised
+            each.in_transit[day] += in_transit
+    return shelf
 
 
 def open_inbound(
@@ -178,34 +176,61 @@ def open_inbound(
     *,
     location_ids: Collection[int] | None = None,
 ) -> dict[int, int]:
-    """Returns, for each variant that has any, the units confirmed to arrive until a day that nobody is promised or owed."""
+    """Returns, for each variant that has any, the units confirmed by suppliers until a day that nobody is promised or owed."""
     found = promisable(merchant_id, variant_ids, until, location_ids=location_ids)
     return {variant_id: each.inbound for variant_id, each in found.items() if each.inbound}
 
 
-def arrivals(merchant_id: int, variant_ids: Collection[int], by: date = ALWAYS) -> list[Arrival]:
-    """Returns the days on which inbound of these variants is confirmed, in order of variant and day; one statement."""
-    return [Arrival(*row) for row in _read(_ARRIVALS, merchant_id, variant_ids, by, None)]
+def arrivals(
+    merchant_id: int,
+    variant_ids: Collection[int],
+    by: date = ALWAYS,
+    *,
+    location_ids: Collection[int] | None = None,
+) -> list[Arrival]:
+    """Returns the days on which goods of these variants come, in order of variant and day; one statement. Not of kits."""
+    return [Arrival(*row) for row in _read(ARRIVALS, merchant_id, variant_ids, by, location_ids)]
 
 
-def first_arrivals(merchant_id: int, variant_ids: Collection[int]) -> dict[int, date]:
-    """Returns, for each variant that has any, the first day for which a unit of inbound may be promised."""
-    owed = {v: each.owed for v, each in promisable(merchant_id, variant_ids, ALWAYS).items()}
+def first_arrivals(
+    merchant_id: int, variant_ids: Collection[int], *, location_ids: Collection[int] | None = None
+) -> dict[int, date]:
+    """Returns, for each variant that has any, the first day for which a unit, or a kit, to come may be promised."""
+    found = promisable(merchant_id, variant_ids, ALWAYS, location_ids=location_ids)
+    owed = {variant_id: each.owed for variant_id, each in found.items()}
     first: dict[int, date] = {}
-    for arrival in arrivals(merchant_id, variant_ids):
-        owed[arrival.variant_id] -= arrival.confirmed - arrival.promised
+    for arrival in arrivals(merchant_id, variant_ids, location_ids=location_ids):
+        owed[arrival.variant_id] -= arrival.free
         if owed[arrival.variant_id] < 0:
             first.setdefault(arrival.variant_id, arrival.on)
+    for kit, days in kits_by_day(merchant_id, variant_ids, location_ids=location_ids).items():
+        if len(days) > 1 and (day := days[1][0]) is not None:
+            first[kit] = day
     return first
 
 
-def eta_texts(merchant_id: int, variant_ids: Collection[int], lead_time: LeadTime) -> dict[int, str]:
+def kits_by_day(
+    merchant_id: int, variant_ids: Collection[int], *, location_ids: Collection[int] | None = None
+) -> dict[int, list[tuple[date | None, int]]]:
+    """Returns, of those that are kits, how many may be promised now (None) and by each day by which it is more."""
+    parts = _parts_of(merchant_id, variant_ids)
+    shelf = _shelf(merchant_id, parts, ALWAYS, location_ids)
+    return {kit: by_day(made_of, shelf) for kit, made_of in parts.items()}
+
+
+def eta_texts(
+    merchant_id: int,
+    variant_ids: Collection[int],
+    lead_time: LeadTime,
+    *,
+    location_ids: Collection[int] | None = None,
+) -> dict[int, str]:
     """Returns what a listing of each of these variants says of when it arrives, e.g. "within 2 to 4 days"."""
     today = timezone.localdate()
-    first = first_arrivals(merchant_id, variant_ids)
+    first = first_arrivals(merchant_id, variant_ids, location_ids=location_ids)
     return {
         variant_id: eta_text(each.available, first.get(variant_id), lead_time=lead_time, today=today)
-        for variant_id, each in promisable(merchant_id, variant_ids, today).items()
+        for variant_id, each in promisable(merchant_id, variant_ids, today, location_ids=location_ids).items()
     }
 
 

@@ -19,6 +19,7 @@ from inventory.inbound import Inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import InboundLine
 from inventory.ledger import Context, Outcome, domain_errors, perform
+from inventory.locking import keep_recipes
 from inventory.models import PurchaseOrder, PurchaseOrderLine
 from inventory.models.purchasing import InboundEventKind, PurchaseOrderState
 from inventory.models.stock import MovementKind, Reason
@@ -67,6 +68,8 @@ Request = LineReceipt | LineConfirmation | LineCancellation | LineDate
 def place(merchant_id: int, order_id: int) -> bool:
     """Sends a draft on its way: its lines are fixed and may be confirmed and received. False where it was placed before."""
     with domain_errors(), transaction.atomic():
+        # A kit has nothing to come: none is made of the goods while it is found out that they are none.
+        keep_recipes(merchant_id)
         order = _lock_order(merchant_id, order_id)
         if not order.is_draft:
             return False

@@ -30,7 +30,8 @@ from inventory.kits import Kit
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import check_known
 from inventory.models.stock import Reason
-from inventory.posting import Hold, Posting, Short
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, Short
 from inventory.validation import check_places, check_quantities, check_references
 
 

@@ -1,4 +1,4 @@
-"""Units of a demand moved to another location: its hold, or what it is owed."""
+"""Units of a demand moved to another location: its hold, or what it is owed; of kits, whole ones."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,10 +7,9 @@ from inventory import taking
 from inventory.errors import InsufficientStock, InvalidStockRequest, Shortage
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.ledger import Context, Outcome, perform
-from inventory.locking import LockedLevel
-from inventory.models import Variant
 from inventory.models.stock import Reason
-from inventory.posting import Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, OwedUnits
 from inventory.validation import check_quantities, check_references
 
 
@@ -37,7 +36,6 @@ def resource(context: Context, moves: Sequence[Resourcing]) -> Outcome:
     references = {move.reference for move in moves}
 
     def work(posting: Posting) -> None:
-        _refuse_kits(posting)
         _lock(posting, moves, references)
         if release_expired(posting):
             fill_owed(posting)
@@ -60,18 +58,8 @@ def _check(moves: Sequence[Resourcing]) -> None:
         )
 
 
-def _refuse_kits(posting: Posting) -> None:
-    if posting.kits:
-        skus = Variant.objects.filter(id__in=posting.kits).order_by("sku").values_list("sku", flat=True)
-        raise InvalidStockRequest(
-            "variant_id",
-            f"{', '.join(skus)}: units of a kit are not moved by hand. Let the location refuse its fulfilment request, or "
-            "move its components there with a transfer.",
-        )
-
-
 def _lock(posting: Posting, moves: Sequence[Resourcing], references: set[str]) -> None:
-    targets = {(move.variant_id, move.to_location_id) for move in moves}
+    targets = {(part, move.to_location_id) for move in moves for part, _ in posting.parts_of(move.variant_id)}
     every = targets | places_of(posting.merchant_id, references)
     posting.lock({variant for variant, _ in every}, {place for _, place in every}, create=targets)
 
@@ -92,8 +80,12 @@ def _debts(owed: Sequence[OwedUnits], move: Resourcing) -> list[OwedUnits]:
 
 
 def _move(posting: Posting, move: Resourcing, held: list[Hold], debts: list[OwedUnits]) -> None:
-    level = posting.levels[move.variant_id, move.to_location_id]
-    units = _units(move, level, sum(h.open for h in held) + sum(d.open for d in debts))
+    kit = posting.kits.get(move.variant_id)
+    if kit is None:
+        available = posting.levels[move.variant_id, move.to_location_id].available
+    else:
+        available = posting.kits_available(kit, move.to_location_id)
+    units = _units(move, available, sum(h.open for h in held) + sum(d.open for d in debts))
     rest = units
     for each in held:
         given = min(each.open, rest)
@@ -101,16 +93,19 @@ def _move(posting: Posting, move: Resourcing, held: list[Hold], debts: list[Owed
             posting.release(each, given, Reason.SALE)
             rest -= given
     taking.close_owed(posting, debts, rest)
-    posting.hold(level, move.reference, units)
+    if kit is None:
+        posting.hold(posting.levels[move.variant_id, move.to_location_id], move.reference, units)
+    else:
+        posting.hold_kits(kit, move.to_location_id, move.reference, units)
 
 
-def _units(move: Resourcing, level: LockedLevel, movable: int) -> int:
+def _units(move: Resourcing, available: int, movable: int) -> int:
     """Returns how many units move. Raises where that is none, or fewer than asked for."""
     if not movable or (move.quantity or 0) > movable:
         what = "owed" if move.from_location_id is None else "held there"
         raise InvalidStockRequest("quantity", f"{movable} units are {what}; enter at most as many.")
     asked = movable if move.quantity is None else move.quantity
-    units = min(asked, level.available) if move.quantity is None else asked
-    if not units or units > level.available:
-        raise InsufficientStock([Shortage(move.reference, move.variant_id, asked, level.available)])
+    units = min(asked, available) if move.quantity is None else asked
+    if not units or units > available:
+        raise InsufficientStock([Shortage(move.reference, move.variant_id, asked, available)])
     return units

@@ -43,12 +43,25 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Units of a variant that one demand wants."""
+    """Units of a variant that one demand wants; of a kit, whole ones, each taken from one place with all its parts."""
 
     variant_id: int
     units: int
     #: Where they may come from, the preferred one first.
     location_ids: tuple[int, ...]
+    #: Of a kit: (variant, units) that one takes from the shelf; empty: itself.
+    parts: tuple[tuple[int, int], ...] = ()
+
+    def free_at(self, place: int, free: "Free") -> int:
+        """Returns how many can be had at a place; negative where less than nothing is free."""
+        if not self.parts:
+            return free.get((self.variant_id, place), 0)
+        return min(free.get((part, place), 0) // per_unit for part, per_unit in self.parts)
+
+    def take_at(self, place: int, units: int, left: "dict[tuple[int, int], int]") -> None:
+        """Takes so many off what is left at a place."""
+        for part, per_unit in self.parts or ((self.variant_id, 1),):
+            left[part, place] = left.get((part, place), 0) - units * per_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Share:
         return sum(self.units.values())
 
 
-#: (variant, location) → units that may be promised.
+#: (variant, location) → units that may be promised; of kits, of their parts.
 Free = Mapping[tuple[int, int], int]
 Spread = Callable[[Sequence[Need], Free], list[Share]]
 #: Sorts locations for an order by its ship-to country.
@@ -124,18 +137,17 @@ def _take(need: Need, places: Iterable[int], left: dict[tuple[int, int], int]) -
     taken: dict[int, int] = {}
     missing = need.units
     for place in places:
-        pair = need.variant_id, place
-        units = min(left.get(pair, 0), missing)
+        units = min(need.free_at(place, left), missing)
         if units > 0:
             taken[place] = units
-            left[pair] -= units
+            need.take_at(place, units, left)
             missing -= units
     return taken
 
 
 def _whole(need: Need, left: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
     """Returns the first place that has all of a need, else all of its places."""
-    able = [place for place in need.location_ids if left.get((need.variant_id, place), 0) >= need.units]
+    able = [place for place in need.location_ids if need.free_at(place, left) >= need.units]
     return (able[0],) if able else need.location_ids
 
 
@@ -290,12 +302,29 @@ def cut(routing: Routing, shares: Sequence[Share], needs: Sequence[Need], free: 
     ]
     for share, need in zip(kept, needs, strict=True):
         for place, units in share.units.items():
-            left[need.variant_id, place] -= units
+            need.take_at(place, units, left)
     return [_topped_up(share, need, left) for share, need in zip(kept, needs, strict=True)]
 
 
+def fit(shares: Sequence[Share], needs: Sequence[Need], free: Free) -> list[Share]:
+    """Returns shares as far as they are free, and what they lack from where else there is some."""
+    left = dict(free)
+    kept = [
+        replace(share, units=_within(share, need, left)) for share, need in zip(shares, needs, strict=True)
+    ]
+    return [_topped_up(share, need, left) for share, need in zip(kept, needs, strict=True)]
+
+
+def _within(share: Share, need: Need, left: dict[tuple[int, int], int]) -> dict[int, int]:
+    kept: dict[int, int] = {}
+    for place, units in share.units.items():
+        kept |= _take(replace(need, units=units), (place,), left)
+    return kept
+
+
 def _first(share: Share, need: Need, order: Sequence[int]) -> dict[int, int]:
-    return _take(need, order, {(need.variant_id, place): units for place, units in share.units.items()})
+    planned = {(need.variant_id, place): units for place, units in share.units.items()}
+    return _take(replace(need, parts=()), order, planned)
 
 
 def _topped_up(share: Share, need: Need, left: dict[tuple[int, int], int]) -> Share:

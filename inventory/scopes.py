@@ -6,7 +6,7 @@ from typing import Final
 #: Kind of thing → what it comprises.
 RESOURCES: Final[dict[str, str]] = {
     "catalogue": "products, variants, locations",
-    "stock": "levels, availability, movements, changes, receipts, counts, count sheets, adjustments, transfers, returns, events",
+    "stock": "levels, availability, movements, changes, receipts, counts, adjustments, transfers, returns, events",
     "reservations": "reservations and backorders",
     "bundles": "bundles",
     "purchasing": "suppliers and purchase orders",

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from inventory.posting import HeldUnits, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import HeldUnits, OwedUnits
 
 #: The instant of the operation: after everything its levels have recorded, whatever the clock does.
 _CLOCK: Final = """

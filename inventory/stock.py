@@ -12,7 +12,8 @@ from inventory.inbound import promises_of
 from inventory.ledger import Context, Outcome, perform
 from inventory.locking import LockedLevel
 from inventory.models.stock import MovementKind, Reason, StockMovement
-from inventory.posting import Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import Hold, OwedUnits
 from inventory.validation import LARGEST_QUANTITY, check_quantities, check_references
 
 

@@ -36,13 +36,18 @@ WITH sold AS MATERIALIZED (
       AND NOT EXISTS (
           SELECT FROM due WHERE due.tag_id = tagging.tag_id AND due.variant_id = tagging.variant_id
       )
-    RETURNING tagging.variant_id
+    RETURNING tagging.id, tagging.tag_id, tagging.variant_id
 ), added AS (
     INSERT INTO inventory_varianttag (tag_id, variant_id, is_automatic)
     SELECT tag_id, variant_id, true FROM due
     ORDER BY tag_id, variant_id
     ON CONFLICT (tag_id, variant_id) DO NOTHING
-    RETURNING variant_id
+    RETURNING id, tag_id, variant_id
+), remembered AS (
+    INSERT INTO inventory_historicalvarianttag (id, tag_id, variant_id, is_automatic, history_date, history_type)
+    SELECT id, tag_id, variant_id, true, clock_timestamp(), '-' FROM gone
+    UNION ALL
+    SELECT id, tag_id, variant_id, true, clock_timestamp(), '+' FROM added
 )
 SELECT variant_id FROM gone UNION SELECT variant_id FROM added
 """

@@ -17,7 +17,8 @@ from inventory.kits import Kit, parts_from
 from inventory.locking import LockedLevel
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
-from inventory.posting import OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import OwedUnits
 
 #: What each place has shipped for a demand and not had back, the latest first: units or, counted by the first of the
 #: reservations that hold them together, kits with the parts they were made of.

@@ -12,7 +12,8 @@ from inventory.kits import Kit
 from inventory.locking import LockedLevel
 from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
-from inventory.posting import HeldKits, Hold, OwedUnits, Posting
+from inventory.posting import Posting
+from inventory.posting_rows import HeldKits, Hold, OwedUnits
 
 
 def ship_held(

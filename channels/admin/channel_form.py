@@ -32,6 +32,7 @@ SETTING: Final = "setting_"
 CREDENTIAL: Final = "credential_"
 EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximum_exposure")
 ROUTING: Final = ("routing", "may_split")
+DELIVERY: Final = ("delivery_days_from", "delivery_days_to")
 
 
 class ChannelForm(ModelForm):
@@ -42,7 +43,7 @@ class ChannelForm(ModelForm):
 
     class Meta:
         model = Channel
-        fields = ("merchant", "name", "is_active", *EXPOSURE, *ROUTING, "poll_interval")
+        fields = ("merchant", "name", "is_active", *EXPOSURE, *ROUTING, *DELIVERY, "poll_interval")
         help_texts: ClassVar[dict[str, str]] = {
             "is_active": "Off: nothing is received, polled or pushed.",
             "buffer_units": "Units withheld from this channel, of each listing.",
@@ -51,6 +52,8 @@ class ChannelForm(ModelForm):
             "maximum_exposure": "The channel never shows more. Empty: no limit.",
             "routing": "How locations are chosen for its orders, among those behind its places.",
             "may_split": "Off: an order leaves from one location, and each listing shows what one location has.",
+            "delivery_days_from": "Days from goods in stock to goods at the customer, at best.",
+            "delivery_days_to": "And at worst. Both empty: nothing is said of when goods arrive.",
             "poll_interval": "How often orders are polled, as HH:MM:SS. Empty: as the platform allows.",
         }
 

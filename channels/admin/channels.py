@@ -15,6 +15,7 @@ from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
     CREDENTIAL,
+    DELIVERY,
     EXPOSURE,
     ROUTING,
     SETTING,
@@ -100,6 +101,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             sets.append(("Credentials", {"fields": secrets, "description": "Written, never shown again."}))
         sets.append(("What the channel is offered", {"fields": list(EXPOSURE)}))
         sets.append(("From where its orders are served", {"fields": list(ROUTING)}))
+        sets.append(("When goods arrive at the customer", {"fields": list(DELIVERY)}))
         return sets
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             fields += ("merchant",)
         if not self.may_connect(request):
             fields += ("merchant", "name", "is_active", "poll_interval")
-        return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING)
+        return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING, *DELIVERY)
 
     @admin.display(description="platform")
     def kind_label(self, channel: Channel) -> str:

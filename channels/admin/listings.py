@@ -15,6 +15,7 @@ from channels.admin.pools import pin_page
 from channels.admin.rows import ChannelFilter, outcome_badge, short, with_channel
 from channels.admin.waterfall import why_panel
 from channels.admin.why import listing_why_page
+from channels.arrival_texts import arrival_texts
 from channels.importing import follow_switch
 from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
@@ -139,9 +140,14 @@ class ListingAdmin(HistoryAdmin):
             for level in levels
         ]
         headers = ("Place", "State", "Confirmed", "Sent", "Should show", "Confirmed at")
+        arrives = arrival_texts(instance.channel, [instance.variant_id] if instance.variant_id else [])
         return [
             Panel(
-                "Shelves", headers, rows, empty="No place of this channel has stock of yours behind it yet."
+                "Shelves",
+                headers,
+                rows,
+                empty="No place of this channel has stock of yours behind it yet.",
+                note=f"Arrives: {text}." if (text := arrives.get(instance.variant_id or 0)) else "",
             )
         ]
 

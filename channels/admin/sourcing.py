@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -17,6 +18,7 @@ from channels.sourcing import resource_line, serving_ids
 from config.admin_panels import Panel, address_of, link, page_of
 from config.admin_site import own_page, require
 from inventory.admin.quantities import UnitsField
+from inventory.bundles import kits_available
 from inventory.errors import IdempotencyConflict, InsufficientStock, InvalidStockRequest, StockError
 from inventory.models import Conflict, Location, Reservation, StockLevel
 
@@ -136,12 +138,14 @@ def _words(error: StockError) -> str:
 
 
 def _sources(line: ChannelOrderLine) -> list[tuple[str, str]]:
-    """Returns where the line's units are: held at locations, or owed."""
+    """Returns where the line's units, or kits, are: held at locations, or owed."""
     own = {"reference": line.reference, "variant": line.variant_id, "open_quantity__gt": 0}
+    # Kits are held part by part, and counted by the first part.
+    mine = Q(bundle__isnull=True, variant=line.variant_id) | Q(bundle__variant=line.variant_id, lead=F("pk"))
     held = (
-        Reservation.objects.filter(**own)
+        Reservation.objects.filter(mine, reference=line.reference, open_quantity__gt=0)
         .values_list("level__location_id", "level__location__code")
-        .annotate(units=Sum("open_quantity"))
+        .annotate(units=Sum(F("open_quantity") / Coalesce("per_bundle", 1)))
         .order_by("level__location__code")
     )
     choices = [(str(location_id), f"{units} held at {code}") for location_id, code, units in held]
@@ -154,6 +158,8 @@ def _targets(line: ChannelOrderLine) -> list[tuple[str, str]]:
     ids = serving_ids(line.order.channel)
     levels = StockLevel.objects.filter(variant=line.variant_id, location__in=ids)
     available = {level.location_id: level.available for level in levels}
+    if line.variant is not None:
+        available |= kits_available(line.variant.merchant_id, [line.variant.pk]).get(line.variant.pk, {})
     codes = dict(Location.objects.filter(pk__in=ids).values_list("pk", "code"))
     return [(str(pk), f"{codes[pk]} ({available.get(pk, 0)} available)") for pk in ids]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from channels.arrival_texts import arrival_texts
 from channels.exposure import explain
 from channels.models import ListingLevel, Push
 from config.admin_panels import Change, Panel
@@ -41,8 +42,14 @@ def why_panel(level: ListingLevel) -> Panel:
         ("On hand", Change(0), on_hand, "at the locations behind this place", ""),
         *_rows(map(asdict, exposure.steps)),
     ]
-    note = f"It would be told {exposure.quantity} now. {_compared(level, exposure.quantity)}"
+    note = f"It would be told {exposure.quantity} now. {_compared(level, exposure.quantity)}{_arrives(level)}"
     return Panel("Why this number?", _HEADERS, rows, note=note)
+
+
+def _arrives(level: ListingLevel) -> str:
+    """Says when a unit that is ordered now reaches the customer, where the channel says how long the way takes."""
+    texts = arrival_texts(level.channel, [level.listing.variant_id] if level.listing.variant_id else [])
+    return "".join(f" Arrives: {text}." for text in texts.values())
 
 
 def _compared(level: ListingLevel, target: int) -> str:

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
+from channels.arrival_texts import arrival_texts
 from channels.exposure import targets
 from channels.models import Channel, ListingLevel
 from config.api.problems import NO_SCOPE, NOT_FOUND, REFUSED, Problem
@@ -50,14 +51,19 @@ class AvailableSerializer(serializers.Serializer[Any]):
     locations = PlaceSerializer(many=True)
     available_to_promise = serializers.IntegerField(
         allow_null=True,
-        help_text="With `by_date`: available, and confirmed inbound by then that nobody is promised.",
+        help_text="With `by_date`: available, and what is confirmed or in transit by then and nobody is promised.",
     )
     inbound = serializers.IntegerField(
-        allow_null=True, help_text="With `by_date`: how much of that is inbound."
+        allow_null=True, help_text="With `by_date`: how much of that is still to come."
     )
     offered = serializers.IntegerField(
         allow_null=True,
         help_text="With `channel`: what the channel is to be told, over its places; null if unlisted.",
+    )
+    arrives = serializers.CharField(
+        allow_null=True,
+        help_text="With `channel`: what it may say of when goods arrive, such as `within 2 to 4 days`; null where the channel "
+        "has no delivery days.",
     )
 
 
@@ -132,7 +138,9 @@ class Availability(MerchantView):
         found = self._variants(asked)
         self._fill(found, asked)
         promised = self._promised(found, asked)
-        offered = self._offered(found, asked.channel_id)
+        channel = self._channel(asked.channel_id)
+        offered = self._offered(found, channel)
+        arrives = {} if channel is None else arrival_texts(channel, list(found))
         data = [
             {
                 "sku": each.sku,
@@ -142,6 +150,7 @@ class Availability(MerchantView):
                 "locations": each.places,
                 **promised.get(identity, {"available_to_promise": None, "inbound": None}),
                 "offered": offered.get(identity),
+                "arrives": arrives.get(identity),
             }
             for identity, each in found.items()
         ]
@@ -214,26 +223,24 @@ class Availability(MerchantView):
         if asked.by is None or not found:
             return {}
         places = list(self._codes(asked.codes)) if asked.codes else None
-        stocked = [identity for identity, each in found.items() if not each.is_kit]
-        promised = (
-            promisable(self.caller.merchant_id, stocked, asked.by, location_ids=places) if stocked else {}
-        )
-        told = {
-            identity: {"available_to_promise": each.units, "inbound": each.inbound}
+        promised = promisable(self.caller.merchant_id, list(found), asked.by, location_ids=places)
+        return {
+            identity: {"available_to_promise": each.units, "inbound": each.units - each.available}
             for identity, each in promised.items()
         }
-        for identity, each in found.items():
-            if each.is_kit:  # kits are not promised from inbound
-                units = sum(place["available"] for place in each.places)
-                told[identity] = {"available_to_promise": units, "inbound": 0}
-        return told
 
-    def _offered(self, found: Iterable[int], channel_id: int | None) -> dict[int, int]:
+    def _channel(self, channel_id: int | None) -> Channel | None:
         if channel_id is None:
+            return None
+        for channel in self.rows(Channel).filter(pk=channel_id).defer("credentials"):
+            found: Channel = channel
+            return found
+        raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+
+    def _offered(self, found: Iterable[int], channel: Channel | None) -> dict[int, int]:
+        if channel is None:
             return {}
-        if not self.rows(Channel).filter(pk=channel_id).exists():
-            raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
-        rows = self.rows(ListingLevel).filter(channel_id=channel_id, listing__variant_id__in=list(found))
+        rows = self.rows(ListingLevel).filter(channel=channel, listing__variant_id__in=list(found))
         rows = rows.filter(listing__is_active=True, channel_location__is_active=True)
         variant_of = dict(rows.values_list("pk", "listing__variant_id"))
         offered: dict[int, int] = {}

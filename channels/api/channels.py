@@ -15,6 +15,7 @@ from channels.api import problems as channel_problems  # noqa: F401  # registers
 from channels.api import visibility as channel_visibility  # noqa: F401  # registers itself
 from channels.connectors import CONNECTORS
 from channels.models import Channel
+from channels.models.channels import MOST_DELIVERY_DAYS
 from channels.own_systems import connect
 from channels.simulated import is_simulated
 from channels.tuning import poll_now, push_now, tune
@@ -36,7 +37,8 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         model = Channel
         fields = (
             "id", "name", "kind", "is_active", "is_paused", "is_simulated", "buffer_units", "buffer_percent",
-            "minimum_exposure", "maximum_exposure", "routing", "may_split", "created_at",
+            "minimum_exposure", "maximum_exposure", "routing", "may_split", "delivery_days_from", "delivery_days_to",
+            "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -69,6 +71,15 @@ class ChannelChangeSerializer(StrictSerializer):
     )
     maximum_exposure = Whole(max_value=_LARGEST, required=False, allow_null=True)
     may_split = Truth(required=False, help_text="Whether one order may leave from several locations.")
+    delivery_days_from = Whole(
+        max_value=MOST_DELIVERY_DAYS,
+        required=False,
+        allow_null=True,
+        help_text="Days from goods in stock to goods at the customer, at best.",
+    )
+    delivery_days_to = Whole(
+        max_value=MOST_DELIVERY_DAYS, required=False, allow_null=True, help_text="And at worst."
+    )
 
 
 class PushedSerializer(serializers.Serializer[Any]):

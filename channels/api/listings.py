@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from channels.arrival_texts import arrival_texts
 from channels.exposure import Exposure, exposures
 from channels.mapping import map_listing
 from channels.models import Listing, ListingLevel
@@ -96,6 +97,11 @@ class WhySerializer(serializers.Serializer[Any]):
     """The waterfall of each of a listing's levels."""
 
     levels = WhyLevelSerializer(many=True)
+    arrives = serializers.CharField(
+        allow_null=True,
+        help_text="What may be said of when it arrives at the customer, such as `within 2 to 4 days`; null for the past, or "
+        "where the channel has no delivery days.",
+    )
 
 
 class ListingFilters(Filters):
@@ -137,9 +143,11 @@ class Listings(Reads):
         )
         if at is None:
             levels = [_waterfall(exposure, ()) for exposure in exposures(ids).values()]
+            arrives = arrival_texts(listing.channel, [listing.variant_id]).get(listing.variant_id)
         else:
             levels = [_waterfall(past.exposure, past.as_now) for past in inputs_as_of(ids, at).values()]
-        return Response({"levels": levels})
+            arrives = None
+        return Response({"levels": levels, "arrives": arrives})
 
     @step(MapSerializer, ListingSerializer, url_path="map", url_name="map")
     def map_to(self, request: Request, pk: str) -> Response:

@@ -1,8 +1,8 @@
 """What a channel is told: a pure function from stock and rules to a number, each step of which can be shown.
 
 `compute` walks a pipeline of named stages over `Inputs` (`stages`); `load_inputs` reads what many listing
-levels need in a constant number of statements (`loading`). `targets` gives numbers alone, fast; `exposures`
-and `explain` give them with their steps.
+levels need in a constant number of statements (`loading`). `exposures` and `explain` give numbers with their
+steps; `targets` gives the numbers alone, fast (`numbers`).
 """
 
 from channels.exposure.computing import compute, quantity_of
@@ -16,7 +16,8 @@ from channels.exposure.inputs import (
     Standing,
     Step,
 )
-from channels.exposure.loading import explain, exposures, load_inputs, targets
+from channels.exposure.loading import explain, exposures, load_inputs
+from channels.exposure.numbers import targets
 
 __all__ = [
     "ComponentStock",

@@ -14,7 +14,7 @@ from django.db import connection
 from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Capabilities, Convention
 from channels.errors import Misconfigured
-from channels.exposure.computing import compute, quantity_of
+from channels.exposure.computing import compute
 from channels.exposure.inputs import (
     ComponentStock,
     Exposure,
@@ -31,12 +31,9 @@ from channels.rules.resolved import ResolvedRules
 from inventory.inbound_offers import Places
 from inventory.statements import array
 
-# Rows of six kinds, told apart by their first column.
-# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
-# are held part by part, and counted by the first part. Which way leads from a shelf to what is held for its open orders is
-# written down (OFFSET 0): while these tables are young PostgreSQL has no idea of it.
-STATE: Final = """
-WITH wanted AS MATERIALIZED (
+#: The shelves that are asked for, and what is theirs alone.
+WANTED: Final = """
+wanted AS MATERIALIZED (
     SELECT level.id, level.channel_id, level.channel_location_id, listing.variant_id, listing.external_id,
         level.expected,
         CASE WHEN level.raised_on = (clock_timestamp() AT TIME ZONE 'UTC')::date THEN level.raises ELSE 0 END
@@ -44,23 +41,18 @@ WITH wanted AS MATERIALIZED (
     FROM channels_listinglevel level
     JOIN channels_listing listing ON listing.id = level.listing_id
     WHERE level.id = ANY(%(ids)s::bigint[])
-), goods AS MATERIALIZED (
-    SELECT DISTINCT variant_id FROM wanted WHERE variant_id IS NOT NULL
-), part AS MATERIALIZED (
-    SELECT each.bundle_variant_id, each.variant_id, each.quantity
-    FROM inventory_bundlepart each JOIN goods ON goods.variant_id = each.bundle_variant_id
-    WHERE each.is_drawn_on
-)
-SELECT 0, id, channel_id, channel_location_id, variant_id, expected, raises FROM wanted
-UNION ALL
-SELECT 1, held.variant_id, held.location_id, held.on_hand, held.reserved, held.unavailable, held.safety_stock
-FROM inventory_stocklevel held JOIN goods ON goods.variant_id = held.variant_id
-UNION ALL
-SELECT 2, wanted.id,
+)"""
+
+# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
+# are held part by part, and counted by the first part. Which way leads from a shelf to what is held for its open orders is
+# written down (OFFSET 0): while these tables are young PostgreSQL has no idea of it.
+#: Units held for a channel's own open orders, by shelf: `wanted.id, units`, to be preceded by SELECT and a kind.
+OWN_OPEN: Final = """
+wanted.id,
     sum(CASE
         WHEN reservation.bundle_id IS NULL THEN reservation.open_quantity
         WHEN reservation.lead_id = reservation.id THEN reservation.open_quantity / reservation.per_bundle
-    END)::bigint, NULL, NULL, NULL, NULL
+    END)::bigint{filler}
 FROM wanted
 JOIN channels_channel channel ON channel.id = wanted.channel_id AND channel.kind = ANY(%(kinds)s::text[])
 CROSS JOIN LATERAL (
@@ -76,7 +68,23 @@ CROSS JOIN LATERAL (
       AND held.open_quantity > 0
     OFFSET 0
 ) reservation
-GROUP BY wanted.id
+GROUP BY wanted.id"""
+
+# Rows of six kinds, told apart by their first column.
+STATE: Final = f"""
+WITH {WANTED}, goods AS MATERIALIZED (
+    SELECT DISTINCT variant_id FROM wanted WHERE variant_id IS NOT NULL
+), part AS MATERIALIZED (
+    SELECT each.bundle_variant_id, each.variant_id, each.quantity
+    FROM inventory_bundlepart each JOIN goods ON goods.variant_id = each.bundle_variant_id
+    WHERE each.is_drawn_on
+)
+SELECT 0, id, channel_id, channel_location_id, variant_id, expected, raises FROM wanted
+UNION ALL
+SELECT 1, held.variant_id, held.location_id, held.on_hand, held.reserved, held.unavailable, held.safety_stock
+FROM inventory_stocklevel held JOIN goods ON goods.variant_id = held.variant_id
+UNION ALL
+SELECT 2, {OWN_OPEN.format(filler=", NULL" * 4)}
 UNION ALL
 SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL
 FROM channels_pooluse used
@@ -91,7 +99,7 @@ SELECT 1, held.variant_id, held.location_id, held.on_hand, held.reserved, held.u
 FROM inventory_stocklevel held WHERE held.variant_id IN (SELECT variant_id FROM part)
 UNION ALL
 SELECT 5, bundle_variant_id, variant_id, quantity, NULL, NULL, NULL FROM part
-"""
+"""  # noqa: S608  # constants only
 
 _PLACES: Final = """
 SELECT source.channel_location_id, location.id, location.code
@@ -118,9 +126,9 @@ _SKUS: Final = "SELECT id, sku FROM inventory_variant WHERE id = ANY(%s::bigint[
 _PINS: Final = "SELECT id, reason, owner, expires_at FROM channels_pin WHERE id = ANY(%s::bigint[])"
 
 #: Quantile → its column in `_LAG_DEMANDS`, after channel and variant.
-_QUANTILES: Final = {90: 0, 95: 1, 99: 2}
+QUANTILES: Final = {90: 0, 95: 1, 99: 2}
 
-_NO_USES: Final[Mapping[int, int]] = {}
+NO_USES: Final[Mapping[int, int]] = {}
 
 
 @dataclass(slots=True)
@@ -154,17 +162,17 @@ def load_inputs(listing_level_ids: Collection[int], *, book: RuleBook | None = N
         parts = {kit: [part for part, _ in each] for kit, each in state.parts.items()}
         book = load_book(merchant_ids, state.variant_ids, parts)
     rules = {row[1]: book.rules_for(channels[row[2]], row[4]) for row in state.levels}
-    places = _read_places({row[3] for row in state.levels})
+    places = read_places({row[3] for row in state.levels})
     build = _Build(
         state,
         places,
         rules,
-        _read_standings(rules),
-        _read_lag_demands(state.levels, rules),
+        read_standings(rules),
+        read_lag_demands(state.levels, rules),
         _read_pins(state.pins),
-        {channel.id: _capabilities(channel.kind) for channel in channels.values()},
+        {channel.id: capabilities_of(channel.kind) for channel in channels.values()},
         {channel.id: channel.may_split for channel in channels.values()},
-        _read_inbound(state.levels, rules, channels, places),
+        read_inbound(state.levels, rules, channels, places),
         _read_skus(state.parts),
     )
     return {row[1]: build.inputs(row) for row in state.levels}
@@ -206,7 +214,7 @@ class _Build:
             state.own_open.get(level_id, 0),
             largest,
             expected,
-            state.pool_uses.get(variant_id, _NO_USES),
+            state.pool_uses.get(variant_id, NO_USES),
             self.standings.get(level_id),
             self._lag_demand(channel_id, variant_id, rules) if rules.velocity_quantile else 0,
             self._preorders(channel_id, variant_id, place_id, stock) if rules.preorder_limit else 0,
@@ -220,7 +228,7 @@ class _Build:
         """Returns the parts of a kit that have pools."""
         uses, per_kit = self.state.pool_uses, dict(self.state.parts.get(variant_id, ()))
         return tuple(
-            FencedPart(part, self.skus[part], per_kit[part], pools, uses.get(part, _NO_USES))
+            FencedPart(part, self.skus[part], per_kit[part], pools, uses.get(part, NO_USES))
             for part, pools in rules.part_pools
             # The kit may have been changed between the two statements; that marks it again.
             if part in per_kit
@@ -230,7 +238,7 @@ class _Build:
         self, channel_id: int, variant_id: int, place_id: int, stock: tuple[LocationStock, ...]
     ) -> int:
         """Returns the inbound that an order of this place could be promised: where it is not split, of one location."""
-        serving = _ids(self.places.get(place_id, ()))
+        serving = ids_of(self.places.get(place_id, ()))
         if stock and not self.may_split[channel_id]:
             first = index_of_serving(stock)
             serving = serving[first : first + 1]
@@ -266,7 +274,7 @@ class _Build:
 
     def _lag_demand(self, channel_id: int, variant_id: int | None, rules: ResolvedRules) -> int:
         measured = self.lag_demands.get((channel_id, variant_id or 0))
-        return measured[_QUANTILES[rules.velocity_quantile]] if measured else 0
+        return measured[QUANTILES[rules.velocity_quantile]] if measured else 0
 
 
 def state_parameters(listing_level_ids: Collection[int]) -> dict[str, Any]:
@@ -295,7 +303,8 @@ def _read_state(listing_level_ids: Collection[int]) -> _State:
     return state
 
 
-def _read_places(place_ids: Collection[int]) -> dict[int, tuple[tuple[int, str], ...]]:
+def read_places(place_ids: Collection[int]) -> dict[int, tuple[tuple[int, str], ...]]:
+    """Reads our active locations behind places, in order of preference; places with the same ones share the tuple."""
     places: dict[int, list[tuple[int, str]]] = {}
     for place_id, location_id, code in _rows(_PLACES, array(place_ids)):
         places.setdefault(place_id, []).append((location_id, code))
@@ -303,13 +312,13 @@ def _read_places(place_ids: Collection[int]) -> dict[int, tuple[tuple[int, str],
     return {place_id: shared.setdefault(tuple(each), tuple(each)) for place_id, each in places.items()}
 
 
-def _read_standings(rules: Mapping[int, ResolvedRules]) -> dict[int, Standing]:
+def read_standings(rules: Mapping[int, ResolvedRules]) -> dict[int, Standing]:
     """Reads where shelves stand, of those whose rules ask for it."""
     ids = [level_id for level_id, each in rules.items() if each.scarce_below or each.channel_cap is not None]
     return {row[0]: Standing(*row[1:]) for row in _rows(_STANDINGS, array(ids))} if ids else {}
 
 
-def _read_lag_demands(
+def read_lag_demands(
     levels: Iterable[tuple[Any, ...]], rules: Mapping[int, ResolvedRules]
 ) -> dict[tuple[int, int], tuple[int, ...]]:
     """Reads what sells within the lag, of those whose rules ask for it."""
@@ -321,7 +330,7 @@ def _read_lag_demands(
     return {(row[0], row[1]): row[2:] for row in rows}
 
 
-def _read_inbound(
+def read_inbound(
     levels: Iterable[tuple[Any, ...]],
     rules: Mapping[int, ResolvedRules],
     channels: Mapping[int, ChannelFacts],
@@ -331,7 +340,7 @@ def _read_inbound(
     asking: dict[int, tuple[set[int], set[Places]]] = {}
     for row in levels:
         if row[4] and rules[row[1]].preorder_limit:
-            channel, serving = channels[row[2]], _ids(places.get(row[3], ()))
+            channel, serving = channels[row[2]], ids_of(places.get(row[3], ()))
             variant_ids, sets = asking.setdefault(channel.merchant_id, (set(), set()))
             variant_ids.add(row[4])
             sets |= {serving} if channel.may_split else {(each,) for each in serving}
@@ -341,7 +350,8 @@ def _read_inbound(
     return found
 
 
-def _ids(sources: tuple[tuple[int, str], ...]) -> Places:
+def ids_of(sources: tuple[tuple[int, str], ...]) -> Places:
+    """Returns the locations behind a place."""
     return tuple(location_id for location_id, _ in sources)
 
 
@@ -370,10 +380,10 @@ def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def _kinds_told_of_open_orders() -> list[str]:
-    return [kind for kind in CONNECTORS if _capabilities(kind)[0] is Convention.INCLUDES_OPEN_ORDERS]
+    return [kind for kind in CONNECTORS if capabilities_of(kind)[0] is Convention.INCLUDES_OPEN_ORDERS]
 
 
-def _capabilities(kind: str) -> tuple[Convention, int | None]:
+def capabilities_of(kind: str) -> tuple[Convention, int | None]:
     """Returns convention and largest number of a platform; a retired kind has the usual ones."""
     try:
         able: Capabilities = connector_class(kind).capabilities
@@ -385,11 +395,6 @@ def _capabilities(kind: str) -> tuple[Convention, int | None]:
 def exposures(listing_level_ids: Collection[int]) -> dict[int, Exposure]:
     """Computes the numbers of these listing levels with their steps, from what is committed now, by id."""
     return {identity: compute(inputs) for identity, inputs in load_inputs(listing_level_ids).items()}
-
-
-def targets(listing_level_ids: Collection[int]) -> dict[int, int]:
-    """Computes only the numbers, by listing level id."""
-    return {identity: quantity_of(inputs) for identity, inputs in load_inputs(listing_level_ids).items()}
 
 
 def explain(listing_level_id: int) -> Exposure:

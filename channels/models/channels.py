@@ -2,6 +2,7 @@
 
 import secrets
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
@@ -9,6 +10,9 @@ from simple_history.models import HistoricalRecords
 from channels.credentials import EncryptedJSONField
 from inventory.models import Location, Merchant
 from inventory.routing import STRATEGIES
+
+#: The longest way to a customer that makes sense to enter.
+MOST_DELIVERY_DAYS = 365
 
 
 def make_public_id() -> str:
@@ -52,6 +56,9 @@ class Channel(models.Model):
     )
     #: Whether one order may leave from several locations.
     may_split = models.BooleanField(default=True, db_default=True)
+    #: Days from goods in stock to goods at the customer, from the shortest to the longest; both or neither.
+    delivery_days_from = models.PositiveSmallIntegerField(null=True, blank=True)
+    delivery_days_to = models.PositiveSmallIntegerField(null=True, blank=True)
     #: Overrides the connector's own poll cadence.
     poll_interval = models.DurationField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -69,10 +76,32 @@ class Channel(models.Model):
                 condition=Q(maximum_exposure__isnull=True) | Q(maximum_exposure__gte=F("minimum_exposure")),
                 name="minimum_exposure_is_at_most_maximum",
             ),
+            models.CheckConstraint(
+                condition=Q(delivery_days_from__isnull=True, delivery_days_to__isnull=True)
+                | Q(
+                    delivery_days_from__isnull=False,
+                    delivery_days_to__isnull=False,
+                    delivery_days_from__lte=F("delivery_days_to"),
+                ),
+                name="delivery_days_are_a_span",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuses delivery days that are no span."""
+        shortest, longest = self.delivery_days_from, self.delivery_days_to
+        if (shortest is None) != (longest is None):
+            missing = "delivery_days_from" if shortest is None else "delivery_days_to"
+            raise ValidationError({missing: "Enter both days, or neither."})
+        if shortest is None or longest is None:
+            return
+        if longest > MOST_DELIVERY_DAYS:
+            raise ValidationError({"delivery_days_to": f"At most {MOST_DELIVERY_DAYS} days."})
+        if shortest > longest:
+            raise ValidationError({"delivery_days_to": f"Must be at least the shortest, {shortest}."})
 
 
 class ChannelHealth(models.Model):

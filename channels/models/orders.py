@@ -114,6 +114,8 @@ class ChannelOrderLine(models.Model):
     returned = models.BigIntegerField(default=0)
     #: Cancelled or returned units that the shop put back on its own number.
     restocked = models.BigIntegerField(default=0)
+    #: The platform's id of the place that takes returned units back; empty when it does not say.
+    returned_to_external_id = models.CharField(max_length=200, blank=True, db_default="")
     #: Units demanded of the ledger so far: reserved, owed or shipped.
     applied_demand = models.BigIntegerField(default=0)
     applied_fulfilled = models.BigIntegerField(default=0)

@@ -34,6 +34,8 @@ class Move(NamedTuple):
     reason: str
     #: The order line that holds the units; None where it is none of a channel.
     line_id: int | None
+    #: Units in one kit where the reservation counts for the kit that it is part of; 0: another part of one; None: of none.
+    per_kit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ ORDER BY recorded_at, id
 _MOVES: Final = """
 SELECT m.operation_id, s.variant_id, s.location_id, m.on_hand_after, m.reserved_after, m.unavailable_after,
        m.on_hand_delta, m.reserved_delta, m.kind, m.reason,
-       CASE WHEN r.reference ~ '^order-line:[0-9]+$' THEN substr(r.reference, 12)::bigint END
+       CASE WHEN r.reference ~ '^order-line:[0-9]+$' THEN substr(r.reference, 12)::bigint END,
+       CASE WHEN r.lead_id = r.id THEN r.per_bundle WHEN r.lead_id IS NOT NULL THEN 0 END
 FROM inventory_stockmovement m
 JOIN inventory_stocklevel s ON s.id = m.level_id
 LEFT JOIN inventory_reservation r ON r.id = m.reservation_id

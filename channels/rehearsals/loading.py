@@ -16,10 +16,11 @@ from channels.past_inputs import sources_at
 from channels.rehearsals.events import Period
 from channels.rehearsals.shelves import PinSpan, Shelf, Source
 from channels.rehearsals.world import Pair
-from inventory.kit_history import PastPart, kits_as_of
+from inventory.kit_history import KitSpan, kits_within
 
-#: Gives what the numbers of listing levels depend on; the stock in it is replaced by the recorded one.
-InputsOf = Callable[[Collection[int]], Mapping[int, Inputs]]
+#: Gives what the numbers of listing levels depend on; the stock in it is replaced by the recorded one. Rules know of pools
+#: of these parts of kits, by kit.
+InputsOf = Callable[[Collection[int], Mapping[int, Collection[int]]], Mapping[int, Inputs]]
 
 
 class Line(NamedTuple):
@@ -41,8 +42,7 @@ class Rules:
 
 
 _SHELVES: Final = """
-SELECT level.id, level.channel_id, level.listing_id, level.channel_location_id, listing.variant_id, channel.kind,
-       channel.merchant_id
+SELECT level.id, level.channel_id, level.listing_id, level.channel_location_id, listing.variant_id, channel.kind
 FROM channels_listinglevel level
 JOIN channels_listing listing ON listing.id = level.listing_id AND listing.variant_id IS NOT NULL
 JOIN channels_channel channel ON channel.id = level.channel_id
@@ -100,15 +100,42 @@ def lines_of(line_ids: Collection[int]) -> dict[int, Line]:
     return {row[0]: Line(*row[1:]) for row in _rows(_LINES, {"lines": sorted(line_ids)})}
 
 
+#: Who held units of kits when an instant was: the reservations that count for them, with the units in one kit.
+_LEADS: Final = """
+SELECT id, per_bundle FROM inventory_reservation
+WHERE id = ANY(%(reservations)s::bigint[]) AND bundle_id IS NOT NULL AND lead_id = id
+"""
+
+
+def per_kit_of(reservation_ids: Collection[int]) -> dict[int, int]:
+    """Returns how many units one kit takes, by those of the reservations by which kits are counted."""
+    return dict(_rows(_LEADS, {"reservations": sorted(reservation_ids)}))
+
+
+_PARTS_EVER: Final = """
+SELECT bundle.variant_id, part.variant_id
+FROM inventory_bundle bundle JOIN inventory_bundlepart part ON part.bundle_id = bundle.id
+WHERE bundle.merchant_id = %(merchant)s AND bundle.kind = 'kit' AND bundle.variant_id = ANY(%(variants)s::bigint[])
+"""
+
+
+def parts_ever(merchant_id: int, variant_ids: Collection[int]) -> set[int]:
+    """Returns what those of these variants that were kits have ever been made of: what is held stays what it was."""
+    rows = _rows(_PARTS_EVER, {"merchant": merchant_id, "variants": sorted(variant_ids)})
+    return {part for _, part in rows}
+
+
 def shelves_of(
-    listing_level_ids: Collection[int], listing_ids: Collection[int], at: datetime, rules: Rules
+    listing_level_ids: Collection[int], listing_ids: Collection[int], period: Period, rules: Rules
 ) -> list[Shelf]:
     """Returns these listing levels, and those of these listings, as shelves at the beginning of a rehearsal."""
+    at = period.since
     rows = _rows(_SHELVES, {"levels": sorted(listing_level_ids), "listings": sorted(listing_ids)})
     ids = [row[0] for row in rows]
     sources, pins = _sources({row[3] for row in rows}, at), _pins(ids, at)
-    rehearsed, before = rules.rehearsed(ids), rules.before(ids)
-    kits = kits_as_of(rows[0][6], {row[4] for row in rows}, at) if rows else {}
+    kits = kits_within(period.merchant_id, {row[4] for row in rows}, at, period.until) if rows else {}
+    parts = {kit: {part.variant_id for span in spans for part in span.parts} for kit, spans in kits.items()}
+    rehearsed, before = rules.rehearsed(ids, parts), rules.before(ids, parts)
     shelves = [
         _shelf(
             row,
@@ -131,9 +158,9 @@ def _shelf(
     rehearsed: Inputs,
     before: Inputs,
     pins: Collection[PinSpan],
-    parts: tuple[PastPart, ...],
+    kits: Collection[KitSpan],
 ) -> Shelf:
-    level_id, channel_id, listing_id, place_id, variant_id, kind, _ = row
+    level_id, channel_id, listing_id, place_id, variant_id, kind = row
     able = CONNECTORS[kind].capabilities if kind in CONNECTORS else None
     return Shelf(
         level_id,
@@ -145,7 +172,7 @@ def _shelf(
         rehearsed,
         before,
         tuple(pins),
-        parts,
+        tuple(kits),
         is_compared=able is not None and able.compare_and_set,
         subtracts_open_orders=able is not None and able.convention is Convention.INCLUDES_OPEN_ORDERS,
     )

@@ -12,10 +12,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from channels.exposure import ComponentStock, Inputs, LocationStock
+from channels.exposure import ComponentStock, FencedPart, Inputs, LocationStock
 from channels.models.outbound import PushOutcome
 from channels.rehearsals.events import Move, Operation, Period, Told, Window
-from channels.rehearsals.loading import Line, Rules, lines_of, safety_changes_of, shelves_of
+from channels.rehearsals.loading import (
+    Line,
+    Rules,
+    lines_of,
+    parts_ever,
+    per_kit_of,
+    safety_changes_of,
+    shelves_of,
+)
 from channels.rehearsals.pools import PoolUses
 from channels.rehearsals.shelves import Shelf, Source
 from channels.rehearsals.tally import Figures, Tally
@@ -43,8 +51,6 @@ class Replay:
     by_listing: defaultdict[int, list[Shelf]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[int, Line] = field(default_factory=dict)
     variants: set[int] = field(default_factory=set)
-    #: Of kits the part by which they are counted.
-    first_parts: dict[int, PastPart] = field(default_factory=dict)
     #: Variants whose open orders at the beginning are known.
     opened: set[int] = field(default_factory=set)
     #: Units held for a channel's own open orders, by listing; what the other world has more.
@@ -95,13 +101,11 @@ class Replay:
     def _new_shelves(self, level_ids: Collection[int], listing_ids: Collection[int]) -> list[Shelf]:
         if not level_ids and not listing_ids:
             return []
-        found = shelves_of(level_ids, listing_ids, self.period.since, self.rules)
+        found = shelves_of(level_ids, listing_ids, self.period, self.rules)
         new = [shelf for shelf in found if shelf.listing_level_id not in self.shelves]
         for shelf in new:
             self.shelves[shelf.listing_level_id] = shelf
             self.by_listing[shelf.listing_id].append(shelf)
-            if shelf.parts:
-                self.first_parts[shelf.variant_id] = shelf.parts[0]
         for listing_id in listing_ids:
             self.by_listing[listing_id] = self.by_listing.get(listing_id, [])
         return new
@@ -117,17 +121,19 @@ class Replay:
         if not variant_ids:
             return
         self.opened |= variant_ids
-        counted = {self.first_parts[v].variant_id if v in self.first_parts else v for v in variant_ids}
+        counted = variant_ids | parts_ever(self.period.merchant_id, variant_ids)
         held = [
             each
             for each in reservations_as_of(self.period.merchant_id, counted, self.period.since)
             if each.reference.startswith(_LINE)
         ]
+        kits = per_kit_of([each.reservation_id for each in held])
         lines = lines_of({int(each.reference.removeprefix(_LINE)) for each in held})
         for each in held:
             line = lines.get(int(each.reference.removeprefix(_LINE)))
             if line is not None and line.listing_id is not None and line.variant_id in variant_ids:
-                self.own_open[line.listing_id] += self._sold(line, each.variant_id, each.quantity)
+                per_kit = kits.get(each.reservation_id, None if line.variant_id == each.variant_id else 0)
+                self.own_open[line.listing_id] += _sold(line, each.variant_id, each.quantity, per_kit)
 
     def _begin(self, shelf: Shelf) -> None:
         """Has the rehearsed rules begin with the period: a shelf is told at once what they change."""
@@ -165,14 +171,7 @@ class Replay:
     def _count_open(self, move: Move) -> None:
         line = self.lines.get(move.line_id) if move.line_id is not None else None
         if line is not None and line.listing_id is not None:
-            self.own_open[line.listing_id] += self._sold(line, move.variant_id, move.reserved_delta)
-
-    def _sold(self, line: Line, variant_id: int, units: int) -> int:
-        """Returns what units of a variant are of what a line sold: kits are counted by their first part."""
-        if line.variant_id == variant_id:
-            return units
-        first = self.first_parts.get(line.variant_id or 0)
-        return units // first.quantity if first is not None and first.variant_id == variant_id else 0
+            self.own_open[line.listing_id] += _sold(line, move.variant_id, move.reserved_delta, move.per_kit)
 
     def _follow(self, move: Move) -> None:
         """Has a line in the other world do what it did, with the units that it has there."""
@@ -185,17 +184,17 @@ class Replay:
             given_up = self.world.give_up(move.line_id, move)
             self._give_back_to_pools(move, given_up)
         after = self.world.reserved.get((move.variant_id, move.location_id), 0)
-        self._note_open(move.line_id, move.variant_id, after - before)
+        self._note_open(move.line_id, move.variant_id, after - before, move.per_kit)
 
     def _give_back_to_pools(self, move: Move, units: int) -> None:
         line = self.lines.get(move.line_id or 0)
         if line is not None and move.reason == "cancellation":
             self.pools.sell(line.channel_id, move.variant_id, -units)
 
-    def _note_open(self, line_id: int, variant_id: int, more: int) -> None:
+    def _note_open(self, line_id: int, variant_id: int, more: int, per_kit: int | None) -> None:
         line = self.lines.get(line_id)
         if line is not None and line.listing_id is not None:
-            self.own_open_more[line.listing_id] += self._sold(line, variant_id, more)
+            self.own_open_more[line.listing_id] += _sold(line, variant_id, more, per_kit)
 
     def _sell_all(self, sales: Sequence[Sale], at: datetime) -> None:
         """Sells lines; all components of a bundle's line by the same share of its kits."""
@@ -218,7 +217,8 @@ class Replay:
     def _sell(self, sale: Sale, line: Line, shelf: Shelf | None, accepted: int) -> None:
         places = [(sale.variant_id, source.location_id) for source in shelf.sources] if shelf else []
         short = self.world.sell(sale, accepted, places)
-        self._note_open(sale.line_id, sale.variant_id, (accepted - short) - (sale.units - sale.short))
+        more = (accepted - short) - (sale.units - sale.short)
+        self._note_open(sale.line_id, sale.variant_id, more, sale.per_kit)
         self.pools.sell(line.channel_id, sale.variant_id, accepted)
         pair = self.tally.channels[line.channel_id]
         _count_sale(pair.happened, sale.units, sale.short, refused=0)
@@ -266,7 +266,10 @@ class Replay:
         own_open = self.own_open[shelf.listing_id]
         if is_other:
             own_open += self.own_open_more[shelf.listing_id]
-        locations = tuple(self._stock(shelf, source, at, is_other=is_other) for source in shelf.sources)
+        parts = shelf.parts_at(at)
+        locations = tuple(
+            self._stock(shelf, source, parts, at, is_other=is_other) for source in shelf.sources
+        )
         return self.target(
             replace(
                 inputs,
@@ -274,22 +277,36 @@ class Replay:
                 own_open_units=own_open,
                 expected=shelf.expected_other,
                 pool_uses=self.pools.of(shelf.variant_id, at),
-                fenced=tuple(
-                    replace(part, uses=self.pools.of(part.variant_id, at)) for part in inputs.fenced
-                ),
+                fenced=self._fenced(inputs, parts, at) if parts else (),
                 raises_today=shelf.raises_on(at.date()),
                 pin=shelf.pin_at(at),
             )
         )
 
-    def _stock(self, shelf: Shelf, source: Source, at: datetime, *, is_other: bool) -> LocationStock:
+    def _fenced(self, inputs: Inputs, parts: Sequence[PastPart], at: datetime) -> tuple[FencedPart, ...]:
+        pools = dict(inputs.rules.part_pools)
+        return tuple(
+            FencedPart(
+                part.variant_id,
+                part.sku,
+                part.quantity,
+                pools[part.variant_id],
+                self.pools.of(part.variant_id, at),
+            )
+            for part in parts
+            if part.variant_id in pools
+        )
+
+    def _stock(
+        self, shelf: Shelf, source: Source, parts: Sequence[PastPart], at: datetime, *, is_other: bool
+    ) -> LocationStock:
         pair = shelf.variant_id, source.location_id
         own, kept = self.world.stock(pair, is_other=is_other), self.world.safety_stock_at(pair, at)
         return LocationStock(
             source.code,
             *own,
             kept,
-            tuple(self._component(part, source, at, is_other=is_other) for part in shelf.parts),
+            tuple(self._component(part, source, at, is_other=is_other) for part in parts),
         )
 
     def _component(self, part: PastPart, source: Source, at: datetime, *, is_other: bool) -> ComponentStock:
@@ -326,15 +343,16 @@ class Replay:
             pair.happened.hidden_seconds += shelf.hidden[0] * seconds
             pair.rehearsed.hidden_seconds += shelf.hidden[1] * seconds
         shelf.hidden = (
-            max(self._available(shelf, is_other=False) - max(shown, 0), 0),
-            max(self._available(shelf, is_other=True) - max(other, 0), 0),
+            max(self._available(shelf, at, is_other=False) - max(shown, 0), 0),
+            max(self._available(shelf, at, is_other=True) - max(other, 0), 0),
         )
         shelf.hidden_since = at
 
-    def _available(self, shelf: Shelf, *, is_other: bool) -> int:
+    def _available(self, shelf: Shelf, at: datetime, *, is_other: bool) -> int:
         units = 0
+        parts = shelf.parts_at(at)
+        counted = [(part.variant_id, part.quantity) for part in parts] or [(shelf.variant_id, 1)]
         for source in shelf.sources:
-            counted = [(part.variant_id, part.quantity) for part in shelf.parts] or [(shelf.variant_id, 1)]
             units += min(
                 max(self.world.available_in((variant_id, source.location_id), is_other=is_other), 0) // each
                 for variant_id, each in counted
@@ -347,6 +365,13 @@ class Replay:
                 self._hide(shelf, self.period.until, 0, 0)
 
 
+def _sold(line: Line, variant_id: int, units: int, per_kit: int | None) -> int:
+    """Returns what units of a variant are of what a line sold; kits are counted by the part that leads the others."""
+    if per_kit is None:
+        return units if line.variant_id == variant_id else 0
+    return units // per_kit if per_kit else 0
+
+
 def _line_ids(operations: Iterable[Operation]) -> set[int]:
     moved = {move.line_id for each in operations for move in each.moves if move.line_id is not None}
     return moved | {line_id for each in operations for line_id, _ in each.short}
@@ -355,10 +380,12 @@ def _line_ids(operations: Iterable[Operation]) -> set[int]:
 def _sales(operation: Operation) -> list[Sale]:
     """Returns what order lines newly demanded: what they hold from now on and did not before, and what they lack."""
     held: defaultdict[tuple[int, int], list[tuple[tuple[int, int], int]]] = defaultdict(list)
+    per_kit: dict[tuple[int, int], int | None] = {}
     for move in operation.moves:
         if move.line_id is not None and move.kind == "reservation" and move.reason == "sale":
             pair = move.variant_id, move.location_id
             held[move.line_id, move.variant_id].append((pair, move.reserved_delta))
+            per_kit[move.line_id, move.variant_id] = move.per_kit
     given_up = {
         (move.line_id, move.variant_id)
         for move in operation.moves
@@ -371,6 +398,7 @@ def _sales(operation: Operation) -> list[Sale]:
             variant_id,
             held.get((line_id, variant_id), ()),
             operation.short.get((line_id, variant_id), 0),
+            per_kit.get((line_id, variant_id)),
         )
         for line_id, variant_id in keys
         if (line_id, variant_id) not in given_up

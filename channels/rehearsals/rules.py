@@ -17,7 +17,7 @@ from channels.rules.book import load_book_of
 
 @dataclass(frozen=True, slots=True)
 class InputsUnder:
-    """Loads inputs with these versions in force and the channels' own settings of an instant.
+    """Loads inputs with these versions in force, by the tags, categories, groups and own settings of an instant.
 
     What is measured (ranks, what sells within a lag) is taken as it is now: it is not recorded over time.
     """
@@ -25,14 +25,17 @@ class InputsUnder:
     version_ids: tuple[int, ...]
     at: datetime
 
-    def __call__(self, listing_level_ids: Collection[int]) -> Mapping[int, Inputs]:
+    def __call__(
+        self, listing_level_ids: Collection[int], parts: Mapping[int, Collection[int]]
+    ) -> Mapping[int, Inputs]:
         """Returns the inputs of these listing levels, by id; a number of statements that does not grow with them."""
         listed = ListingLevel.objects.filter(pk__in=listing_level_ids, listing__variant__isnull=False)
         goods = {
             pk: (channel, variant)
             for pk, channel, variant in listed.values_list("pk", "channel_id", "listing__variant_id")
         }
-        book = load_book_of(self.version_ids, {variant for _, variant in goods.values()})
+        variants = {variant for _, variant in goods.values()}
+        book = load_book_of(self.version_ids, variants, parts, at=self.at)
         channels = channels_at({channel for channel, _ in goods.values()}, self.at)
         found = load_inputs(list(goods), book=book)
         return {

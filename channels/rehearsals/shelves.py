@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from channels.exposure import Inputs, Pinned
-from inventory.kit_history import PastPart
+from inventory.kit_history import KitSpan, PastPart
 
 #: Numbers kept of each shelf: a sale that arrives late is judged by what the shelf showed when it was made.
 KEPT: Final = 16
@@ -55,8 +55,8 @@ class Shelf:
     #: The same with the rules that were in force when the period began.
     inputs_before: Inputs
     pins: tuple[PinSpan, ...] = ()
-    #: Of a kit: what it was made of when the period began.
-    parts: tuple[PastPart, ...] = ()
+    #: Of what was a kit in the period: what it was made of, version by version.
+    kits: tuple[KitSpan, ...] = ()
     is_compared: bool = False
     subtracts_open_orders: bool = False
     numbers: list[Number] = field(default_factory=list)
@@ -79,7 +79,15 @@ class Shelf:
     @property
     def goods(self) -> tuple[int, ...]:
         """The variants whose stock its number depends on."""
-        return self.variant_id, *(part.variant_id for part in self.parts)
+        parts = {part.variant_id for span in self.kits for part in span.parts}
+        return self.variant_id, *sorted(parts)
+
+    def parts_at(self, at: datetime) -> tuple[PastPart, ...]:
+        """Returns what one kit was made of at an instant; nothing where it was none."""
+        for span in self.kits:
+            if span.since <= at and (span.until is None or at < span.until):
+                return span.parts
+        return ()
 
     @property
     def expected_other(self) -> int | None:

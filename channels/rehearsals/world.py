@@ -27,6 +27,8 @@ class Sale:
     held: Sequence[tuple[Pair, int]]
     #: Units that were not there.
     short: int
+    #: As in a move.
+    per_kit: int | None = None
 
     @property
     def units(self) -> int:

@@ -9,11 +9,13 @@ group, all), then the rule set of higher priority, then the smaller position.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
 
 from channels.models.rules import SETTINGS
+from channels.rules.past_statements import GOODS_AT
 from channels.rules.resolved import Pool, ResolvedRules
 from inventory.statements import array
 
@@ -117,15 +119,6 @@ class RuleBook:
             if kind == len(self._goods_of_kind):
                 self._goods_of_kind.append(goods)
             self._kinds[variant_id] = kind
-
-    def goes_by(self) -> dict[str, bool]:
-        """Tells by which of what may change beside the rules any of them goes: tags, categories, groups of channels."""
-        lines = [*self.lines]
-        return {
-            "tags": any(line.tag_id for line in lines),
-            "categories": any(line.category for line in lines),
-            "groups of channels": any(line.group_id or line.pool_group_id for line in lines),
-        }
 
     def rules_for(self, channel: ChannelFacts, variant_id: int | None) -> ResolvedRules:
         """Returns what the rules come to for a variant's listings on a channel."""
@@ -305,9 +298,14 @@ def load_book_of(
     version_ids: Collection[int],
     variant_ids: Collection[int],
     parts: Mapping[int, Collection[int]] | None = None,
+    *,
+    at: datetime | None = None,
 ) -> RuleBook:
-    """Reads the rules of these versions instead, in force or not: a draft to be compared or rehearsed."""
-    return _load(_THESE, sorted(version_ids), variant_ids, parts)
+    """Reads the rules of these versions instead, in force or not: a draft to be compared or rehearsed.
+
+    With `at`, by the tags and categories that the variants had then.
+    """
+    return _load(_THESE, sorted(version_ids), variant_ids, parts, at)
 
 
 def _load(
@@ -315,6 +313,7 @@ def _load(
     ids: list[int],
     variant_ids: Collection[int],
     parts: Mapping[int, Collection[int]] | None = None,
+    at: datetime | None = None,
 ) -> RuleBook:
     known = {*variant_ids, *(part for each in (parts or {}).values() for part in each)}
     lines_sql = _LINES.format(
@@ -330,7 +329,7 @@ def _load(
         elif parts is None:
             parts = _parts(cursor, array(known))
         goods = {*variant_ids, *(part for each in parts.values() for part in each)}
-        return RuleBook(lines, _goods(cursor, lines, array(goods)), parts)
+        return RuleBook(lines, _goods(cursor, lines, array(goods), at), parts)
 
 
 def _parts(cursor: Any, variants: str) -> dict[int, list[int]]:
@@ -348,10 +347,11 @@ def _line(row: tuple[Any, ...]) -> RuleLine:
     return RuleLine(*facts)
 
 
-def _goods(cursor: Any, lines: Iterable[RuleLine], variants: str) -> dict[int, Goods]:
+def _goods(cursor: Any, lines: Iterable[RuleLine], variants: str, at: datetime | None) -> dict[int, Goods]:
     """Reads what tells variants apart; those of which no rule speaks are left out."""
     named = {line.variant_id for line in lines if line.variant_id}
-    parameters = {
+    parameters: dict[str, Any] = {
+        "at": at,
         "variants": variants,
         "categories": sorted({line.category for line in lines if line.category}),
         "tags": sorted({line.tag_id for line in lines if line.tag_id}),
@@ -359,7 +359,7 @@ def _goods(cursor: Any, lines: Iterable[RuleLine], variants: str) -> dict[int, G
     categories: dict[int, str] = {}
     tags: dict[int, set[int]] = {}
     if parameters["categories"] or parameters["tags"]:
-        cursor.execute(_GOODS, parameters)
+        cursor.execute(_GOODS if at is None else GOODS_AT, parameters)
         for variant_id, category, tag_id in cursor.fetchall():
             if tag_id is None:
                 categories[variant_id] = category

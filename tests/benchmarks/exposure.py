@@ -1,8 +1,9 @@
 """How fast numbers are computed: 100,000 listings recomputed, beside the bare SQL that reads what they depend on.
 
 Every variant is on several channels and in several locations, under a rule set with tags, a category, pools, a cap
-and a buffer by velocity. Ours is `channels.exposure.targets`; the reference is the statement that reads stock and
-shelves, with its rows fetched and nothing done with them, in the same process on the same connection.
+and a buffer by velocity. Ours is `channels.exposure.targets`, and `exposures` where the steps are shown; beside each stands
+the statement by which it reads stock and shelves, with its rows fetched and nothing done with them, in the same process on
+the same connection.
 """
 
 import sys
@@ -14,7 +15,9 @@ from typing import Any, Final
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from channels.exposure import exposures, loading, targets
+from channels.exposure import exposures, targets
+from channels.exposure.loading import STATE, state_parameters
+from channels.exposure.numbers import OFFERS
 from channels.models import (
     Channel,
     ChannelGroup,
@@ -43,10 +46,18 @@ Compute = Callable[[Sequence[int]], object]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is computed, and whether rules are in force."""
+    """What is computed, and the statement that it reads stock and shelves by."""
 
     name: str
     compute: Compute
+    statement: str
+
+    def read(self, ids: Sequence[int]) -> list[Any]:
+        """Runs the statement alone."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.statement, state_parameters(ids))
+            rows: list[Any] = cursor.fetchall()
+        return rows
 
 
 def run(*, runs: int, listings: int = 100_000) -> dict[str, Any]:
@@ -54,10 +65,10 @@ def run(*, runs: int, listings: int = 100_000) -> dict[str, Any]:
     with scratch_database():
         merchant = _seed(listings // CHANNELS)
         ids = list(ListingLevel.objects.order_by("id").values_list("id", flat=True))
-        results = [_measure(Case("numbers, no rules", targets), ids, runs)]
+        results = [_measure(Case("numbers, no rules", targets, OFFERS), ids, runs)]
         _put_rules_in_force(merchant)
-        results.append(_measure(Case("numbers, under rules", targets), ids, runs))
-        results.append(_measure(Case("numbers with their steps, under rules", exposures), ids, runs))
+        results.append(_measure(Case("numbers, under rules", targets, OFFERS), ids, runs))
+        results.append(_measure(Case("numbers with their steps, under rules", exposures, STATE), ids, runs))
         counts = [_statements(ids[:count]) for count in (10, 1_000, AT_ONCE)]
     return document("exposure", runs, results, _aims(results, counts, len(ids)))
 
@@ -155,9 +166,9 @@ def _put_rules_in_force(merchant: Merchant) -> None:
 def _measure(case: Case, ids: Sequence[int], runs: int) -> Result:
     pairs = []
     case.compute(ids[:AT_ONCE])
-    _read_state(ids[:AT_ONCE])
+    case.read(ids[:AT_ONCE])
     for number in range(runs):
-        sides = {"ours": case.compute, "theirs": _read_state}
+        sides = {"ours": case.compute, "theirs": case.read}
         order = ("ours", "theirs") if number % 2 == 0 else ("theirs", "ours")
         rates = {side: _rate(sides[side], ids) for side in order}
         pairs.append((rates["ours"], rates["theirs"]))
@@ -170,13 +181,6 @@ def _rate(compute: Compute, ids: Sequence[int]) -> float:
     for start in range(0, len(ids), AT_ONCE):
         compute(ids[start : start + AT_ONCE])
     return len(ids) / (time.perf_counter() - started)
-
-
-def _read_state(ids: Sequence[int]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(loading.STATE, loading.state_parameters(ids))
-        rows: list[Any] = cursor.fetchall()
-    return rows
 
 
 def _statements(ids: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ from inventory.models import Location
 from inventory.models.catalogue import LocationKind
 from tests.back_office import person
 from tests.channels.shop import Shop, line
+from tests.channels.test_bundles import bundle
 from tests.channels.test_sourcing import apply, request_of, reserved, shop_with
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,19 @@ def test_a_line_is_moved_by_the_form_once(operations: Client) -> None:
         response = operations.post(page_of(sold), form)
         assert response.status_code == 302, response.content
     assert reserved(shop, "MUG") == (1, 1)
+
+
+def test_kits_are_counted_and_moved_by_the_form(operations: Client) -> None:
+    shop = shop_with({"MUG": (4, 5), "SPOON": (9, 9)})
+    bundle(shop, "SET", {"MUG": 2, "SPOON": 1})
+    apply(shop, line("SET", 2))
+    sold = ChannelOrderLine.objects.get()
+    text = operations.get(page_of(sold)).content.decode()
+    assert "2 held at main" in text
+    assert "north (2 available)" in text
+    response = operations.post(page_of(sold), posted(shop, "main", "north", quantity=1))
+    assert response.status_code == 302, response.content
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON")) == ((2, 2), (1, 1))
 
 
 @pytest.mark.parametrize(

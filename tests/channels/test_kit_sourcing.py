@@ -1,4 +1,4 @@
-"""Kits beside routing, requests and purchases: held place by place, refused whole, shipped part by part."""
+"""Kits beside routing, requests and purchases: routed by their parts, refused whole, shipped part by part."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from channels import fulfilment_requests as outbox
 from channels.models import ChannelOrderLine, FulfilmentRequest
 from channels.models.fulfilment import RequestState
 from channels.sourcing import resource_line
-from inventory.errors import InvalidStockRequest
+from inventory.errors import InsufficientStock
 from inventory.ledger import Context
-from inventory.models import Conflict
+from inventory.models import Conflict, Location
 from inventory.stock import StockLine, receive
 from tests.channels.shop import Shop, line
 from tests.channels.test_bundles import bundle
@@ -31,12 +31,61 @@ def assert_all_holds() -> None:
     assert_kits_are_whole()
 
 
-@pytest.mark.parametrize("routing", ["priority", "fewest_parcels"])
-def test_a_kit_is_held_place_by_place_whatever_the_strategy(routing: str) -> None:
-    shop = tea_shop(routing=routing)
+@pytest.mark.parametrize(
+    ("routing", "mugs", "spoons"),
+    [
+        ({"routing": "priority"}, (4, 2), (3, 1)),
+        ({"routing": "nearest"}, (0, 6), (0, 4)),
+        ({"routing": "fewest_parcels"}, (0, 6), (0, 4)),
+        ({"routing": "keep_together"}, (0, 6), (0, 4)),
+        ({"routing": "priority", "may_split": False}, (0, 6), (0, 4)),
+    ],
+)
+def test_a_kit_is_routed_by_the_stock_of_its_parts(
+    routing: dict[str, object], mugs: tuple[int, int], spoons: tuple[int, int]
+) -> None:
+    shop = tea_shop(**routing)
+    Location.objects.filter(pk=shop.locations["main"].pk).update(country="US")
+    Location.objects.filter(pk=shop.locations["north"].pk).update(country="NL")
     apply(shop, line("SET", 3), line("SPOON", 1))
-    assert (reserved(shop, "MUG"), shop.owed("SET")) == ((4, 2), 0)
-    assert lines_of(request_of(shop, "north"))["MUG"] == (2, 0)
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON"), shop.owed("SET")) == (mugs, spoons, 0)
+    assert lines_of(request_of(shop, "north"))["MUG"] == (mugs[1], 0)
+    assert_all_holds()
+
+
+def test_kits_and_their_parts_on_other_lines_are_planned_together() -> None:
+    shop = tea_shop((5, 4), (9, 9), routing="keep_together")
+    apply(shop, line("SET", 2), line("MUG", 1))
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON")) == ((5, 0), (2, 0))
+    assert_all_holds()
+
+
+def test_an_order_of_kits_that_grows_is_planned_anew_with_what_it_holds() -> None:
+    shop = tea_shop((2, 9), (9, 9), routing="keep_together")
+    apply(shop, line("SET", 1))
+    assert reserved(shop, "MUG") == (2, 0)
+    apply(shop, line("SET", 3), at=1)
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON"), shop.owed("SET")) == ((0, 6), (0, 3), 0)
+    assert_all_holds()
+
+
+def test_kits_that_left_are_planned_as_if_they_still_lay_there() -> None:
+    shop = tea_shop((4, 9), (9, 9), routing="keep_together")
+    apply(shop, line("SET", 2))
+    outbox.answer(request_of(shop, "main").pk, RequestState.SHIPPED)
+    apply(shop, line("SET", 2, fulfilled=2), line("SPOON", 2), at=1)
+    assert (reserved(shop, "SPOON"), shop.level("MUG", "main")) == ((2, 0), (0, 0))
+    assert_all_holds()
+
+
+def test_kits_of_an_older_version_stay_until_their_place_refuses_them() -> None:
+    shop = tea_shop((4, 9))
+    apply(shop, line("SET", 1))
+    bundle(shop, "SET", {"MUG": 1, "SPOON": 1})
+    apply(shop, line("SET", 2), at=1)
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON")) == ((3, 0), (2, 0))
+    outbox.answer(request_of(shop, "main").pk, RequestState.REFUSED)
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON")) == ((0, 2), (0, 2))
     assert_all_holds()
 
 
@@ -76,13 +125,30 @@ def test_a_location_that_refuses_kits_serves_them_no_more() -> None:
     assert_all_holds()
 
 
-def test_kits_are_not_moved_by_hand() -> None:
-    shop = tea_shop()
-    apply(shop, line("SET", 1))
+def test_kits_are_moved_by_hand_whole_and_stay_there() -> None:
+    shop = tea_shop((4, 3))
+    apply(shop, line("SET", 2))
     sold, north = ChannelOrderLine.objects.get(), shop.locations["north"].pk
-    with pytest.raises(InvalidStockRequest, match="SET: units of a kit are not moved by hand"):
-        resource_line(sold, to_location_id=north, from_location_id=shop.locations["main"].pk, key="k")
-    assert reserved(shop, "MUG") == (2, 0)
+    main = shop.locations["main"].pk
+    with pytest.raises(InsufficientStock):
+        resource_line(sold, to_location_id=north, from_location_id=main, quantity=2, key="both")
+    resource_line(sold, to_location_id=north, from_location_id=main, key="k")
+    assert (reserved(shop, "MUG"), reserved(shop, "SPOON")) == ((2, 2), (1, 1))
+    apply(shop, line("SET", 3), at=1)
+    assert (reserved(shop, "MUG"), shop.owed("SET")) == ((4, 2), 0)
+    assert_all_holds()
+
+
+def test_owed_kits_are_served_by_hand_from_a_location_that_routing_would_not_choose() -> None:
+    shop = tea_shop((4, 0), may_split=False)
+    apply(shop, line("SET", 3))
+    assert shop.owed("SET") == 1
+    stock = [StockLine(shop.variants["MUG"].pk, shop.locations["north"].pk, 3)]
+    receive(Context(shop.merchant.pk, "mugs"), stock)
+    sold, north = ChannelOrderLine.objects.get(), shop.locations["north"].pk
+    resource_line(sold, to_location_id=north, key="owed")
+    assert (reserved(shop, "MUG"), shop.owed("SET")) == ((4, 2), 0)
+    assert_all_holds()
 
 
 def test_a_kit_and_its_part_in_one_order_share_no_unit() -> None:

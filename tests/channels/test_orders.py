@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from channels.errors import BadMessage
 from channels.models import ChannelLocation, ChannelOrder, ChannelOrderLine, ListingLevel
 from channels.orders import apply_deleted, apply_state, hint
-from inventory.models import CustomerReturn, Location, StockOperation
+from inventory.models import CustomerReturn, Location, ReturnLine, StockOperation
 from inventory.models.catalogue import LocationKind
 from tests.channels.shop import NOON, Shop, line, open_shop, order
 from tests.channels.test_bundles import bundle
@@ -82,6 +82,17 @@ def test_kits_are_sent_back_as_their_parts() -> None:
     apply(shop, line("SET", 2, fulfilled=2, returned=2), at=1)
     lines = CustomerReturn.objects.get().lines.values_list("variant", "announced_quantity")
     assert dict(lines) == {shop.variants["MUG"].pk: 4, shop.variants["SPOON"].pk: 2}
+
+
+def test_what_is_sent_back_is_expected_where_the_platform_says_that_it_goes() -> None:
+    shop = open_shop({"MUG": 5, "CUP": 5})
+    shop.add_location("returns desk", place="R")
+    sold = [line("MUG", 2, fulfilled=2), line("CUP", 1, fulfilled=1)]
+    apply(shop, *sold)
+    mug, cup = (replace(each, returned=1) for each in sold)
+    apply(shop, replace(mug, returned_to_external_id="R"), replace(cup, returned_to_external_id="?"), at=1)
+    expected = ReturnLine.objects.values_list("variant__sku", "location__code", "announced_quantity")
+    assert sorted(expected) == [("CUP", "main", 1), ("MUG", "returns desk", 1)]
 
 
 def test_what_a_platforms_own_warehouse_takes_back_is_announced_to_nobody() -> None:

@@ -15,12 +15,15 @@ from channels.exposure import compute, load_inputs
 from channels.models import Channel, ChannelLocationSource, Listing, Pin, Push, RuleSetActivation
 from channels.orders import apply_state
 from channels.past_inputs import inputs_as_of
+from channels.past_rules import channels_at
+from channels.rules.book import load_book_of
 from config.admin_panels import Panel
 from inventory.bundles import dissolve
 from inventory.ledger import Context
 from inventory.models import Location, StockLevel, Tag
 from inventory.safety_stock import set_safety_stock
 from inventory.stock import CountLine, StockLine, count, receive
+from inventory.tagging import refresh_automatic_tags, tag, untag
 from tests.back_office import person
 from tests.channels.rehearsals.stage import Stage, listed, now
 from tests.channels.rules.drawing import group_of, in_force
@@ -177,17 +180,63 @@ def test_whether_orders_were_split_is_taken_as_it_was_then() -> None:
     assert (_number(level_id, then), _number(level_id, now())) == (9, 5)
 
 
-@pytest.mark.parametrize("scope", ["tags", "categories", "groups of channels"])
-def test_tags_categories_and_groups_are_named_as_those_of_now_where_rules_go_by_them(scope: str) -> None:
-    shop = open_shop({"MUG": 5})
-    level_id = shop.shelf(shop.list_variant("MUG")).pk
+def test_tags_categories_and_groups_are_taken_as_they_were_then() -> None:
+    shop = open_shop({"MUG": 50})
+    mug, level_id = shop.variants["MUG"], shop.shelf(shop.list_variant("MUG")).pk
+    product = mug.product
+    product.category = "Glass"
+    product.save()
     fast = Tag.objects.create(merchant=shop.merchant, name="fast")
-    named: dict[str, dict[str, Any]] = {"tags": {"tag": fast}, "categories": {"category": "Paper"}}
+    group = group_of(shop.merchant, "All")
     in_force(
         shop.merchant,
-        {**named.get(scope, {"group": group_of(shop.merchant, "All", shop.channel)}), "maximum": 3},
+        {"tag": fast, "maximum": 1},
+        {"category": "Paper", "buffer_units": 7},
+        {"group": group, "minimum": 40},
     )
-    assert inputs_as_of([level_id], now())[level_id].as_now == [scope]
+    instants = [now()]
+    tag(fast, [mug])
+    instants.append(now())
+    untag(fast, [mug])
+    product.category = "Paper"
+    product.save()
+    instants.append(now())
+    product.category = "Glass"
+    product.save()
+    group.channels.add(shop.channel)
+    _counted(shop, 30)
+    instants.append(now())
+    group.channels.clear()
+    assert [_number(level_id, at) for at in instants] == [50, 1, 43, 0]
+    assert _number(level_id, now()) == 30
+    assert [inputs_as_of([level_id], at)[level_id].as_now for at in instants] == [[], [], [], []]
+
+
+def test_tags_by_what_sells_have_a_past_too() -> None:
+    shop = open_shop({"MUG": 50})
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    Tag.objects.create(merchant=shop.merchant, name="fast", weekly_units=3)
+    in_force(shop.merchant, {"tag": Tag.objects.get(), "maximum": 2})
+    _sell(shop, 3)
+    before = now()
+    assert refresh_automatic_tags(shop.merchant.pk) == 1
+    then = now()
+    Tag.objects.update(weekly_units=9)
+    assert refresh_automatic_tags(shop.merchant.pk) == 1
+    assert [_number(level_id, at) for at in (before, then, now())] == [47, 2, 47]
+
+
+def test_a_tag_is_taken_as_it_is_now_at_instants_before_it_was_made() -> None:
+    shop = open_shop({"MUG": 50})
+    level_id = shop.shelf(shop.list_variant("MUG")).pk
+    then = now()
+    young = Tag.objects.create(merchant=shop.merchant, name="young")
+    tag(young, [shop.variants["MUG"]])
+    version = in_force(shop.merchant, {"tag": young, "maximum": 2})
+    book = load_book_of([version.pk], [shop.variants["MUG"].pk], at=then)
+    facts = channels_at([shop.channel.pk], then)[shop.channel.pk]
+    assert book.rules_for(facts, shop.variants["MUG"].pk).maximum == 2
+    assert _number(level_id, then) == 50
 
 
 def test_the_statements_do_not_grow_with_the_shelves(

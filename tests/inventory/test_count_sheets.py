@@ -123,6 +123,59 @@ def test_when_more_has_left_since_than_was_counted_the_rest_was_beyond_record(ca
     assert_ledger_holds()
 
 
+def test_found_units_that_have_left_since_were_found_beyond_record_already(cast: Cast) -> None:
+    cast.receive(5)
+    sheet = printed(cast)
+    enter(cast, sheet, 8)
+    sell(cast, 7)
+    assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
+    approve(cast, sheet)
+    assert level_of(cast.mug, cast.warehouse) == (1, 0, 0)
+    assert_ledger_holds()
+
+
+def test_more_that_left_beyond_record_than_the_count_had_found_leaves_the_level_as_it_is(cast: Cast) -> None:
+    cast.receive(5)
+    sheet = printed(cast)
+    enter(cast, sheet, 6)
+    sell(cast, 8)
+    cast.receive(4)
+    approve(cast, sheet)
+    assert level_of(cast.mug, cast.warehouse) == (4, 0, 0)
+    assert_ledger_holds()
+
+
+def test_the_same_find_on_two_sheets_enters_the_record_once(cast: Cast) -> None:
+    cast.receive(5)
+    first, second = printed(cast), printed(cast)
+    enter(cast, first, 8)
+    enter(cast, second, 8)
+    approve(cast, first)
+    approve(cast, second)
+    assert level_of(cast.mug, cast.warehouse) == (8, 0, 0)
+
+
+def test_a_later_count_stands_whichever_sheet_is_approved_last(cast: Cast) -> None:
+    cast.receive(5)
+    earlier, later = printed(cast), printed(cast)
+    enter(cast, earlier, 9)
+    enter(cast, later, 6)
+    approve(cast, later)
+    approve(cast, earlier)
+    assert level_of(cast.mug, cast.warehouse) == (6, 0, 0)
+    earlier, later = printed(cast), printed(cast)
+    enter(cast, earlier, 9)
+    enter(cast, later, 7)
+    approve(cast, earlier)
+    approve(cast, later)
+    assert level_of(cast.mug, cast.warehouse) == (7, 0, 0)
+    enter(cast, sheet := printed(cast), 9)
+    count(cast.context(), [CountLine(cast.mug.pk, cast.warehouse.pk, 5)])
+    approve(cast, sheet)
+    assert level_of(cast.mug, cast.warehouse) == (5, 0, 0)
+    assert_ledger_holds()
+
+
 def test_a_count_that_undercuts_reservations_breaks_the_newest(cast: Cast) -> None:
     cast.receive(5)
     cast.hold("old", 2)

@@ -11,7 +11,7 @@ from inventory.demands import DemandChange, settle
 from inventory.errors import IdempotencyConflict, InsufficientStock, UnknownStock
 from inventory.ledger import Context, Outcome
 from inventory.models import StockOperation
-from inventory.posting import Held
+from inventory.posting_rows import Held
 from inventory.reservations import Demand, ReservedUnits, confirm, fulfil, release, reserve
 from inventory.stock import AdjustmentLine, CountLine, ShipmentLine, StockLine, adjust, count, receive, ship
 from tests.inventory.cast import Cast, held, in_an_hour, ledger_size, level_of, owed

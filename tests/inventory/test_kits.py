@@ -11,7 +11,7 @@ from inventory.demands import settle
 from inventory.errors import InsufficientStock, InvalidStockRequest, ReservationClosed, Shortage
 from inventory.ledger import Outcome
 from inventory.models import Conflict, Reservation
-from inventory.posting import Short
+from inventory.posting_rows import Short
 from inventory.reservations import Demand, ReservedUnits, confirm, expire, fulfil, release, reserve
 from inventory.stock import AdjustmentLine, ShipmentLine, StockLine, adjust, receive, ship
 from tests.inventory.bundling import Kitchen, assert_kits_are_whole, held_parts

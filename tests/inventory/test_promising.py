@@ -1,14 +1,17 @@
 """What may be promised by a day, together and by location, for one variant and for many."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from inventory.errors import InsufficientInbound
 from inventory.eta import UNKNOWN, LeadTime
-from inventory.models import Variant
+from inventory.models import Transfer, Variant
 from inventory.models.catalogue import LocationKind
 from inventory.promising import (
     ALWAYS,
@@ -21,6 +24,9 @@ from inventory.promising import (
     promisable,
     promisable_by_location,
 )
+from inventory.transfer_drafts import TransferPlan, draft_transfer
+from inventory.transfers import Arrival as MoveArrival
+from inventory.transfers import close_transfer, receive_transfer, send_transfer
 from tests.factories import LocationFactory, ProductFactory, VariantFactory
 from tests.inventory.buying import Buying, in_days
 from tests.inventory.cast import Cast
@@ -161,3 +167,68 @@ def test_listings_of_many_variants_say_when_goods_arrive(buying: Buying) -> None
     }
     buying.promise("a", 2)
     assert eta_texts(cast.merchant.pk, [cast.mug.pk], LeadTime(2, 4)) == {cast.mug.pk: UNKNOWN}
+
+
+# -- goods in transit
+
+
+def sent(cast: Cast, units: int, days: int | None) -> Transfer:
+    expected_on = None if days is None else in_days(days)
+    plan = TransferPlan(cast.warehouse.pk, cast.store.pk, {cast.mug.pk: units}, expected_on=expected_on)
+    transfer = draft_transfer(cast.merchant.pk, plan, key=uuid4())
+    send_transfer(cast.context(), transfer.pk)
+    return transfer
+
+
+def test_goods_in_transit_may_be_promised_where_and_when_they_arrive(cast: Cast) -> None:
+    cast.receive(10)
+    sent(cast, 6, 3)
+    assert by_day(cast.mug, 0, 2, 3) == [4, 4, 10]
+    places = (cast.warehouse.pk, cast.store.pk)
+    assert [available_to_promise(cast.mug, in_days(3), location_id=place) for place in places] == [4, 6]
+    found = promisable_by_location(cast.merchant.pk, [cast.mug.pk], in_days(3))
+    assert found[cast.mug.pk, cast.store.pk].in_transit == 6
+
+
+def test_goods_in_transit_without_a_day_or_overdue_are_not_promised(cast: Cast) -> None:
+    cast.receive(10)
+    sent(cast, 2, None)
+    sent(cast, 3, 1)
+    with time_machine.travel(timezone.now() + timedelta(days=3)):
+        assert available_to_promise(cast.mug, ALWAYS) == 5
+
+
+def test_what_has_arrived_or_is_missing_is_not_in_transit_any_more(cast: Cast) -> None:
+    cast.receive(10)
+    transfer = sent(cast, 6, 3)
+    receive_transfer(cast.context(), transfer.pk, [MoveArrival(cast.mug.pk, 2, 1)])
+    assert by_day(cast.mug, 0, 3) == [6, 9]
+    close_transfer(cast.context(), transfer.pk)
+    assert by_day(cast.mug, 0, 3) == [6, 6]
+
+
+def test_what_is_owed_gets_goods_in_transit_first_and_backorders_are_not_promised_from_them(
+    cast: Cast,
+) -> None:
+    cast.receive(5)
+    sent(cast, 5, 2)
+    cast.settle("order", wanted=2)
+    assert by_day(cast.mug, 0, 2) == [0, 3]
+    assert first_arrivals(cast.merchant.pk, [cast.mug.pk]) == {cast.mug.pk: in_days(2)}
+    assert open_inbound(cast.merchant.pk, [cast.mug.pk], ALWAYS) == {}
+    with pytest.raises(InsufficientInbound):
+        Buying(cast).promise("somebody", 1)
+
+
+def test_a_text_is_of_the_places_that_serve(buying: Buying) -> None:
+    cast = buying.cast
+    cast.receive(1)
+    buying.order(4, days=5, place_at=cast.store)
+    both = [cast.warehouse.pk, cast.store.pk]
+    for places, text in (
+        (both, "within 1 to 2 days"),
+        ([cast.store.pk], "within 6 to 7 days"),
+        ([], UNKNOWN),
+    ):
+        found = eta_texts(cast.merchant.pk, [cast.mug.pk], LeadTime(1, 2), location_ids=places)
+        assert found == {cast.mug.pk: text}

@@ -4,7 +4,7 @@ import pytest
 
 from inventory.errors import InsufficientStock, ReservationClosed, Shortage, UnknownStock
 from inventory.models import Reservation
-from inventory.posting import Held, Short
+from inventory.posting_rows import Held, Short
 from inventory.reservations import Demand, ReservedUnits, confirm, fulfil, release, reserve
 from tests.inventory.cast import (
     Cast,

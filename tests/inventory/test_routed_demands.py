@@ -263,3 +263,19 @@ def test_without_taking_turns_both_would(monkeypatch: pytest.MonkeyPatch) -> Non
     stock(cast, 5, 5)
     stock(cast, 5, 5, cast.shirt)
     assert [place for _, place in _route_both_at_once(cast)] == ["warehouse", "warehouse"]
+
+
+def test_what_left_on_one_line_is_held_for_no_other(cast: Cast) -> None:
+    places = (cast.store.pk, cast.warehouse.pk)
+    cast.receive(2, place=cast.store)
+    cast.settle("one", wanted=2, places=places)
+    cast.settle("one", fulfilled=2, places=places)
+    cast.receive(3)
+    changes = [
+        cast.change("other", wanted=2, ordered=2, places=places),
+        cast.change("one", wanted=1, ordered=1, has_left=True, places=places),
+    ]
+    settle(cast.context(), changes)
+    assert (held(), owed()) == ({"one": 1, "other": 2}, {})
+    assert level_of(cast.mug, cast.warehouse) == (3, 3, 0)
+    assert_ledger_holds()

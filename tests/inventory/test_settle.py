@@ -7,7 +7,7 @@ import pytest
 from inventory.demands import DemandChange, settle
 from inventory.errors import UnknownStock
 from inventory.models import Conflict, StockLevel
-from inventory.posting import Short
+from inventory.posting_rows import Short
 from tests.inventory.cast import (
     LONG_AGO,
     Cast,

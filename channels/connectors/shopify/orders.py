@@ -32,9 +32,9 @@ _REFUNDS: Final = Document("order_refunds")
 _REFUND_LINES: Final = Document("refund_lines", ("refund_line_fields",))
 
 #: How much of an order the frame shows. More than 99 % of all orders are smaller.
-_FRAME: Final[Mapping[str, int]] = {"lines": 8, "parts": 2, "refunds": 3, "refundLines": 5}
-#: Points of the frame: order 3, lines 2 + 8 × 5, fulfilment orders 2 + 2 × (3 + 2 + 8 × 2), refunds 3 × (3 + 5 × 2).
-_FRAME_COST: Final = 130
+_FRAME: Final[Mapping[str, int]] = {"lines": 8, "parts": 2, "refunds": 3, "refundLines": 4}
+#: Points of the frame: order 3, lines 2 + 8 × 5, fulfilment orders 2 + 2 × (3 + 2 + 8 × 2), refunds 3 × (3 + 4 × 3).
+_FRAME_COST: Final = 136
 _PAGE: Final = 7
 _CONNECTION: Final = 100
 _LINE_COST: Final = 5
@@ -140,7 +140,7 @@ def _with_lines(api: Api, part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_refund_lines(api: Api, refund: Mapping[str, Any]) -> dict[str, Any]:
     variables = {"id": refund["id"], "first": _CONNECTION}
-    lines = pages(api, _REFUND_LINES, ("refund", "refundLineItems"), variables, cost=3 + _CONNECTION * 2)
+    lines = pages(api, _REFUND_LINES, ("refund", "refundLineItems"), variables, cost=3 + _CONNECTION * 3)
     return {**refund, "refundLineItems": {"nodes": list(lines)}}
 
 
@@ -176,6 +176,7 @@ def order_state(node: Mapping[str, Any]) -> OrderState:
 def _line_states(node: Mapping[str, Any]) -> Iterable[OrderLineState]:
     parts = _parts_by_line(node)
     returned, restocked = _refunded_units(node)
+    returned_to = _returned_to(node)
     counter = number_of((node["retailLocation"] or {}).get("id", ""))
     for line in node["lineItems"]["nodes"]:
         whole = _line_state(
@@ -185,6 +186,7 @@ def _line_states(node: Mapping[str, Any]) -> Iterable[OrderLineState]:
             restocked=restocked[line["id"]],
             is_cancelled=node["cancelledAt"] is not None,
         )
+        whole = replace(whole, returned_to_external_id=returned_to.get(line["id"], ""))
         placed = parts.get(line["id"]) or [_Part(counter, whole.quantity, whole.fulfilled)]
         yield from _split(whole, placed)
 
@@ -249,6 +251,16 @@ def _refunded_units(node: Mapping[str, Any]) -> tuple[Counter[str], Counter[str]
             returned[line] += count if part["restockType"] == "RETURN" else 0
             restocked[line] += count if part["restockType"] in _RESTOCKING else 0
     return returned, restocked
+
+
+def _returned_to(node: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the place that takes back what was refunded as returned, by line; of several the last one named."""
+    return {
+        part["lineItem"]["id"]: number_of(part["location"]["id"])
+        for refund in node["refunds"]
+        for part in refund["refundLineItems"]["nodes"]
+        if part["restockType"] == "RETURN" and part.get("location")
+    }
 
 
 def _split(line: OrderLineState, parts: Sequence[_Part]) -> list[OrderLineState]:

@@ -45,6 +45,18 @@ def test_a_setting_that_makes_no_sense_is_refused(body: dict[str, int], api: Api
     assert shop.channel.buffer_percent == 0
 
 
+def test_when_goods_arrive_is_told_with_why_and_with_what_can_be_had(api: Api, shop: Shop) -> None:
+    listing, path = shop.list_variant("MUG"), f"/channels/{shop.channel.pk}"
+    asked = {"sku": ["MUG"], "channel": shop.channel.pk}
+    assert api.get(f"/listings/{listing.pk}/why").json()["arrives"] is None
+    assert api.patch(path, {"delivery_days_from": 2, "delivery_days_to": 4}).json()["delivery_days_to"] == 4
+    assert api.get(f"/listings/{listing.pk}/why").json()["arrives"] == "within 2 to 4 days"
+    assert api.get("/availability", asked).json()["data"][0]["arrives"] == "within 2 to 4 days"
+    refused = api.patch(path, {"delivery_days_from": 5})
+    assert refused.status_code == 400
+    assert "delivery_days_to" in refused.content.decode()
+
+
 def test_a_channel_is_paused_and_resumed(api: Api, shop: Shop) -> None:
     path = f"/channels/{shop.channel.pk}"
     assert api.patch(path, {"is_paused": True}).json()["is_paused"] is True

@@ -167,8 +167,13 @@ def _part(location: int, total: int, remaining: int, status: str = "OPEN") -> di
     }
 
 
-def _refund(quantity: int, kind: str) -> dict[str, Any]:
-    part = {"quantity": quantity, "restockType": kind, "lineItem": {"id": "gid://shopify/LineItem/1"}}
+def _refund(quantity: int, kind: str, location: int | None = None) -> dict[str, Any]:
+    part = {
+        "quantity": quantity,
+        "restockType": kind,
+        "location": {"id": f"gid://shopify/Location/{location}"} if location else None,
+        "lineItem": {"id": "gid://shopify/LineItem/1"},
+    }
     return {"refundLineItems": {"nodes": [part]}}
 
 
@@ -188,6 +193,20 @@ def test_the_units_of_a_split_line_add_up() -> None:
     lines = order_state(node).lines
     assert tuple(sum(column) for column in zip(*map(counts, lines), strict=True)) == (5, 0, 5, 4, 4)
     assert all(line.returned <= line.fulfilled <= line.quantity for line in lines)
+
+
+def test_a_refund_names_the_place_that_takes_the_goods_back() -> None:
+    refunds = [
+        _refund(1, "RETURN", 8),
+        _refund(1, "RETURN", 9),
+        _refund(1, "NO_RESTOCK"),
+        _refund(1, "RETURN"),
+    ]
+    line = {"currentQuantity": 1, "unfulfilledQuantity": 0}
+    (state,) = order_state(_node(line=line, refunds=refunds)).lines
+    assert (state.returned, state.returned_to_external_id) == (3, "9")
+    (unsaid,) = order_state(_node(refunds=[_refund(1, "CANCEL", 8)])).lines
+    assert unsaid.returned_to_external_id == ""
 
 
 def test_a_cancelled_fulfilment_order_ships_nothing() -> None:

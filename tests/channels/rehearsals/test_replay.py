@@ -250,10 +250,14 @@ def test_safety_stock_that_was_set_meanwhile_counts_from_then_on(monkeypatch: py
 
 
 @pytest.mark.parametrize("able", [CAS, INCLUDING], ids=["compare-and-set", "including"])
-def test_kits_lead_to_what_happened_too(monkeypatch: pytest.MonkeyPatch, able: dict[str, Any]) -> None:
+@pytest.mark.parametrize("remade", [None, {"MUG": 1}, {"MUG": 3, "SPOON": 1}], ids=["same", "less", "more"])
+def test_kits_lead_to_what_happened_too(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, Any], remade: dict[str, int] | None
+) -> None:
     shelf: list[Any] = []
 
     def with_a_set(stage: Stage) -> None:
+        stage.shop.add_variant("SPOON", {"main": 5})
         bundle(stage.shop, "SET", {"MUG": 2})
         shelf.append(stage.shop.list_variant("SET"))
         stage.shelves.numbers[shelf[0].external_id, ""] = 5
@@ -274,6 +278,9 @@ def test_kits_lead_to_what_happened_too(monkeypatch: pytest.MonkeyPatch, able: d
 
     order_of_sets(2)
     told()
+    if remade:
+        bundle(stage.shop, "SET", remade)
+        told()
     stage.sell(stage.other, 3)
     told()
     order_of_sets(2, cancelled=1)

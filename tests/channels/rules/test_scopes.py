@@ -120,7 +120,7 @@ def test_the_number_of_statements_does_not_grow_with_the_listings_under_many_rul
     )
     with CaptureQueriesContext(connection) as captured:
         targets(ids)
-    assert len(captured) == 7
+    assert len(captured) == 6
 
 
 # -- the starter set and the comparison of versions
