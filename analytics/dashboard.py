@@ -1,11 +1,12 @@
-"""The figures of the dashboard: ten statements at most, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: a dozen statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
 - *Sums over whole tables* (stock in all, the latency of an hour's orders, a week's rates) are computed once in `SLOW_SECONDS`
   by each web process and kept in Django's cache, however many watch; a few hundred thousand levels take some ten milliseconds.
-- *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows,
-  counted up to `MOST_COUNTED`, and the latest movements from the end of the primary key; kept for `FAST_SECONDS`.
+- *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows, as the
+  checks of health do (`reconciliation.checks.queues`), and the latest movements from the end of the primary key; kept for
+  `FAST_SECONDS`.
 """
 
 from collections.abc import Callable
@@ -20,12 +21,13 @@ from django.utils import timezone
 from analytics.kpis.headline import Headline, headlines
 from channels.admin.condition import condition
 from inventory.models import StockMovement
+from reconciliation.checks.installation import processes
+from reconciliation.checks.queues import MOST_COUNTED, Queues, queues
+from reconciliation.checks.results import Result
 from reconciliation.glance import Glance, glance
 
 SLOW_SECONDS: Final = 5
 FAST_SECONDS: Final = 1
-#: Longer queues are shown as "more than".
-MOST_COUNTED: Final = 10_000
 LATEST: Final = 10
 
 Value = TypeVar("Value")
@@ -85,14 +87,8 @@ class ChannelState:
     breaker_open_until: datetime | None
     breaker_reason: str
     subscription_problems: int
-    #: Deliveries stored and not yet processed.
-    inbound: int
-    inbound_since: datetime | None
-    dead_deliveries: int
-    #: Listing levels whose number has yet to be told.
-    due: int
-    due_since: datetime | None
-    dead_pushes: int
+    #: What waits and what was given up.
+    queues: Queues
 
     @property
     def state(self) -> str:
@@ -108,7 +104,7 @@ class ChannelState:
     @property
     def dead(self) -> int:
         """Dead letters of both directions."""
-        return self.dead_deliveries + self.dead_pushes
+        return self.queues.dead_deliveries + self.queues.dead_pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +121,8 @@ class Figures:
     movements: list[StockMovement]
     #: Open alerts, and the last proof of the ledger.
     glance: Glance
+    #: The processes that do the work, those that are silent first.
+    processes: list[Result]
 
 
 def figures() -> Figures:
@@ -138,7 +136,8 @@ def figures() -> Figures:
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
     seen = _kept("glance", FAST_SECONDS, glance)
-    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements, seen)
+    at_work = _kept("processes", SLOW_SECONDS, _processes)
+    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements, seen, at_work)
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:
@@ -176,46 +175,12 @@ _CHANNELS: Final = """
 SELECT c.id, c.name, c.kind, c.is_active, c.is_paused,
        h.last_webhook_at, feed.polled_at, h.last_push_at, h.last_success_at, h.last_error_at,
        coalesce(h.last_error, ''), coalesce(h.consecutive_failures, 0),
-       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0),
-       coalesce(inbound.count, 0), inbound.since, dead_delivery.count,
-       due.count, oldest.since, dead_push.count
+       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0)
 FROM channels_channel c
 LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
 LEFT JOIN LATERAL (
     SELECT greatest(max(last_polled_at), h.last_poll_at) AS polled_at FROM channels_pollfeed WHERE channel_id = c.id
 ) feed ON true
-LEFT JOIN (
-    SELECT channel_id, count(*), min(received_at) AS since
-    FROM (
-        SELECT channel_id, received_at FROM channels_webhookdelivery
-        WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s
-    ) w
-    GROUP BY channel_id
-) inbound ON inbound.channel_id = c.id
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_webhookdelivery WHERE channel_id = c.id AND state = 'dead' LIMIT %(most)s
-    ) w
-) dead_delivery
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel
-        WHERE channel_id = c.id AND wanted > done AND dead_at IS NULL LIMIT %(most)s
-    ) w
-) due
-CROSS JOIN LATERAL (
-    SELECT min(first.due_since) AS since FROM unnest(ARRAY[0, 1, 2]) lane
-    CROSS JOIN LATERAL (
-        SELECT due_since FROM channels_listinglevel
-        WHERE channel_id = c.id AND channels_listinglevel.lane = lane.lane AND wanted > done AND dead_at IS NULL
-        ORDER BY due_since LIMIT 1
-    ) first
-) oldest
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel WHERE channel_id = c.id AND dead_at IS NOT NULL LIMIT %(most)s
-    ) w
-) dead_push
 ORDER BY c.name, c.id
 """
 
@@ -241,7 +206,13 @@ def _latencies() -> dict[int, Latency]:
 
 
 def _channels() -> list[ChannelState]:
-    return [ChannelState(*row) for row in _rows(_CHANNELS, {"most": MOST_COUNTED + 1})]
+    rows = _rows(_CHANNELS)
+    waiting = queues([channel_id for channel_id, *_ in rows], most=MOST_COUNTED)
+    return [ChannelState(*row, waiting[row[0]]) for row in rows]
+
+
+def _processes() -> list[Result]:
+    return sorted(processes(), key=lambda each: each.is_ok)
 
 
 def _movements() -> list[StockMovement]:

@@ -16,7 +16,7 @@ from reconciliation.checks.drift import drift
 from reconciliation.checks.installation import clock, disk, processes, schedules
 from reconciliation.checks.ledger import proof
 from reconciliation.checks.results import Result
-from reconciliation.checks.silence import webhooks
+from reconciliation.checks.silence import poll_doubtful, webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,7 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
             "no_connector",
             "channel_down",
             "access_refused",
+            "access_expires",
             "polls_missed",
             "subscriptions_wrong",
             "inbound_late",
@@ -90,9 +91,10 @@ def _looked(name: str, run: Callable[[], Iterable[Result]], kinds: tuple[str, ..
 def sweep() -> int:
     """Looks at everything, opens and ends alerts by it; returns how many things are wrong.
 
-    Where a check could not look, its alerts stay as they are.
+    Where a check could not look, its alerts stay as they are. Busy shops that have fallen silent are polled, for the next look.
     """
     reports = look()
+    poll_doubtful()
     for report in reports:
         if not report.error:
             _settle(report)

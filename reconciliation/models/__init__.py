@@ -16,6 +16,7 @@ from reconciliation.models.discrepancies import (
     ReconciliationSchedule,
     StockAuthority,
 )
+from reconciliation.models.gaps import WatchGap
 from reconciliation.models.proofs import ProofRun, ProofScope, ProofState, ProvenCheckpoint
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "ResolutionState",
     "Severity",
     "StockAuthority",
+    "WatchGap",
 ]
