@@ -148,7 +148,12 @@ WITH flow AS (
         AND location.is_active AND location.kind NOT IN ('in_transit', 'supplier')
     CROSS JOIN bounds
     WHERE level.merchant_id = %(merchant)s AND level.on_hand - level.reserved - level.unavailable = 0
-      AND level.recorded_at < bounds.began
+      AND (level.recorded_at < bounds.began OR (
+          SELECT last_at FROM analytics_stockday last
+          WHERE last.merchant_id = level.merchant_id AND last.variant_id = level.variant_id
+            AND last.location_id = level.location_id AND last.version = level.version
+          ORDER BY last.recorded_on DESC LIMIT 1
+      ) < bounds.began)
 ), out_days AS (
     SELECT variant_id, extract(epoch FROM sum(out_for)) / 86400 AS days FROM out_of_stock GROUP BY variant_id
 )

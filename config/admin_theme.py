@@ -223,6 +223,7 @@ _ENGINE_ROOM: Final = [
         ("Alerts", "notifications", "alert"),
         ("Who is told", "contact_mail", "alertrecipient"),
         ("Alert messages", "outgoing_mail", "alertdelivery"),
+        ("Times without a watch", "visibility_off", "watchgap"),
     ),
     *_models(
         "inventory",
@@ -265,6 +266,7 @@ _ENGINE_ROOM: Final = [
     *_models(
         "analytics",
         ("Fast sellers", "bolt", "fastseller"),
+        ("Told orders", "timer", "toldorder"),
         ("Counted lines", "checklist", "countedline"),
         ("Level marks", "bookmark", "levelmark"),
         ("Orders to be counted", "pending", "orderchange"),

@@ -93,6 +93,7 @@ from reconciliation.models import (
     ReconciliationSchedule,
     Resolution,
     StockAuthority,
+    WatchGap,
 )
 from tests.analytics.growing import measure
 from tests.factories import (
@@ -341,6 +342,7 @@ class Business:
         AlertDelivery.objects.create(
             alert=alert, recipient=recipient, event="alert.opened", created_at=now, sent_at=now
         )
+        WatchGap.objects.create(began_at=now - timedelta(hours=1), ended_at=now)
         run = ProofRun.objects.create(
             scope="full",
             state="held",

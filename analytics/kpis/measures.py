@@ -15,6 +15,7 @@ from django.db import connection
 
 from analytics.kpis.sources import drift_of, handled_on
 from analytics.kpis.targets import targets_of
+from analytics.kpis.told import latencies_told, note_told
 from analytics.models import Kpi
 from channels.models import Channel
 
@@ -36,7 +37,7 @@ class Figure:
     p99: float | None = None
 
 
-#: Figures that follow from orders, and from what other apps count.
+#: Figures that follow from orders, from samples that are kept for some weeks, and from what other apps count.
 OF_ORDERS: Final = (
     Kpi.OVERSOLD_UNITS,
     Kpi.OVERSOLD_ORDERS,
@@ -45,6 +46,7 @@ OF_ORDERS: Final = (
     Kpi.TICKETS,
     Kpi.LATENCY,
 )
+OF_TOLD: Final = (Kpi.TOLD,)
 OF_OTHERS: Final = (Kpi.DRIFT, Kpi.AUTOMATIC, Kpi.HANDLING)
 
 # What was decided for a day stays; the best tenth is at least one.
@@ -194,6 +196,20 @@ def _latencies(merchant_id: int, days: Collection[date]) -> list[Figure]:
     return [
         Figure(Kpi.LATENCY, channel_id, day, within, orders, *percentiles)
         for day, channel_id, orders, within, percentiles in _rows(_LATENCY, parameters)
+    ]
+
+
+def figures_of_told(merchant_id: int, days: Collection[date]) -> list[Figure]:
+    """Returns the latency of these days by the channel that was told."""
+    if not days:
+        return []
+    note_told(merchant_id, days)
+    targets = targets_of(merchant_id)
+    channel_ids = Channel.objects.filter(merchant_id=merchant_id).values_list("id", flat=True)
+    rows = latencies_told(merchant_id, days, {each: targets.of(Kpi.TOLD, each) for each in channel_ids})
+    return [
+        Figure(Kpi.TOLD, channel_id, day, within, told, *percentiles)
+        for day, channel_id, told, within, percentiles in rows
     ]
 
 

@@ -32,16 +32,19 @@ _STOCK_COLUMNS: Final = (
 )  # fmt: skip
 
 _STOCK: Final = """
-SELECT day.recorded_on, variant.sku, location.code, sum(fact.received)::bigint, sum(fact.shipped)::bigint,
-       sum(fact.returned)::bigint, sum(fact.transferred)::bigint, sum(fact.adjusted)::bigint, day.on_hand, day.available,
+SELECT moved.recorded_on, variant.sku, location.code, moved.received::bigint, moved.shipped::bigint,
+       moved.returned::bigint, moved.transferred::bigint, moved.adjusted::bigint, day.on_hand, day.available,
        round(extract(epoch FROM day.out_for) / 60)::bigint
-FROM analytics_stockday day
-JOIN analytics_stockfact fact ON fact.merchant_id = day.merchant_id AND fact.variant_id = day.variant_id
-    AND fact.location_id = day.location_id AND fact.recorded_on = day.recorded_on
-JOIN inventory_variant variant ON variant.id = day.variant_id
-JOIN inventory_location location ON location.id = day.location_id
-WHERE day.merchant_id = %s AND day.recorded_on = %s
-GROUP BY day.id, variant.sku, location.code
+FROM (
+    SELECT merchant_id, variant_id, location_id, recorded_on, sum(received) AS received, sum(shipped) AS shipped,
+           sum(returned) AS returned, sum(transferred) AS transferred, sum(adjusted) AS adjusted
+    FROM analytics_stockfact WHERE merchant_id = %s AND recorded_on = %s
+    GROUP BY merchant_id, variant_id, location_id, recorded_on
+) moved
+LEFT JOIN analytics_stockday day ON day.merchant_id = moved.merchant_id AND day.variant_id = moved.variant_id
+    AND day.location_id = moved.location_id AND day.recorded_on = moved.recorded_on
+JOIN inventory_variant variant ON variant.id = moved.variant_id
+JOIN inventory_location location ON location.id = moved.location_id
 ORDER BY variant.sku, location.code
 """
 
