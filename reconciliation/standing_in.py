@@ -4,7 +4,7 @@ The watch of each minute is a job. Where no worker runs, nothing would look, ope
 no worker runs. The resident process that compares channels therefore sees when the last watch was.
 """
 
-import time
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -30,13 +30,13 @@ class StandIn:
 
     def __init__(self) -> None:
         self._crew = Crew(1)
-        self._began = self._looked = time.monotonic()
+        self._began = self._looked = monotonic()
         #: The last watch was this one's.
         self._own: float | None = None
 
     def look_after(self) -> bool:
         """Watches where the jobs have not done so in time; tells whether it does. To be called every second or so."""
-        now = time.monotonic()
+        now = monotonic()
         if now - self._looked < _LOOK or not self._crew.has_room:
             return False
         self._looked = now
