@@ -17,6 +17,7 @@ from reconciliation.checks.installation import clock, disk, processes, schedules
 from reconciliation.checks.ledger import proof
 from reconciliation.checks.results import Result
 from reconciliation.checks.silence import poll_doubtful, webhooks
+from reconciliation.checks.waiting import waiting
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,16 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
     ),
     "webhooks": (webhooks, ("webhooks_silent",)),
     "drift": (drift, ("drift",)),
+    "things to do": (
+        waiting,
+        (
+            "conflicts_waiting",
+            "cancellations_by_hand",
+            "discrepancies_waiting",
+            "mass_changes_held",
+            "retries_exhausted",
+        ),
+    ),
     "ledger": (proof, ("ledger_diverges", "proof_overdue")),
     "clock": (clock, ("clock_skew",)),
     "disk": (disk, ("disk_full",)),

@@ -231,12 +231,18 @@ def _drift(merchant_id: int, day: date) -> Iterator[Figure]:
 
 def _handled(merchant_id: int, day: date) -> Iterator[Figure]:
     counts = (
-        (each.channel_id, each.by_people, each.automatically, round(each.minutes * 60))
+        (
+            each.channel_id,
+            each.by_people,
+            each.automatically,
+            each.by_people if each.minutes is not None else 0,
+            round((each.minutes or 0) * 60),
+        )
         for each in handled_on(merchant_id, day)
     )
-    for channel_id, (by_people, automatically, seconds) in _summed(counts, 3).items():
+    for channel_id, (by_people, automatically, timed, seconds) in _summed(counts, 4).items():
         yield Figure(Kpi.AUTOMATIC, channel_id, day, automatically, by_people + automatically)
-        yield Figure(Kpi.HANDLING, channel_id, day, seconds, by_people)
+        yield Figure(Kpi.HANDLING, channel_id, day, seconds, timed)
 
 
 def _summed(rows: Iterator[tuple[Any, ...]], width: int) -> dict[int | None, list[int]]:

@@ -29,7 +29,7 @@ class Kpi(models.TextChoices):
     TICKETS = "tickets", "Tickets “not available”"
     #: Items resolved without a person, of those resolved.
     AUTOMATIC = "automatic", "Resolved automatically"
-    #: Seconds that people spent, against the items they resolved.
+    #: Seconds that people spent, against the items they resolved whose time is known.
     HANDLING = "handling", "Handling time of an item"
 
 
