@@ -60,6 +60,7 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
             "discrepancies_waiting",
             "mass_changes_held",
             "retries_exhausted",
+            "alerts_undelivered",
         ),
     ),
     "ledger": (proof, ("ledger_diverges", "proof_overdue")),

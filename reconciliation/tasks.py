@@ -26,6 +26,7 @@ def watch() -> int:
     is_back = note_return()
     heartbeats.beat(WATCH)
     wrong = 0 if is_back else sweep()
+    alerts.end_mutes()
     alerts.escalate_due()
     alert_sending.send_due()
     proofs.wake_open()

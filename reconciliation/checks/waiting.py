@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Exists, Min, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, QuerySet
 from django.utils import timezone
 
 from channels.models import Mutation, Retry
@@ -15,12 +15,14 @@ from config.admin_panels import duration, list_of
 from inventory.holds import OWED_CAUSES
 from inventory.models import Conflict, Merchant
 from reconciliation.checks.results import Result
-from reconciliation.models import Discrepancy, Resolution, ResolutionState
+from reconciliation.models import AlertDelivery, Discrepancy, Resolution, ResolutionState
 from reconciliation.models.conflicts import OPEN_STATES
 from reconciliation.models.discrepancies import DiscrepancyState
 
 #: Stock comes back and shelves are corrected by themselves; what is still there then is a person's.
 PATIENCE: Final = timedelta(minutes=15)
+#: Messages of alerts that are older are nobody's concern any more.
+_REMEMBERED: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,17 @@ def _kinds() -> tuple[_Kind, ...]:
             list_of("channels.retry", "state__exact=exhausted"),
             Retry.objects.filter(state=RetryState.EXHAUSTED),
             "last_at",
+            timedelta(),
+        ),
+        _Kind(
+            "alerts_undelivered",
+            "alert messages that did not arrive",
+            "Open Engine room, Alert messages, Given up: put right what its error names, then press Send again.",
+            list_of("reconciliation.alertdelivery", "state=dead"),
+            AlertDelivery.objects.filter(
+                dead_at__isnull=False, created_at__gt=timezone.now() - _REMEMBERED
+            ).annotate(merchant_id=F("recipient__merchant_id")),
+            "dead_at",
             timedelta(),
         ),
     )

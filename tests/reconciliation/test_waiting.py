@@ -11,7 +11,7 @@ from channels.models import Mutation, Retry
 from inventory.models import Conflict
 from reconciliation.checks.results import Result
 from reconciliation.checks.waiting import waiting
-from reconciliation.models import Discrepancy, RemedyKind, Resolution
+from reconciliation.models import AlertDelivery, Discrepancy, RemedyKind, Resolution
 from tests.back_office import Business
 from tests.reconciliation.desk import Desk, apply
 
@@ -26,7 +26,7 @@ def wrong() -> dict[str, Result]:
 
 def test_where_nothing_waits_each_thing_says_so() -> None:
     found = list(waiting())
-    assert [each.is_ok for each in found] == [True] * 5
+    assert [each.is_ok for each in found] == [True] * 6
     assert {each.says for each in found} >= {"no conflicts to decide", "no shelves that differ"}
 
 
@@ -53,6 +53,13 @@ def test_differences_held_changes_and_retries_are_told() -> None:
     assert {each.merchant_id for each in found.values()} == {business.merchant.pk}
 
 
+def test_a_message_of_an_alert_that_nobody_got_is_told_in_the_back_office() -> None:
+    Business().grow(1)
+    assert "alerts_undelivered" not in wrong()
+    AlertDelivery.objects.update(dead_at=timezone.now(), sent_at=None, next_attempt_at=None)
+    assert wrong()["alerts_undelivered"].evidence["count"] == 1
+
+
 def test_the_statements_do_not_grow_with_what_waits() -> None:
     counts = []
     for _ in range(2):
@@ -61,4 +68,4 @@ def test_the_statements_do_not_grow_with_what_waits() -> None:
         with CaptureQueriesContext(connection) as captured:
             list(waiting())
         counts.append(len(captured))
-    assert counts == [6, 6]
+    assert counts == [7, 7]
