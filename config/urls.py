@@ -11,6 +11,7 @@ _API: list[URLPattern | URLResolver] = [
     path("docs", Page.as_view(), name="api-docs"),
     path("", include("inventory.api.urls")),
     path("", include("channels.api.urls")),
+    path("", include("analytics.api.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -14,6 +14,7 @@ RESOURCES: Final[dict[str, str]] = {
     "orders": "orders",
     "rules": "rule sets and rehearsals",
     "imports": "import jobs",
+    "tickets": "tickets of a help desk",
     "keys": "keys",
 }
 VERBS: Final = ("read", "write")

@@ -115,6 +115,9 @@ def names(stranger: Business) -> dict[str, Any]:
         "stock_scrap": lines,
         "stock_set_aside": lines,
         "stock_ship": lines,
+        "support_tickets_create": {
+            "tickets": [{"ticket": "1", "opened_at": "2026-01-31T14:00:00Z", "sku": sku}]
+        },
         "transfers_create": {"source": code, "destination": code, "lines": [{"sku": sku, "quantity": 1}]},
         "variants_bulk": {"items": [{"sku": "X", "product_id": stranger.variants[0].product_id}]},
         "variants_create": {"sku": "X", "product_id": stranger.variants[0].product_id},

@@ -1,0 +1,1 @@
+"""The merchants' API: what help desks were asked."""
