@@ -12,14 +12,15 @@ What is asked for every two seconds has to stay cheap with 100,000 variants, so 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from django.core.cache import cache
-from django.db import connection
 from django.utils import timezone
 
 from analytics.kpis.headline import Headline, headlines
+from analytics.owed import Owed, owed
 from channels.admin.condition import condition
+from config.statements import rows
 from inventory.models import StockMovement
 from reconciliation.checks.installation import processes
 from reconciliation.checks.queues import MOST_COUNTED, Queues, queues
@@ -45,14 +46,6 @@ class Stock:
     def available(self) -> int:
         """Units that may be promised."""
         return self.on_hand - self.reserved - self.unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """What was sold beyond the stock and is still open."""
-
-    units: int
-    conflicts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +123,16 @@ def figures() -> Figures:
     stock = _kept("stock", SLOW_SECONDS, _stock)
     latencies = _kept("latency", SLOW_SECONDS, _latencies)
     rates = _kept("headlines", SLOW_SECONDS, headlines)
-    owed = _kept("owed", FAST_SECONDS, _owed)
+    is_owed = _kept("owed", FAST_SECONDS, owed)
     channels = _kept("channels", FAST_SECONDS, _channels)
     movements = _kept("movements", FAST_SECONDS, _movements)
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
     seen = _kept("glance", FAST_SECONDS, glance)
     at_work = _kept("processes", SLOW_SECONDS, _processes)
-    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements, seen, at_work)
+    return Figures(
+        stock, is_owed, latencies.get(0, none), by_channel, rates, channels, movements, seen, at_work
+    )
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:
@@ -153,10 +148,6 @@ _STOCK: Final = """
 SELECT coalesce(sum(on_hand), 0)::bigint, coalesce(sum(reserved), 0)::bigint, coalesce(sum(unavailable), 0)::bigint
 FROM inventory_stocklevel
 """
-
-_OWED: Final = (
-    "SELECT coalesce(sum(open_quantity), 0)::bigint, count(*) FROM inventory_conflict WHERE open_quantity > 0"
-)
 
 # Channel 0 stands for all of them. One step into the index by arrival for each channel.
 _LATENCIES: Final = """
@@ -185,30 +176,19 @@ ORDER BY c.name, c.id
 """
 
 
-def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
 def _stock() -> Stock:
-    return Stock(*_rows(_STOCK)[0])
-
-
-def _owed() -> Owed:
-    return Owed(*_rows(_OWED)[0])
+    return Stock(*rows(_STOCK)[0])
 
 
 def _latencies() -> dict[int, Latency]:
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    return {channel_id: Latency(*rest) for channel_id, *rest in _rows(_LATENCIES, [an_hour_ago])}
+    return {channel_id: Latency(*rest) for channel_id, *rest in rows(_LATENCIES, [an_hour_ago])}
 
 
 def _channels() -> list[ChannelState]:
-    rows = _rows(_CHANNELS)
-    waiting = queues([channel_id for channel_id, *_ in rows], most=MOST_COUNTED)
-    return [ChannelState(*row, waiting[row[0]]) for row in rows]
+    found = rows(_CHANNELS)
+    waiting = queues([channel_id for channel_id, *_ in found], most=MOST_COUNTED)
+    return [ChannelState(*row, waiting[row[0]]) for row in found]
 
 
 def _processes() -> list[Result]:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import connection
+from config.statements import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ ORDER BY channel.name, channel.id, fact.currency
 
 def sales_by_channel(span: Span) -> list[ChannelSales]:
     """Returns the sales of each channel, a row a currency."""
-    return [ChannelSales(*row) for row in _rows(_SALES, span.parameters())]
+    return [ChannelSales(*row) for row in rows(_SALES, span.parameters())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +217,9 @@ def stock_page(
 
 
 def _figures(sql: str, parameters: dict[str, Any]) -> list[StockFigures]:
-    return [StockFigures(*row) for _, *row in _rows(sql, parameters)]
+    return [StockFigures(*row) for _, *row in rows(sql, parameters)]
 
 
 def last_days(merchant_id: int, days: int, until: date) -> Span:
     """Returns the span of so many days before `until`."""
     return Span(merchant_id, until - timedelta(days=days), until)
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from django.db import connection
-
 from analytics.kpis.sources import drift_of, handled_on
 from analytics.kpis.targets import targets_of
 from analytics.kpis.told import latencies_told, note_told
 from analytics.models import Kpi
 from channels.models import Channel
+from config.statements import rows
 
 #: Days of sales by which it is decided what sells fast.
 FAST_DAYS: Final = 28
@@ -158,8 +157,8 @@ GROUP BY GROUPING SETS ((day, channel_id), (day))
 def figures_of_orders(merchant_id: int, days: Collection[date]) -> list[Figure]:
     """Returns oversell, cancellations, tickets and latency of these days."""
     parameters = {"merchant": merchant_id, "days": sorted(days), "first": min(days), "span": FAST_DAYS}
-    _rows(_CHOOSE_FAST, parameters)
-    sales = (figure for row in _rows(_SALES, parameters) for figure in _of_sales(*row))
+    rows(_CHOOSE_FAST, parameters)
+    sales = (figure for row in rows(_SALES, parameters) for figure in _of_sales(*row))
     return [*(each for each in sales if each.part or each.whole), *_latencies(merchant_id, days)]
 
 
@@ -195,7 +194,7 @@ def _latencies(merchant_id: int, days: Collection[date]) -> list[Figure]:
     }
     return [
         Figure(Kpi.LATENCY, channel_id, day, within, orders, *percentiles)
-        for day, channel_id, orders, within, percentiles in _rows(_LATENCY, parameters)
+        for day, channel_id, orders, within, percentiles in rows(_LATENCY, parameters)
     ]
 
 
@@ -252,9 +251,3 @@ def _summed(rows: Iterator[tuple[Any, ...]], width: int) -> dict[int | None, lis
         for key in {channel_id, None}:
             sums[key] = [total + count for total, count in zip(sums[key], counts, strict=True)]
     return sums
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from django.db import connection
+from config.statements import rows
 
 #: What a spreadsheet would take for a formula.
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -51,12 +51,12 @@ ORDER BY variant.sku, location.code
 
 def sales_file(merchant_id: int, day: date) -> str:
     """Returns what was ordered on a day, a row for each SKU, channel and currency."""
-    return _file(_SALES_COLUMNS, _rows(_SALES, [merchant_id, day]))
+    return _file(_SALES_COLUMNS, rows(_SALES, [merchant_id, day]))
 
 
 def stock_file(merchant_id: int, day: date) -> str:
     """Returns what moved on a day, a row for each SKU and location with movements."""
-    return _file(_STOCK_COLUMNS, _rows(_STOCK, [merchant_id, day]))
+    return _file(_STOCK_COLUMNS, rows(_STOCK, [merchant_id, day]))
 
 
 def _file(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -70,10 +70,3 @@ def _file(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _plain(value: Any) -> Any:
     """Keeps a spreadsheet from running what a shop calls its goods."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
-
-
-def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

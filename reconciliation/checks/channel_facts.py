@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection
-
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Capabilities
 from config.admin_panels import address_of
+from config.statements import rows
 from reconciliation.checks.queues import MOST_COUNTED, Queues, queues
 
 #: Failures younger than this make up the error rate.
@@ -153,7 +152,7 @@ FROM channels_ratebucket WHERE channel_id = ANY(%(ids)s::bigint[]) ORDER BY chan
 
 def channel_facts() -> list[ChannelFacts]:
     """Returns the facts of all active channels, by name; six statements."""
-    facts = [_fact(row) for row in _rows(_CHANNELS)]
+    facts = [_fact(row) for row in rows(_CHANNELS)]
     by_id = {each.channel_id: each for each in facts}
     known = {
         "ids": list(by_id),
@@ -165,16 +164,16 @@ def channel_facts() -> list[ChannelFacts]:
     for channel_id, waiting in queues(list(by_id)).items():
         paused = {"outbound": 0, "outbound_since": None} if by_id[channel_id].is_paused else {}
         by_id[channel_id].queues = replace(waiting, **paused)
-    for channel_id, code, count, recent in _rows(_ERRORS, known):
+    for channel_id, code, count, recent in rows(_ERRORS, known):
         by_id[channel_id].errors[code] = count
         by_id[channel_id].recent_failures += recent
     failing = [each.channel_id for each in facts if each.errors]
-    for channel_id, count, recent in _rows(_WORKED, {**known, "ids": failing}):
+    for channel_id, count, recent in rows(_WORKED, {**known, "ids": failing}):
         by_id[channel_id].calls_that_worked = count
         by_id[channel_id].recent_successes = recent
-    for channel_id, code in _rows(_LAST_CODES, known):
+    for channel_id, code in rows(_LAST_CODES, known):
         by_id[channel_id].last_code = code
-    for channel_id, name, headroom, blocked_until in _rows(_BUCKETS, known):
+    for channel_id, name, headroom, blocked_until in rows(_BUCKETS, known):
         by_id[channel_id].buckets.append(Bucket(name, float(headroom or 0.0), blocked_until))
     return facts
 
@@ -183,10 +182,3 @@ def _fact(row: tuple[Any, ...]) -> ChannelFacts:
     values = list(row)
     values[14] = [problem for problem in json.loads(values[14]) if isinstance(problem, dict)]
     return ChannelFacts(*values)
-
-
-def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection
-
 from channels.connectors import CONNECTORS
 from channels.feeds import ORDERS, ask_for_poll
 from channels.models import PollFeed
 from channels.models.inbound import DeliveryPriority
 from config.admin_panels import address_of, duration
+from config.statements import rows
 from reconciliation.checks.results import Result
 from reconciliation.models import Severity
 
@@ -155,7 +154,7 @@ def silences() -> list[Silence]:
         "looked_at": _MOST_LOOKED_AT,
         "order": DeliveryPriority.ORDER,
     }
-    found = [Silence(*row) for row in _rows(_SILENT, asked)]
+    found = [Silence(*row) for row in rows(_SILENT, asked)]
     silent = [each for each in found if each.seconds >= SHORTEST and each.days_known >= FEWEST_DAYS]
     compared = {
         "ids": [each.channel_id for each in silent],
@@ -166,7 +165,7 @@ def silences() -> list[Silence]:
         "order": DeliveryPriority.ORDER,
     }
     by_id = {each.channel_id: each for each in silent}
-    for channel_id, days, count in _rows(_USUAL, compared) if silent else ():
+    for channel_id, days, count in rows(_USUAL, compared) if silent else ():
         by_id[channel_id].usual[days] = count
     return found
 
@@ -250,10 +249,3 @@ def poll_doubtful() -> list[int]:
 def webhooks() -> list[Result]:
     """Judges the silence of every channel that has order webhooks."""
     return [judge(each) for each in silences()]
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics import dashboard
-from analytics.dashboard import ChannelState, Figures, Owed, Stock, figures
+from analytics.dashboard import ChannelState, Figures, Stock, figures
+from analytics.owed import OWED, Owed
 from channels import heartbeats
 from channels.models import Channel, ChannelHealth, ChannelOrder, ListingLevel
 from tests.back_office import Business, person
@@ -204,7 +205,7 @@ def test_what_is_shown_is_read_from_indexes() -> None:
         cursor.execute(_MANY_ORDERS)
         cursor.execute("ANALYZE channels_channelorder")
     assert "order_by_arrival" in plan_of(dashboard._LATENCIES, [timezone.now()])
-    assert "conflict_open" in plan_of(dashboard._OWED, None)
+    assert "conflict_open" in plan_of(OWED, {"merchant": None})
 
 
 def test_the_fragment_is_sent_again_only_when_something_happened(client: Client) -> None:
