@@ -99,14 +99,18 @@ SELECT c.id, c.merchant_id, c.name, c.kind, h.breaker_open_until IS NOT NULL, la
 FROM channels_channel c
 CROSS JOIN back
 LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
-LEFT JOIN LATERAL (
-    SELECT coalesce(max(received_at) FILTER (WHERE priority = %(order)s),
-                    CASE WHEN count(*) = %(looked_at)s THEN min(received_at) END) AS at
-    FROM (
-        SELECT received_at, priority FROM channels_webhookdelivery
-        WHERE channel_id = c.id ORDER BY received_at DESC LIMIT %(looked_at)s
-    ) newest
-) last ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce((
+        SELECT received_at FROM (
+            SELECT received_at, priority FROM channels_webhookdelivery
+            WHERE channel_id = c.id ORDER BY received_at DESC LIMIT %(looked_at)s
+        ) newest
+        WHERE priority = %(order)s ORDER BY received_at DESC LIMIT 1
+    ), (
+        SELECT received_at FROM channels_webhookdelivery
+        WHERE channel_id = c.id ORDER BY received_at DESC OFFSET %(looked_at)s LIMIT 1
+    )) AS at
+) last
 LEFT JOIN LATERAL (
     SELECT coalesce(resolved_at, clock_timestamp()) AS at FROM reconciliation_alert
     WHERE channel_id = c.id AND kind = 'channel_down' ORDER BY id DESC LIMIT 1
