@@ -205,7 +205,7 @@ def test_orders_that_only_polls_brought_show_that_webhooks_are_broken(channel: C
 
 def test_a_channel_that_never_sent_one_is_noticed_by_its_orders(channel: Channel) -> None:
     Channel.objects.filter(pk=channel.pk).update(created_at=ago(hours=1))
-    assert found(channel).says == "none has come yet"
+    assert found(channel).says == "none of an order has come yet"
     for minutes in (30, 20, 10):
         sell(channel, ago(minutes=minutes))
     assert not found(channel).is_ok
