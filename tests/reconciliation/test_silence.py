@@ -226,7 +226,9 @@ def test_the_statements_do_not_grow_with_the_channels() -> None:
     counts = []
     for _ in range(2):
         for _ in range(5):
-            hear(ChannelFactory(), ago(hours=5))
+            shop = ChannelFactory()
+            hear(shop, ago(hours=5))
+            hear(shop, ago(days=9))
         with CaptureQueriesContext(connection) as captured:
             silences()
         counts.append(len(captured))
