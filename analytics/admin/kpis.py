@@ -19,7 +19,7 @@ from analytics.kpis.trends import Series, series_of
 from analytics.models import FastSeller, Kpi, KpiDay, KpiTarget, ToldOrder
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.models import Channel
-from config.admin_panels import NOTHING, Panel, badge
+from config.admin_panels import NOTHING, Figure, Panel, badge
 from config.admin_site import FactsAdmin, HistoryAdmin, own_page, require
 from inventory.models import Merchant
 
@@ -98,7 +98,7 @@ def _channels(kpi: Kpi, series: Sequence[Series]) -> Panel:
         (
             each.name,
             *_values(each),
-            shown_value(each, each.target),
+            Figure(shown_value(each, each.target)),
             verdict(each),
             each.part,
             each.whole,
@@ -109,9 +109,9 @@ def _channels(kpi: Kpi, series: Sequence[Series]) -> Panel:
     return Panel(_TITLES.get(kpi, "By channel"), ("Channel", *values, "Target", "", part, whole), rows)
 
 
-def _values(series: Series) -> tuple[str, ...]:
+def _values(series: Series) -> tuple[Figure, ...]:
     values = series.percentiles if series.kpi in LATENCIES else (series.value,)
-    return tuple(shown_value(series, value) for value in values)
+    return tuple(Figure(shown_value(series, value)) for value in values)
 
 
 @admin.register(KpiDay)
