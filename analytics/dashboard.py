@@ -188,7 +188,7 @@ def _latencies() -> dict[int, Latency]:
 def _channels() -> list[ChannelState]:
     found = rows(_CHANNELS)
     waiting = queues([channel_id for channel_id, *_ in found], most=MOST_COUNTED)
-    return [ChannelState(*row, waiting[row[0]]) for row in found]
+    return [ChannelState(*[*row, waiting[row[0]]]) for row in found]
 
 
 def _processes() -> list[Result]:

@@ -31,7 +31,7 @@ class Handled(NamedTuple):
 #: What an app below answers are plain tuples, in the order of the fields: it does not know this one.
 DriftSource = Callable[[int, date], Iterable[tuple[int | None, int, int]]]
 HandledSource = Callable[
-    [int, date], Iterable[tuple[int | None, int, int] | tuple[int | None, int, int, float]]
+    [int, date], Iterable[tuple[int | None, int, int] | tuple[int | None, int, int, float | None]]
 ]
 
 _drift: list[DriftSource] = []

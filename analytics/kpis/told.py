@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from analytics.models import ToldOrder
+from config.statements import rows
 
 #: Days for which samples are kept: longer than a day may be measured anew.
 KEEP_DAYS: Final = 21
@@ -95,8 +96,13 @@ GROUP BY GROUPING SETS ((day, sample.channel_id), (day))
 
 def note_told(merchant_id: int, days: Collection[date]) -> int:
     """Keeps how long it took for what has been told by now, of orders that arrived on these days; returns how many samples."""
+    parameters: dict[str, Any] = {
+        "merchant": merchant_id,
+        "days": sorted(days),
+        "stuck_after": STUCK_AFTER,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE, {"merchant": merchant_id, "days": sorted(days), "stuck_after": STUCK_AFTER})
+        cursor.execute(_NOTE, parameters)
         return int(cursor.rowcount)
 
 
@@ -111,9 +117,8 @@ def latencies_told(
         "channels": list(targets),
         "targets": list(targets.values()),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_FIGURES, parameters)
-        return cursor.fetchall()
+    found: list[tuple[date, int | None, int, int, list[float]]] = rows(_FIGURES, parameters)
+    return found
 
 
 def forget_told() -> int:

@@ -99,8 +99,8 @@ class ChannelForm(ModelForm):
     def _check_expiry(self) -> None:
         """Refuses new secrets that keep a date of the old ones which has come or is near."""
         ends_on = self.cleaned_data.get(EXPIRY)
-        is_kept = ends_on is not None and EXPIRY not in self.changed_data
-        if is_kept and self.entered_credentials() and ends_on <= timezone.now().date() + SOON:
+        is_near = ends_on is not None and ends_on <= timezone.now().date() + SOON
+        if is_near and EXPIRY not in self.changed_data and self.entered_credentials():
             self.add_error(
                 EXPIRY, f"{ends_on} is when the old credentials end. Enter when the new ones do, or clear it."
             )

@@ -162,8 +162,8 @@ def channel_facts() -> list[ChannelFacts]:
         "most": MOST_COUNTED,
     }
     for channel_id, waiting in queues(list(by_id)).items():
-        paused = {"outbound": 0, "outbound_since": None} if by_id[channel_id].is_paused else {}
-        by_id[channel_id].queues = replace(waiting, **paused)
+        facts_of = by_id[channel_id]
+        facts_of.queues = replace(waiting, outbound=0, outbound_since=None) if facts_of.is_paused else waiting
     for channel_id, code, count, recent in rows(_ERRORS, known):
         by_id[channel_id].errors[code] = count
         by_id[channel_id].recent_failures += recent

@@ -238,7 +238,7 @@ def poll_doubtful() -> list[int]:
     Returns the channels. One whose orders were read since it became doubtful is left to its usual polls: it is closed.
     """
     doubtful = {each.channel_id: each for each in silences() if is_doubtful(each)}
-    read = dict(
+    read: dict[int, Any] = dict(
         PollFeed.objects.filter(
             channel__in=list(doubtful), name=ORDERS, covered_until__isnull=False
         ).values_list("channel_id", "covered_until")
