@@ -1,31 +1,34 @@
-"""The figures of the dashboard: ten statements at most, whatever the size of the catalogue and the number of channels.
+"""The figures of the dashboard: a dozen statements at most, whatever the size of the catalogue and the number of channels.
 
 What is asked for every two seconds has to stay cheap with 100,000 variants, so each figure comes in one of two ways:
 
 - *Sums over whole tables* (stock in all, the latency of an hour's orders, a week's rates) are computed once in `SLOW_SECONDS`
   by each web process and kept in Django's cache, however many watch; a few hundred thousand levels take some ten milliseconds.
-- *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows,
-  counted up to `MOST_COUNTED`, and the latest movements from the end of the primary key; kept for `FAST_SECONDS`.
+- *What is waiting or wrong* (queues, dead letters, owed units) is read from partial indexes that hold just these rows, as the
+  checks of health do (`reconciliation.checks.queues`), and the latest movements from the end of the primary key; kept for
+  `FAST_SECONDS`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from django.core.cache import cache
-from django.db import connection
 from django.utils import timezone
 
 from analytics.kpis.headline import Headline, headlines
+from analytics.owed import Owed, owed
 from channels.admin.condition import condition
+from config.statements import rows
 from inventory.models import StockMovement
+from reconciliation.checks.installation import processes
+from reconciliation.checks.queues import MOST_COUNTED, Queues, queues
+from reconciliation.checks.results import Result
 from reconciliation.glance import Glance, glance
 
 SLOW_SECONDS: Final = 5
 FAST_SECONDS: Final = 1
-#: Longer queues are shown as "more than".
-MOST_COUNTED: Final = 10_000
 LATEST: Final = 10
 
 Value = TypeVar("Value")
@@ -43,14 +46,6 @@ class Stock:
     def available(self) -> int:
         """Units that may be promised."""
         return self.on_hand - self.reserved - self.unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """What was sold beyond the stock and is still open."""
-
-    units: int
-    conflicts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +80,8 @@ class ChannelState:
     breaker_open_until: datetime | None
     breaker_reason: str
     subscription_problems: int
-    #: Deliveries stored and not yet processed.
-    inbound: int
-    inbound_since: datetime | None
-    dead_deliveries: int
-    #: Listing levels whose number has yet to be told.
-    due: int
-    due_since: datetime | None
-    dead_pushes: int
+    #: What waits and what was given up.
+    queues: Queues
 
     @property
     def state(self) -> str:
@@ -108,7 +97,7 @@ class ChannelState:
     @property
     def dead(self) -> int:
         """Dead letters of both directions."""
-        return self.dead_deliveries + self.dead_pushes
+        return self.queues.dead_deliveries + self.queues.dead_pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +114,8 @@ class Figures:
     movements: list[StockMovement]
     #: Open alerts, and the last proof of the ledger.
     glance: Glance
+    #: The processes that do the work, those that are silent first.
+    processes: list[Result]
 
 
 def figures() -> Figures:
@@ -132,13 +123,16 @@ def figures() -> Figures:
     stock = _kept("stock", SLOW_SECONDS, _stock)
     latencies = _kept("latency", SLOW_SECONDS, _latencies)
     rates = _kept("headlines", SLOW_SECONDS, headlines)
-    owed = _kept("owed", FAST_SECONDS, _owed)
+    is_owed = _kept("owed", FAST_SECONDS, owed)
     channels = _kept("channels", FAST_SECONDS, _channels)
     movements = _kept("movements", FAST_SECONDS, _movements)
     none = Latency(0, 0, None, None)
     by_channel = {channel_id: latency for channel_id, latency in latencies.items() if channel_id}
     seen = _kept("glance", FAST_SECONDS, glance)
-    return Figures(stock, owed, latencies.get(0, none), by_channel, rates, channels, movements, seen)
+    at_work = _kept("processes", SLOW_SECONDS, _processes)
+    return Figures(
+        stock, is_owed, latencies.get(0, none), by_channel, rates, channels, movements, seen, at_work
+    )
 
 
 def _kept(name: str, seconds: int, compute: Callable[[], Value]) -> Value:
@@ -154,10 +148,6 @@ _STOCK: Final = """
 SELECT coalesce(sum(on_hand), 0)::bigint, coalesce(sum(reserved), 0)::bigint, coalesce(sum(unavailable), 0)::bigint
 FROM inventory_stocklevel
 """
-
-_OWED: Final = (
-    "SELECT coalesce(sum(open_quantity), 0)::bigint, count(*) FROM inventory_conflict WHERE open_quantity > 0"
-)
 
 # Channel 0 stands for all of them. One step into the index by arrival for each channel.
 _LATENCIES: Final = """
@@ -176,72 +166,33 @@ _CHANNELS: Final = """
 SELECT c.id, c.name, c.kind, c.is_active, c.is_paused,
        h.last_webhook_at, feed.polled_at, h.last_push_at, h.last_success_at, h.last_error_at,
        coalesce(h.last_error, ''), coalesce(h.consecutive_failures, 0),
-       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0),
-       coalesce(inbound.count, 0), inbound.since, dead_delivery.count,
-       due.count, oldest.since, dead_push.count
+       h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0)
 FROM channels_channel c
 LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
 LEFT JOIN LATERAL (
     SELECT greatest(max(last_polled_at), h.last_poll_at) AS polled_at FROM channels_pollfeed WHERE channel_id = c.id
 ) feed ON true
-LEFT JOIN (
-    SELECT channel_id, count(*), min(received_at) AS since
-    FROM (
-        SELECT channel_id, received_at FROM channels_webhookdelivery
-        WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s
-    ) w
-    GROUP BY channel_id
-) inbound ON inbound.channel_id = c.id
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_webhookdelivery WHERE channel_id = c.id AND state = 'dead' LIMIT %(most)s
-    ) w
-) dead_delivery
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel
-        WHERE channel_id = c.id AND wanted > done AND dead_at IS NULL LIMIT %(most)s
-    ) w
-) due
-CROSS JOIN LATERAL (
-    SELECT min(first.due_since) AS since FROM unnest(ARRAY[0, 1, 2]) lane
-    CROSS JOIN LATERAL (
-        SELECT due_since FROM channels_listinglevel
-        WHERE channel_id = c.id AND channels_listinglevel.lane = lane.lane AND wanted > done AND dead_at IS NULL
-        ORDER BY due_since LIMIT 1
-    ) first
-) oldest
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel WHERE channel_id = c.id AND dead_at IS NOT NULL LIMIT %(most)s
-    ) w
-) dead_push
 ORDER BY c.name, c.id
 """
 
 
-def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
-
-
 def _stock() -> Stock:
-    return Stock(*_rows(_STOCK)[0])
-
-
-def _owed() -> Owed:
-    return Owed(*_rows(_OWED)[0])
+    return Stock(*rows(_STOCK)[0])
 
 
 def _latencies() -> dict[int, Latency]:
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    return {channel_id: Latency(*rest) for channel_id, *rest in _rows(_LATENCIES, [an_hour_ago])}
+    return {channel_id: Latency(*rest) for channel_id, *rest in rows(_LATENCIES, [an_hour_ago])}
 
 
 def _channels() -> list[ChannelState]:
-    return [ChannelState(*row) for row in _rows(_CHANNELS, {"most": MOST_COUNTED + 1})]
+    found = rows(_CHANNELS)
+    waiting = queues([channel_id for channel_id, *_ in found], most=MOST_COUNTED)
+    return [ChannelState(*[*row, waiting[row[0]]]) for row in found]
+
+
+def _processes() -> list[Result]:
+    return sorted(processes(), key=lambda each: each.is_ok)
 
 
 def _movements() -> list[StockMovement]:

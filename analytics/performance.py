@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import connection
+from config.statements import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ ORDER BY channel.name, channel.id, fact.currency
 
 def sales_by_channel(span: Span) -> list[ChannelSales]:
     """Returns the sales of each channel, a row a currency."""
-    return [ChannelSales(*row) for row in _rows(_SALES, span.parameters())]
+    return [ChannelSales(*row) for row in rows(_SALES, span.parameters())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,12 @@ WITH flow AS (
         AND location.is_active AND location.kind NOT IN ('in_transit', 'supplier')
     CROSS JOIN bounds
     WHERE level.merchant_id = %(merchant)s {chosen} AND level.on_hand - level.reserved - level.unavailable = 0
-      AND level.recorded_at < bounds.began
+      AND (level.recorded_at < bounds.began OR (
+          SELECT last_at FROM analytics_stockday last
+          WHERE last.merchant_id = level.merchant_id AND last.variant_id = level.variant_id
+            AND last.location_id = level.location_id AND last.version = level.version
+          ORDER BY last.recorded_on DESC LIMIT 1
+      ) < bounds.began)
 ), out_days AS (
     SELECT variant_id, extract(epoch FROM sum(out_for)) / 86400 AS days FROM out_of_stock GROUP BY variant_id
 )
@@ -235,24 +240,17 @@ def stock_after(
 
     Only their own facts are read, so that a page costs the same however many variants there are.
     """
-    found = _rows(_CHOSEN, {**span.parameters(), "after": variant_id, "sku": sku, "limit": limit})
+    found = rows(_CHOSEN, {**span.parameters(), "after": variant_id, "sku": sku, "limit": limit})
     chosen = [identity for (identity,) in found]
     if not chosen:
         return []
-    return [StockFigures(*row) for row in _rows(_OF_CHOSEN, {**span.parameters(), "variants": chosen})]
+    return [StockFigures(*row) for row in rows(_OF_CHOSEN, {**span.parameters(), "variants": chosen})]
 
 
 def _figures(sql: str, parameters: dict[str, Any]) -> list[StockFigures]:
-    return [StockFigures(*row) for _, *row in _rows(sql, parameters)]
+    return [StockFigures(*row) for _, *row in rows(sql, parameters)]
 
 
 def last_days(merchant_id: int, days: int, until: date) -> Span:
     """Returns the span of so many days before `until`."""
     return Span(merchant_id, until - timedelta(days=days), until)
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

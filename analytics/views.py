@@ -12,12 +12,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from analytics.dashboard import MOST_COUNTED, Latency, figures
+from analytics.dashboard import Latency, figures
 from channels.admin.condition import TONES
 from config.admin_panels import NOTHING, Change, Panel, badge, duration, list_of, moment, page_of
 from inventory.admin.references import linked
 from inventory.models import StockMovement
 from reconciliation.admin.alerts import severity_badge
+from reconciliation.checks.queues import MOST_COUNTED
 from reconciliation.glance import Glance
 
 #: What one has to be allowed to see to see the figures.
@@ -66,8 +67,8 @@ def _content(request: HttpRequest) -> str:
             "channel": each,
             "tone": TONES.get(each.state, "neutral"),
             "latency": _shown(found.latency_by_channel.get(each.channel_id)),
-            "inbound": _counted(each.inbound),
-            "due": _counted(each.due),
+            "inbound": _counted(each.queues.inbound),
+            "due": _counted(each.queues.outbound),
         }
         for each in found.channels
     ]
@@ -76,6 +77,7 @@ def _content(request: HttpRequest) -> str:
         "latency": _shown(found.latency),
         "channels": channels,
         "alerts": _alerts_panel(found.glance),
+        "silent": [each.subject for each in found.processes if not each.is_ok],
         "movements": Panel("Latest movements", _MOVEMENT_HEADERS, _movement_rows(found.movements)),
     }
     return render_to_string("onecount/dashboard_live.html", context, request=request)

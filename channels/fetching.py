@@ -87,7 +87,7 @@ def _lease(channel: Channel) -> _Fetch | None:
 def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
     """Fetches one order and applies it; False when the channel itself does not work."""
     try:
-        _fetch_and_apply(channel, connector, fetch)
+        fetch_now(channel, connector, fetch.external_id)
     except StockBusy as error:
         pause = retry_queue.postpone(Work.of_order(channel, fetch.external_id), error.reason)
         _postpone(fetch, str(error), LATER if pause is None else pause)
@@ -111,11 +111,12 @@ def _fetch(channel: Channel, connector: Connector, fetch: _Fetch) -> bool:
     return True
 
 
-def _fetch_and_apply(channel: Channel, connector: Connector, fetch: _Fetch) -> None:
-    state = connector.fetch_order(fetch.external_id)
+def fetch_now(channel: Channel, connector: Connector, external_id: str) -> None:
+    """Reads an order and applies it as it is now. Raises what the connector and the ledger raise."""
+    state = connector.fetch_order(external_id)
     arrived_at = timezone.now()
     if state is None:
-        if not apply_missing(channel, fetch.external_id, arrived_at=arrived_at):
+        if not apply_missing(channel, external_id, arrived_at=arrived_at):
             raise Rejected("The platform does not show this order, of which it spoke; it is asked again.")
     else:
         # The answer may contradict what a webhook said of the same second; asking again would bring the same

@@ -26,13 +26,17 @@ POLL_AFTER: Final = timedelta(seconds=2)
 GRACE: Final = timedelta(seconds=5)
 #: By so much a platform's list of orders may lag behind its shelves.
 LIST_LAG: Final = timedelta(seconds=2)
-#: The verdict falls at this age even if no poll could be finished since.
+#: The verdict falls at this age even if no poll could be finished since; it is then left to the next comparison.
 LONGEST_WAIT: Final = timedelta(minutes=10)
+#: Messages overtake each other by no more than this: a late one may tell of the time before sales that are known.
+OVERTAKING: Final = timedelta(minutes=1)
 
 # A number is explained once the shelf is known to have shown it: by what we sent, had confirmed or expect, or
 # because a newer observation of the shelf was. It is foreign when it is the newest, nothing is on its way to
-# the shelf, and a poll of the orders began late enough since to hold whatever the shop had sold by then. Reconciliation
-# takes up what was judged foreign while it was still the last word on its shelf.
+# the shelf, and a poll of the orders began late enough since to hold whatever the shop had sold by then: no order waits
+# to be fetched, or for stock that others held. Nor is a number foreign which the shop's own sales passed through on their way
+# to what it shows by now; where it was one all the same, the next comparison finds the shelf. Reconciliation takes up
+# what was judged foreign after such a poll and while it was still the last word on its shelf.
 _JUDGE: Final = """
 WITH open AS (
     SELECT seen.id, seen.listing_level_id, seen.channel_id, seen.quantity, seen.received_at,
@@ -53,7 +57,7 @@ WITH open AS (
             SELECT FROM channels_shelfobservation newer
             WHERE newer.listing_level_id = seen.listing_level_id AND newer.id > seen.id
         ) AS is_overtaken,
-        level.expected,
+        level.expected, seen.expected AS expected_then, listing.external_id AS listing_external_id,
         EXISTS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = seen.channel_id AND feed.name = 'orders'
@@ -61,16 +65,21 @@ WITH open AS (
         ) AND NOT EXISTS (
             SELECT FROM channels_channelorder placed
             WHERE placed.channel_id = seen.channel_id AND placed.fetch_wanted > placed.fetched
-              AND placed.fetch_error = ''
+              AND (placed.fetch_error = '' OR EXISTS (
+                  SELECT FROM channels_retry put_off
+                  WHERE put_off.channel_id = placed.channel_id AND put_off.kind = 'order' AND put_off.state = 'waiting'
+                    AND put_off.key = placed.channel_id || ':' || placed.external_id
+              ))
         ) AS is_covered
     FROM channels_shelfobservation seen
     JOIN channels_listinglevel level ON level.id = seen.listing_level_id
+    JOIN channels_listing listing ON listing.id = level.listing_id
     WHERE seen.verdict = 'open'
     ORDER BY seen.id
     LIMIT %(limit)s
     FOR UPDATE OF seen SKIP LOCKED
-), judged AS (
-    SELECT id, quantity, expected, is_moving OR is_overtaken AS is_stale, CASE
+), unexplained AS (
+    SELECT *, CASE
         WHEN is_explained THEN 'explained'
         WHEN received_at <= %(now)s - make_interval(secs => %(longest_wait)s) THEN 'foreign'
         WHEN received_at <= %(now)s - make_interval(secs => %(grace)s)
@@ -78,6 +87,22 @@ WITH open AS (
             THEN 'foreign'
     END AS verdict
     FROM open
+), judged AS (
+    SELECT own.id, own.quantity, own.expected, own.is_moving OR own.is_overtaken OR NOT own.is_covered AS is_stale,
+        CASE WHEN own.quantity BETWEEN own.expected_then - sold.since AND own.expected_then + sold.before
+            THEN 'explained' ELSE own.verdict END AS verdict
+    FROM unexplained own
+    LEFT JOIN LATERAL (
+        SELECT coalesce(sum(line.quantity) FILTER (WHERE placed.applied_at < own.received_at), 0) AS before,
+            coalesce(sum(line.quantity) FILTER (WHERE placed.applied_at >= own.received_at), 0) AS since
+        FROM channels_channelorder placed
+        JOIN channels_channelorderline line ON line.order_id = placed.id
+        WHERE own.verdict = 'foreign'
+          AND placed.channel_id = own.channel_id
+          AND placed.arrived_at >= own.received_at - make_interval(secs => %(overtaking)s)
+          AND line.listing_external_id = own.listing_external_id
+    ) sold ON own.verdict = 'foreign'
+    WHERE own.verdict IS NOT NULL
 )
 UPDATE channels_shelfobservation seen
 SET verdict = judged.verdict,
@@ -86,7 +111,7 @@ SET verdict = judged.verdict,
     awaits_reconciliation = judged.verdict = 'foreign' AND NOT judged.is_stale
         AND judged.expected IS DISTINCT FROM judged.quantity AND judged.expected IS NOT NULL
 FROM judged
-WHERE seen.id = judged.id AND judged.verdict IS NOT NULL
+WHERE seen.id = judged.id
 """
 
 
@@ -152,6 +177,7 @@ def judge_open(*, limit: int = 1000) -> int:
         "grace": GRACE.total_seconds(),
         "list_lag": LIST_LAG.total_seconds(),
         "longest_wait": LONGEST_WAIT.total_seconds(),
+        "overtaking": OVERTAKING.total_seconds(),
         "limit": limit,
     }
     with connection.cursor() as cursor:

@@ -59,9 +59,19 @@ class Change:
         return signed(self.units)
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number in the words of its unit, such as a rate or an amount."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def is_count(value: Any) -> bool:
     """Returns whether a value is lined up to the right."""
-    return isinstance(value, int | float | Change) and not isinstance(value, bool)
+    return isinstance(value, int | float | Change | Figure) and not isinstance(value, bool)
 
 
 def shown(value: Any) -> str:

@@ -227,6 +227,7 @@ _ENGINE_ROOM: Final = [
         ("Webhook messages", "outbox", "webhookmessage"),
         ("Webhook events", "event_note", "webhookevent"),
         ("Webhook cursors", "bookmark", "webhookcursor"),
+        ("Times without a watch", "visibility_off", "watchgap"),
     ),
     *_models(
         "inventory",
@@ -272,6 +273,7 @@ _ENGINE_ROOM: Final = [
     *_models(
         "analytics",
         ("Fast sellers", "bolt", "fastseller"),
+        ("Told orders", "timer", "toldorder"),
         ("Counted lines", "checklist", "countedline"),
         ("Level marks", "bookmark", "levelmark"),
         ("Orders to be counted", "pending", "orderchange"),

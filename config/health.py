@@ -1,17 +1,30 @@
 """Answers whether the process is up and whether it can serve, to whoever asks.
 
 Load balancers ask by address rather than by name, without TLS, and often. The answers therefore come before
-the checks of host and scheme, and say nothing but yes or no. Prometheus is answered here too, but not just anybody
+the checks of host and scheme, and say nothing but yes or no. The web can serve while other processes stand still, so that
+what they do is told and refuses nobody. Prometheus is answered here too, but not just anybody
 (`config.metrics`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from config.metrics import metrics
+
+#: Says of each process beside the web whether it works.
+Signs = Callable[[], Mapping[str, bool]]
+
+_signs: Final[list[Signs]] = []
+
+
+def add_signs(signs: Signs) -> None:
+    """Has `/readyz` tell of processes; called once, when an app is loaded."""
+    if signs not in _signs:
+        _signs.append(signs)
 
 
 class HealthMiddleware:
@@ -37,7 +50,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 class Readiness:
-    """Answers 200 when the database is reached and migrated, else 503; names which of the two fails."""
+    """Answers 200 when the database is reached and migrated, else 503; names which of the two fails, and what stands still."""
 
     def __init__(self) -> None:
         # Reading the migration files is slow, and once applied they stay so while this code runs.
@@ -49,10 +62,12 @@ class Readiness:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
             self._was_migrated = self._was_migrated or is_migrated()
+            if not self._was_migrated:
+                return JsonResponse({"database": True, "migrations": False}, status=503)
+            processes = {name: works for signs in _signs for name, works in signs().items()}
         except DatabaseError:
             return JsonResponse({"database": False, "migrations": None}, status=503)
-        status = 200 if self._was_migrated else 503
-        return JsonResponse({"database": True, "migrations": self._was_migrated}, status=status)
+        return JsonResponse({"database": True, "migrations": True, "processes": processes})
 
 
 def is_migrated() -> bool:

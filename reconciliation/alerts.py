@@ -19,7 +19,7 @@ from django.utils import timezone
 from channels.models import Channel
 from inventory.models import Merchant
 from reconciliation.alert_messages import announce
-from reconciliation.models import Alert, Severity
+from reconciliation.models import Alert, AlertDelivery, Severity
 from reconciliation.models.alerts import IS_OPEN, AlertEvent
 
 #: After so long a warning that nobody has acknowledged becomes critical.
@@ -131,8 +131,29 @@ def mute(ids: Sequence[int], *, until: datetime, actor: str, because: str) -> in
 
 def unmute(ids: Sequence[int]) -> int:
     """Has people told of alerts again; returns how many were muted."""
-    muted = Alert.objects.filter(pk__in=ids, muted_until__gt=timezone.now())
-    return muted.update(muted_until=None, muted_by="", muted_because="")
+    return _end_mutes(Alert.objects.filter(pk__in=ids, muted_until__gt=timezone.now()))
+
+
+def end_mutes() -> int:
+    """Has people told of open alerts whose mute is over; returns how many."""
+    return _end_mutes(Alert.objects.filter(IS_OPEN, muted_until__lte=timezone.now()))
+
+
+def _end_mutes(muted: QuerySet[Alert]) -> int:
+    """Ends mutes. What is open and nobody has heard of is told now: it is as wrong as it was."""
+    with transaction.atomic():
+        ending = list(muted.select_for_update(of=("self",)).order_by("pk"))
+        Alert.objects.filter(pk__in=[alert.pk for alert in ending]).update(
+            muted_until=None, muted_by="", muted_because=""
+        )
+        told = set(
+            AlertDelivery.objects.filter(alert__in=ending).values_list("alert_id", flat=True).distinct()
+        )
+        for alert in ending:
+            alert.muted_until = None
+            if alert.resolved_at is None and alert.pk not in told:
+                announce(alert, AlertEvent.OPENED)
+    return len(ending)
 
 
 def resolve_by_hand(ids: Sequence[int], *, actor: str, because: str) -> int:
@@ -195,8 +216,8 @@ def _see_again(alert: Alert, trouble: Trouble, now: datetime) -> None:
 def _carry_mute_over(alert: Alert, now: datetime) -> None:
     """Mutes an alert whose thing was muted when it was last wrong."""
     key = {name: getattr(alert, name) for name in ("kind", "channel_id", "merchant_id", "subject")}
-    last = Alert.objects.filter(**key, muted_until__gt=now).exclude(pk=alert.pk).order_by("-pk").first()
-    if last is not None:
+    last = Alert.objects.filter(**key).exclude(pk=alert.pk).order_by("-pk").first()
+    if last is not None and _is_muted(last, now):
         alert.muted_until, alert.muted_by = last.muted_until, last.muted_by
         alert.muted_because = last.muted_because
         alert.save(update_fields=["muted_until", "muted_by", "muted_because"])

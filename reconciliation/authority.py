@@ -22,10 +22,14 @@ from reconciliation.errors import Refused
 from reconciliation.models import Discrepancy, StockAuthority
 from reconciliation.models.discrepancies import Cause, DiscrepancyState
 
-# A level without a movement by then held nothing. Units that have left beyond record since are found already.
+# A level without a movement by then held nothing. What was counted since, in the same direction, is found already, whoever
+# counted it: a person, or this authority when it said the same before. So are units that have left beyond record since.
 _COMPARE: Final = """
 SELECT variant.id, given.number, coalesce(past.on_hand_after, 0)
-    + least(beyond.units, greatest(given.number - coalesce(past.on_hand_after, 0), 0))
+    + CASE WHEN given.number >= coalesce(past.on_hand_after, 0)
+        THEN least(greatest(since.counted, 0) + since.beyond, given.number - coalesce(past.on_hand_after, 0))
+        ELSE greatest(least(since.counted, 0), given.number - coalesce(past.on_hand_after, 0))
+    END
 FROM unnest(%s::text[], %s::bigint[]) AS given (sku, number)
 JOIN inventory_variant variant ON variant.merchant_id = %s AND variant.sku = given.sku
 LEFT JOIN inventory_stocklevel level ON level.variant_id = variant.id AND level.location_id = %s
@@ -34,18 +38,22 @@ LEFT JOIN LATERAL (
     WHERE level_id = level.id AND recorded_at <= %s ORDER BY version DESC LIMIT 1
 ) past ON true
 LEFT JOIN LATERAL (
-    SELECT coalesce(sum(on_hand_delta), 0)::bigint AS units FROM inventory_stockmovement
+    SELECT coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'count'), 0)::bigint AS counted,
+        coalesce(sum(on_hand_delta) FILTER (WHERE reason = 'beyond_record' AND on_hand_delta > 0), 0)::bigint AS beyond
+    FROM inventory_stockmovement
     WHERE level_id = level.id AND version > coalesce(past.version, 0)
-      AND reason = 'beyond_record' AND on_hand_delta > 0
-) beyond ON true
+) since ON true
 """
 
-_RECORD: Final = """
+#: How the evidence names up to where the level's movements were looked at.
+_VERSION: Final = "Movements of the level then"
+
+_RECORD: Final = f"""
 INSERT INTO reconciliation_discrepancy AS kept
     (merchant_id, stock_level_id, shown, expected, currency, cause, evidence, state, sightings, first_seen_at,
      last_seen_at, closed_by, because)
 SELECT %s, level.id, given.shown, given.expected, '', 'ledger', jsonb_build_object('Said by', %s::text,
-    'Knows our orders until', %s::text), 'open', 1, %s, %s, '', ''
+    'Knows our orders until', %s::text, '{_VERSION}', level.version::text), 'open', 1, %s, %s, '', ''
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS given (variant_id, shown, expected)
 JOIN inventory_stocklevel level ON level.variant_id = given.variant_id AND level.location_id = %s
 ORDER BY level.id
@@ -53,6 +61,17 @@ ON CONFLICT (stock_level_id) WHERE closed_at IS NULL DO UPDATE
 SET shown = excluded.shown, expected = excluded.expected, evidence = excluded.evidence,
     sightings = kept.sightings + 1, last_seen_at = greatest(kept.last_seen_at, excluded.last_seen_at)
 RETURNING kept.id
+"""  # noqa: S608  # a constant only
+
+# What was counted of the level since it was compared, in the same direction, was found by whoever counted it.
+_STILL_TO_COUNT: Final = """
+SELECT given.id, CASE WHEN given.units >= 0
+    THEN greatest(given.units - greatest(since.units, 0), 0) ELSE least(given.units - least(since.units, 0), 0) END
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS given (id, level_id, version, units)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(on_hand_delta), 0)::bigint AS units FROM inventory_stockmovement
+    WHERE level_id = given.level_id AND version > given.version AND kind = 'count'
+) since
 """
 
 
@@ -146,16 +165,20 @@ def _close_right(authority: StockAuthority, variant_ids: Sequence[int], seen_unt
 def count_in(chosen: QuerySet[Discrepancy], *, actor: str) -> int:
     """Counts what authorities found into the ledger, whatever the policy; returns how many levels.
 
-    Each discrepancy is counted once: it is locked, and closed in the same transaction.
+    Each discrepancy is counted once: it is locked, and closed in the same transaction. What somebody has counted since it was
+    found is not counted again.
     """
     rows = chosen.filter(cause=Cause.LEDGER, closed_at__isnull=True).select_related("stock_level")
     found = list(rows.select_for_update(of=("self",)).order_by("stock_level_id"))
+    units = _still_to_count(found)
     for merchant_id in sorted({each.merchant_id for each in found}):
-        mine = [each for each in found if each.merchant_id == merchant_id]
+        mine = [each for each in found if each.merchant_id == merchant_id and units[each.pk]]
+        if not mine:
+            continue
         named = ",".join(f"{each.pk}.{each.sightings}" for each in mine)
         key = f"authority:{hashlib.sha256(named.encode()).hexdigest()[:40]}"
         context = Context(merchant_id, key, actor=actor, source="reconciliation", document=actor[:100])
-        record_variances(context, [_variance(each) for each in mine])
+        record_variances(context, [_variance(each, units[each.pk]) for each in mine])
     now = timezone.now()
     return Discrepancy.objects.filter(pk__in=[each.pk for each in found]).update(
         state=DiscrepancyState.CORRECTED,
@@ -165,8 +188,21 @@ def count_in(chosen: QuerySet[Discrepancy], *, actor: str) -> int:
     )
 
 
-def _variance(discrepancy: Discrepancy) -> Variance:
+def _still_to_count(found: Sequence[Discrepancy]) -> dict[int, int]:
+    """Returns by discrepancy the units that nobody has counted since it was compared."""
+    rows = [
+        (each.pk, each.stock_level_id, int(each.evidence.get(_VERSION, 2**62)), each.difference)
+        for each in found
+    ]
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_STILL_TO_COUNT, [list(column) for column in zip(*rows, strict=True)])
+        return dict(cursor.fetchall())
+
+
+def _variance(discrepancy: Discrepancy, units: int) -> Variance:
     level = discrepancy.stock_level
     if level is None:
         raise ValueError(f"Discrepancy {discrepancy.pk} is of no level of the ledger.")
-    return Variance(level.variant_id, level.location_id, discrepancy.difference)
+    return Variance(level.variant_id, level.location_id, units)

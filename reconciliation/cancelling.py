@@ -1,9 +1,10 @@
 """Cancels units at platforms: what was written down is told, and followed until the platform's own order says so.
 
-    lease (commit) → call, outside of any transaction → write the outcome under the lease → wait for the order
+    lease (commit) → read the order, call, outside of any transaction → write the outcome under the lease → wait for the order
 
-A process that dies after the lease leaves it to end; the call is then repeated under the same id, and platforms cancel once
-for an id. Nothing here moves the ledger: the order that is fetched does.
+The order is read first, because customers and staff cancel there too: what nobody is owed any more must not be cancelled, or
+they lose units besides. A process that dies after the lease leaves it to end; the call is then repeated under the same id,
+and platforms cancel once for an id. Nothing here moves the ledger: the order that is fetched does.
 """
 
 from dataclasses import dataclass
@@ -17,19 +18,23 @@ from django.utils import timezone
 
 from channels import breaker
 from channels.accounts import channel_of, open_connector
-from channels.connectors.base import CancelOutcome
+from channels.connectors.base import CancelOutcome, Connector
 from channels.errors import (
+    BadMessage,
     ChannelError,
-    ConnectorError,
     Misconfigured,
     PermanentError,
+    Rejected,
     TransientError,
     Unauthorised,
+    Unsupported,
 )
+from channels.fetching import fetch_now
 from channels.line_remedies import line_of
 from channels.models import Channel, ChannelOrderLine
 from channels.orders import hint
 from channels.retries import jittered, within_reason
+from inventory.errors import StockBusy, StockError
 from reconciliation.models import Resolution, ResolutionState
 from reconciliation.resolving import await_order, end
 
@@ -47,13 +52,15 @@ _LONGEST_PAUSE: Final = 600.0
 _TO_TELL: Final = (ResolutionState.WANTED, ResolutionState.CALLING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """One attempt under its lease."""
 
     resolution: Resolution
     channel: Channel
     line: ChannelOrderLine
+    #: Whether the platform may have been asked to cancel by this attempt.
+    was_asked: bool = False
 
 
 def tell_next() -> bool:
@@ -66,11 +73,7 @@ def tell_next() -> bool:
     if line is None or channel is None:
         _finish(leased, ResolutionState.FAILED, "The channel or the order line is gone; cancel it by hand.")
         return True
-    call = _Call(leased, channel, line)
-    if not leased.tracking_id and leased.attempts == 1 and leased.conflict.open_quantity < leased.quantity:
-        _finish(leased, ResolutionState.DROPPED, "Fewer units are owed by now; nothing was cancelled.")
-    else:
-        _try(call)
+    _try(_Call(leased, channel, line))
     return True
 
 
@@ -97,25 +100,62 @@ def _lease() -> Resolution | None:
 
 def _try(call: _Call) -> None:
     try:
-        outcome = _ask(call)
+        connector = open_connector(call.channel)
+        outcome = _asked(call, connector) if _is_still_owed(call, connector) else None
     except TransientError as error:
         breaker.note_failure(call.channel.pk, error)
-        _postpone(call.resolution, error, within_reason(error))
+        _postpone(call, error, within_reason(error))
+    except StockBusy as error:
+        _postpone(call, error, _FIRST_PAUSE)
     except (Unauthorised, Misconfigured) as error:
         breaker.note_failure(call.channel.pk, error)
-        _postpone(call.resolution, error, _LONGEST_PAUSE)
+        _postpone(call, error, _LONGEST_PAUSE)
     except (PermanentError, ChannelError) as error:
         # The order may be otherwise than we know it.
         hint(call.channel, call.line.order.external_id)
         _finish(call.resolution, ResolutionState.FAILED, str(error))
     else:
         breaker.note_success(call.channel.pk)
-        _record(call.resolution, outcome)
+        if outcome is not None:
+            _record(call.resolution, outcome)
 
 
-def _ask(call: _Call) -> CancelOutcome:
+def _is_still_owed(call: _Call, connector: Connector) -> bool:
+    """Reads the order and tells whether the units are still to be cancelled; ends the resolution where they are not."""
+    resolution = call.resolution
+    if resolution.tracking_id:
+        return True
+    try:
+        fetch_now(call.channel, connector, call.line.order.external_id)
+    except (Rejected, BadMessage, Unsupported, StockError) as error:
+        if isinstance(error, StockBusy):
+            raise
+        log.info("order_not_read_before_cancelling", resolution=resolution.pk, reason=str(error))
+    resolution.conflict.refresh_from_db()
+    call.line.refresh_from_db(fields=["cancelled"])
+    if resolution.conflict.open_quantity >= resolution.quantity:
+        return True
+    if resolution.attempts == 1:
+        _finish(resolution, ResolutionState.DROPPED, "Fewer units are owed by now; nothing was cancelled.")
+        return False
+    if call.line.cancelled >= (resolution.cancelled_when_done or 0):
+        _confirm(resolution)
+        return False
+    return True  # an earlier call had no answer: under the same id the platform says what became of it
+
+
+def _confirm(resolution: Resolution) -> None:
+    """Notes that an earlier call, whose answer was lost, did what it should: the order shows it."""
+    with transaction.atomic():
+        found = _still_leased(resolution)
+        if found is not None:
+            await_order(found)
+            found.save()
+
+
+def _asked(call: _Call, connector: Connector) -> CancelOutcome:
     resolution, line = call.resolution, call.line
-    connector = open_connector(call.channel)
+    call.was_asked = True
     if resolution.tracking_id:
         is_open = connector.is_process_open(resolution.tracking_id)
         cancelled = 0 if is_open else resolution.quantity
@@ -153,12 +193,18 @@ def _finish(resolution: Resolution, state: ResolutionState, error: str) -> None:
             found.save()
 
 
-def _postpone(resolution: Resolution, error: ConnectorError, asked: float) -> None:
-    """Tries again later, under the same id; a person looks where that has been in vain for long."""
+def _postpone(call: _Call, error: Exception, asked: float) -> None:
+    """Tries again later, under the same id; a person looks where that has been in vain for long.
+
+    An attempt that did not come to asking is none: the channel is down, which is told elsewhere, and nothing was cancelled.
+    """
     with transaction.atomic():
-        found = _still_leased(resolution)
+        found = _still_leased(call.resolution)
         if found is None:
             return
+        pause = max(timedelta(seconds=asked), _pause(found.attempts))
+        if not call.was_asked:
+            found.attempts -= 1
         if found.attempts >= ATTEMPTS:
             end(
                 found,
@@ -167,7 +213,6 @@ def _postpone(resolution: Resolution, error: ConnectorError, asked: float) -> No
             )
         else:
             found.error = str(error)[:2000]
-            pause = max(timedelta(seconds=asked), _pause(found.attempts))
             found.next_attempt_at = timezone.now() + pause
         found.save()
 

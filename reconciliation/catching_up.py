@@ -8,14 +8,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from channels import deliveries, fetching, polling
 from channels.connectors.base import Connector
 from channels.feeds import ORDERS, ask_for_poll, ensure_feeds, lease_due_feed
-from channels.models import Channel, ChannelOrder, PollFeed, WebhookDelivery
+from channels.models import Channel, ChannelOrder, PollFeed, Retry, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
+from channels.models.retry_queue import RetryKind, RetryState
 from reconciliation.errors import OrdersUnread
 
 #: Seconds after which a comparison is given up whose orders cannot be had.
@@ -79,10 +81,16 @@ def _messages_left(channel: Channel, until: datetime) -> bool:
     )
     # A hint is due from the moment it came; while its fetch goes on, it is due some time later.
     is_early_or_going_on = Q(next_fetch_at__lte=until) | Q(next_fetch_at__gt=timezone.now())
-    hinted = ChannelOrder.objects.filter(
-        is_early_or_going_on, channel=channel, fetch_wanted__gt=F("fetched"), fetch_error=""
+    hinted = ChannelOrder.objects.filter(is_early_or_going_on, channel=channel, fetch_wanted__gt=F("fetched"))
+    # One that others were in the way of has not failed: it is applied within a moment.
+    put_off = Retry.objects.filter(
+        channel=channel,
+        kind=RetryKind.ORDER,
+        state=RetryState.WAITING,
+        key=Concat(Value(f"{channel.pk}:"), OuterRef("external_id")),
     )
-    return unread.exists() or hinted.exists()
+    on_its_way = hinted.filter(Q(fetch_error="") | Exists(put_off))
+    return unread.exists() or on_its_way.exists()
 
 
 def _why(channel: Channel) -> str:

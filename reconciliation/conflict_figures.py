@@ -8,8 +8,13 @@ from django.db.models import Count, Q, Sum
 from reconciliation.models import Resolution, ResolutionState
 
 
-def conflicts_handled_on(merchant_id: int, day: date) -> Iterator[tuple[int | None, int, int, float]]:
-    """Yields (channel, resolved by people, resolved by policies, minutes of people) of the remedies done on a day (UTC)."""
+def conflicts_handled_on(
+    merchant_id: int, day: date
+) -> Iterator[tuple[int | None, int, int] | tuple[int | None, int, int, float]]:
+    """Yields (channel, resolved by people, resolved by policies, minutes of people) of the remedies done on a day (UTC).
+
+    Those of people whose time is not known come by themselves, without minutes.
+    """
     begin = datetime.combine(day, time(), UTC)
     done = Resolution.objects.filter(
         merchant=merchant_id,
@@ -21,10 +26,14 @@ def conflicts_handled_on(merchant_id: int, day: date) -> Iterator[tuple[int | No
         done.order_by("channel_id")
         .values("channel_id")
         .annotate(
-            people=Count("id", filter=Q(is_automatic=False)),
+            people=Count("id", filter=Q(is_automatic=False, handling_seconds__isnull=False)),
+            untimed=Count("id", filter=Q(is_automatic=False, handling_seconds__isnull=True)),
             alone=Count("id", filter=Q(is_automatic=True)),
             seconds=Sum("handling_seconds"),
         )
     )
-    for channel_id, people, alone, seconds in counts.values_list("channel_id", "people", "alone", "seconds"):
+    names = ("channel_id", "people", "untimed", "alone", "seconds")
+    for channel_id, people, untimed, alone, seconds in counts.values_list(*names):
         yield channel_id, people, alone, (seconds or 0) / 60
+        if untimed:
+            yield channel_id, untimed, 0

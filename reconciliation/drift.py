@@ -130,9 +130,9 @@ class Drift:
         down_for = length / (self.seconds or ENDLESS)
         return [
             (0.08, self._edit_everywhere),
-            (0.20, lambda stage: self._begin("webhooks lost", silent, webhooks_are_lost=True)),
+            (0.15, lambda stage: self._begin("webhooks lost", silent, webhooks_are_lost=True)),
             (0.30, lambda stage: self._edit(stage, silent, EDITS[0])),
-            (0.40, lambda stage: self._end("webhooks lost", silent, webhooks_are_lost=False)),
+            (0.44, lambda stage: self._end("webhooks lost", silent, webhooks_are_lost=False)),
             (0.45, lambda stage: self._begin("down", down, is_down=True)),
             (0.50, lambda stage: self._edit(stage, down, EDITS[1])),
             (0.45 + down_for, lambda stage: self._end("down", down, is_down=False)),

@@ -16,8 +16,9 @@ from reconciliation.checks.drift import drift
 from reconciliation.checks.installation import clock, disk, processes, schedules
 from reconciliation.checks.ledger import proof
 from reconciliation.checks.results import Result
-from reconciliation.checks.silence import webhooks
+from reconciliation.checks.silence import poll_doubtful, webhooks
 from reconciliation.checks.subscriptions import receivers
+from reconciliation.checks.waiting import waiting
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
             "no_connector",
             "channel_down",
             "access_refused",
+            "access_expires",
             "polls_missed",
             "subscriptions_wrong",
             "inbound_late",
@@ -52,6 +54,17 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
     "webhooks": (webhooks, ("webhooks_silent",)),
     "receivers": (receivers, ("webhook_disabled", "webhook_failing")),
     "drift": (drift, ("drift",)),
+    "things to do": (
+        waiting,
+        (
+            "conflicts_waiting",
+            "cancellations_by_hand",
+            "discrepancies_waiting",
+            "mass_changes_held",
+            "retries_exhausted",
+            "alerts_undelivered",
+        ),
+    ),
     "ledger": (proof, ("ledger_diverges", "proof_overdue")),
     "clock": (clock, ("clock_skew",)),
     "disk": (disk, ("disk_full",)),
@@ -92,9 +105,10 @@ def _looked(name: str, run: Callable[[], Iterable[Result]], kinds: tuple[str, ..
 def sweep() -> int:
     """Looks at everything, opens and ends alerts by it; returns how many things are wrong.
 
-    Where a check could not look, its alerts stay as they are.
+    Where a check could not look, its alerts stay as they are. Busy shops that have fallen silent are polled, for the next look.
     """
     reports = look()
+    poll_doubtful()
     for report in reports:
         if not report.error:
             _settle(report)

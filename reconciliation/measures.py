@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from django.conf import settings
@@ -35,16 +35,21 @@ _OF_CHANNELS: Final[dict[str, tuple[str, Callable[[ChannelFacts], float | None]]
     ),
     "onecount_inbound_queue_size": (
         "Messages and orders waiting to be processed",
-        lambda facts: facts.inbound + facts.fetches,
+        lambda facts: facts.queues.inbound + facts.queues.fetches,
     ),
     "onecount_inbound_queue_age_seconds": (
         "Age of the oldest of them",
-        lambda facts: max(facts.seconds_since(facts.inbound_since), facts.seconds_since(facts.fetches_since)),
+        lambda facts: max(
+            facts.seconds_since(facts.queues.inbound_since), facts.seconds_since(facts.queues.fetches_since)
+        ),
     ),
-    "onecount_outbound_queue_size": ("Listing levels waiting to be told", lambda facts: facts.outbound),
+    "onecount_outbound_queue_size": (
+        "Listing levels waiting to be told",
+        lambda facts: facts.queues.outbound,
+    ),
     "onecount_outbound_queue_age_seconds": (
         "Age of the oldest of them",
-        lambda facts: facts.seconds_since(facts.outbound_since),
+        lambda facts: facts.seconds_since(facts.queues.outbound_since),
     ),
     "onecount_last_webhook_timestamp_seconds": (
         "When the last webhook came",
@@ -57,6 +62,10 @@ _OF_CHANNELS: Final[dict[str, tuple[str, Callable[[ChannelFacts], float | None]]
     "onecount_last_push_timestamp_seconds": (
         "When a number was last told",
         lambda facts: _stamp(facts.last_push_at),
+    ),
+    "onecount_credentials_expire_timestamp_seconds": (
+        "When the credentials of the channel end, as people entered it",
+        lambda facts: _stamp(_midnight(facts.credentials_expire_on)),
     ),
     "onecount_subscription_problems": (
         "Webhook subscriptions that are wrong",
@@ -89,7 +98,7 @@ def _of_channels() -> Iterator[Metric]:
     dead = [
         ((*_labels(each), direction), count)
         for each in facts
-        for direction, count in (("in", each.dead_deliveries), ("out", each.dead_pushes))
+        for direction, count in (("in", each.queues.dead_deliveries), ("out", each.queues.dead_pushes))
     ]
     yield _gauge("onecount_dead_letters", "What was given up", (*_LABELS, "direction"), dead)
     errors = [
@@ -148,6 +157,10 @@ def _of_webhooks() -> Iterator[Metric]:
 
 def _labels(facts: ChannelFacts) -> tuple[str, ...]:
     return str(facts.channel_id), facts.name, facts.kind
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min, tzinfo=UTC) if day else None
 
 
 def _stamp(at: datetime | None) -> float | None:

@@ -22,6 +22,7 @@ from reconciliation import discrepancies, observing, runs, schedules, staging
 from reconciliation.models import ReconciliationSchedule
 from reconciliation.models.discrepancies import RunState
 from reconciliation.outgoing.messenger import Messenger
+from reconciliation.standing_in import StandIn
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class Reconciler:
 
     def __init__(self, *, threads: int = THREADS) -> None:
         self._crew = Crew(threads)
+        self._stand_in = StandIn()
         self._stopping = threading.Event()
         self._going_on: set[int] = set()
         self._sweeps = 0
@@ -64,7 +66,7 @@ class Reconciler:
                 heartbeat.beat()
             self._sweep()
             self._stopping.wait(max(SWEEP - (time.monotonic() - began), 0.05))
-        is_clean = self._crew.close(seconds=PATIENCE)
+        is_clean = self._crew.close(seconds=PATIENCE) and self._stand_in.close(seconds=PATIENCE / 3)
         sequencing.join(PATIENCE)
         messenger.join(PATIENCE)
         connection.close()
@@ -80,13 +82,14 @@ class Reconciler:
             connection.close()
 
     def sweep(self) -> None:
-        """Takes up what shops announced, follows corrections, and begins the runs that are due."""
+        """Takes up what shops announced, follows corrections, begins the runs that are due, and sees that somebody watches."""
         if self._sweeps % _SELDOM == 0:
             schedules.ensure_schedules()
             runs.release_abandoned()
             staging.drop_abandoned()
         self._sweeps += 1
         heartbeats.beat(heartbeats.RECONCILER)
+        self._stand_in.look_after()
         observations.judge_open()
         observing.take_up_observations()
         discrepancies.follow()

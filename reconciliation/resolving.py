@@ -16,7 +16,7 @@ from typing import Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
 from channels.line_remedies import line_of, serve_line, take_over_for
@@ -68,7 +68,7 @@ def resolve(conflict: Conflict, decision: Decision) -> Resolution:
     """
     examine(conflict)
     with domain_errors(), transaction.atomic():
-        lock_case(conflict.pk)
+        lock_case(conflict)
         repeat = _first(conflict, decision)
         if repeat is not None:
             return repeat
@@ -79,9 +79,14 @@ def resolve(conflict: Conflict, decision: Decision) -> Resolution:
     return resolution
 
 
-def lock_case(conflict_id: int) -> None:
-    """Has those who decide about one conflict take turns; before all other locks."""
-    ConflictCase.objects.select_for_update().get(pk=conflict_id)
+def lock_case(conflict: Conflict) -> None:
+    """Has those who decide about the conflicts of one demand take turns, by id; before all other locks.
+
+    A line that is short and whose goods were lost has two conflicts, and what is cancelled of it is counted over both.
+    """
+    same = Conflict.objects.filter(merchant=conflict.merchant_id, reference=conflict.reference)
+    cases = ConflictCase.objects.filter(conflict__in=same).order_by("conflict_id")
+    list(cases.select_for_update(of=("self",)))
 
 
 def _key(conflict: Conflict, decision: Decision) -> str:
@@ -91,7 +96,10 @@ def _key(conflict: Conflict, decision: Decision) -> str:
 def _first(conflict: Conflict, decision: Decision) -> Resolution | None:
     key = _key(conflict, decision)
     kept = Resolution.objects.filter(merchant_id=conflict.merchant_id, key=key).first()
-    if kept is not None and (kept.remedy, kept.target) != (decision.kind, decision.target):
+    if kept is None:
+        return None
+    is_other = decision.quantity is not None and decision.quantity != kept.quantity
+    if is_other or (kept.remedy, kept.target) != (decision.kind, decision.target):
         raise IdempotencyConflict(key)
     return kept
 
@@ -192,13 +200,15 @@ def _cancel(conflict: Conflict, decision: Decision, resolution: Resolution) -> N
 
 def _on_their_way(line: ChannelOrderLine) -> int:
     """Returns the units of a line that are being cancelled already, for whichever of its conflicts."""
-    pending = Resolution.objects.filter(
-        target=str(line.pk),
-        remedy=RemedyKind.CANCEL,
-        state__in=OPEN_STATES,
-        merchant_id=line.order.channel.merchant_id,
-    )
+    pending = _pending(line.order.channel.merchant_id, str(line.pk))
     return pending.aggregate(units=Sum("quantity"))["units"] or 0
+
+
+def _pending(merchant_id: int, target: str) -> QuerySet[Resolution]:
+    """Returns the cancellations of an order line that are on their way."""
+    return Resolution.objects.filter(
+        merchant_id=merchant_id, remedy=RemedyKind.CANCEL, target=target, state__in=OPEN_STATES
+    )
 
 
 def _checklist(line: ChannelOrderLine, resolution: Resolution, why: str) -> str:
@@ -255,10 +265,13 @@ def drop(resolution: Resolution) -> bool:
 def try_again(resolution: Resolution) -> bool:
     """Has a failed cancellation told again under the same id; False where it has not failed or its units are owed no more."""
     with transaction.atomic():
-        lock_case(resolution.conflict_id)
+        lock_case(resolution.conflict)
         found = _locked(resolution, ResolutionState.FAILED)
         if found is None or found.call_id is None or undecided_units(found.conflict) < found.quantity:
             return False
+        line = line_of(found.conflict.reference)
+        if line is not None:
+            found.cancelled_when_done = line.cancelled + _on_their_way(line) + found.quantity
         found.state, found.attempts, found.error = ResolutionState.WANTED, 0, ""
         found.next_attempt_at, found.finished_at = timezone.now(), None
         found.save()
@@ -277,9 +290,13 @@ def await_order(resolution: Resolution) -> None:
 
 
 def end(resolution: Resolution, state: ResolutionState, error: str = "") -> None:
-    """Notes how a resolution ended."""
+    """Notes how a resolution ended. What was to be cancelled of the same line after it is counted without its units."""
     resolution.state, resolution.error = state, error[:2000]
     resolution.next_attempt_at, resolution.finished_at = None, timezone.now()
+    if state != ResolutionState.DONE and resolution.cancelled_when_done is not None:
+        _pending(resolution.merchant_id, resolution.target).filter(
+            cancelled_when_done__gt=resolution.cancelled_when_done
+        ).update(cancelled_when_done=F("cancelled_when_done") - resolution.quantity)
 
 
 def _locked(resolution: Resolution, *states: ResolutionState) -> Resolution | None:

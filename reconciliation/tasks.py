@@ -12,7 +12,7 @@ from channels.retry_queue import insist
 from reconciliation import alert_sending, alerts, cancelling, causes, policies, proofs, retention
 from reconciliation.checks.installation import WATCH
 from reconciliation.health import sweep
-from reconciliation.models import ProofScope
+from reconciliation.models import ProofScope, WatchGap
 
 #: A watch that comes after a longer pause finds what piled up while nothing ran: it leaves that a minute to clear.
 _PAUSE: Final = timedelta(minutes=3)
@@ -23,13 +23,24 @@ _LONGEST_RUN: Final = 45.0
 
 def watch() -> int:
     """Checks everything, opens and ends alerts by it, makes old ones worse; returns how many things are wrong."""
-    is_back = not Heartbeat.objects.filter(name=WATCH, beat_at__gt=timezone.now() - _PAUSE).exists()
+    is_back = note_return()
     heartbeats.beat(WATCH)
     wrong = 0 if is_back else sweep()
+    alerts.end_mutes()
     alerts.escalate_due()
     alert_sending.send_due()
     proofs.wake_open()
     return wrong
+
+
+def note_return() -> bool:
+    """Writes down when the watch comes back after a pause, and tells whether it does: nobody was there to hear till now."""
+    now = timezone.now()
+    last = Heartbeat.objects.filter(name=WATCH).values_list("beat_at", flat=True).first()
+    if last is not None and last > now - _PAUSE:
+        return False
+    WatchGap.objects.create(began_at=None if last is None else min(last, now), ended_at=now)
+    return True
 
 
 def send_alerts() -> int:

@@ -24,6 +24,11 @@ class Event:
     is_late: bool = False
 
 
+def units_of(quantity: int) -> str:
+    """Returns a number of units in words."""
+    return "1 unit" if quantity == 1 else f"{quantity} units"
+
+
 def timeline(evidence: Evidence, resolutions: list[Resolution]) -> list[Event]:
     """Returns what happened around a conflict, the earliest first."""
     events = [*_sales(evidence), *_told(evidence), *_edits(evidence), *_conflict(evidence)]
@@ -73,7 +78,8 @@ def _edits(evidence: Evidence) -> Iterator[Event]:
 def _conflict(evidence: Evidence) -> Iterator[Event]:
     conflict = evidence.conflict
     yield Event(
-        conflict.opened_at, f"Conflict opened: {conflict.quantity} units, {conflict.get_cause_display()}."
+        conflict.opened_at,
+        f"Conflict opened: {units_of(conflict.quantity)}, {conflict.get_cause_display().lower()}.",
     )
     if conflict.resolved_at is not None:
         yield Event(conflict.resolved_at, "Nothing is owed any more.")
@@ -81,6 +87,4 @@ def _conflict(evidence: Evidence) -> Iterator[Event]:
 
 def _decided(resolution: Resolution) -> str:
     who = resolution.actor or "somebody"
-    return (
-        f"{who}: {resolution.summary}, {resolution.quantity} units; {resolution.get_state_display().lower()}."
-    )
+    return f"{who}: {resolution.summary}, {units_of(resolution.quantity)}; {resolution.get_state_display().lower()}."

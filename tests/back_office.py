@@ -97,6 +97,7 @@ from reconciliation.models import (
     ReconciliationSchedule,
     Resolution,
     StockAuthority,
+    WatchGap,
     WebhookCursor,
     WebhookEvent,
     WebhookMessage,
@@ -350,6 +351,7 @@ class Business:
         AlertDelivery.objects.create(
             alert=alert, recipient=recipient, event="alert.opened", created_at=now, sent_at=now
         )
+        WatchGap.objects.create(began_at=now - timedelta(hours=1), ended_at=now)
         run = ProofRun.objects.create(
             scope="full",
             state="held",

@@ -14,16 +14,18 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from analytics.kpis.charts import PARTS, chart_of, shown_value
 from analytics.kpis.sources import has_drift, has_handled
+from analytics.kpis.targets import LATENCIES, TIMES
 from analytics.kpis.trends import Series, series_of
-from analytics.models import FastSeller, Kpi, KpiDay, KpiTarget
+from analytics.models import FastSeller, Kpi, KpiDay, KpiTarget, ToldOrder
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.models import Channel
-from config.admin_panels import NOTHING, Panel, badge
+from config.admin_panels import NOTHING, Figure, Panel, badge
 from config.admin_site import FactsAdmin, HistoryAdmin, own_page, require
 from inventory.models import Merchant
 
 SEEN: Final = "analytics.view_kpiday"
 
+_TITLES: Final = {Kpi.LATENCY: "By channel that sold", Kpi.TOLD: "By channel that was told"}
 _TRENDS: Final = {"better": "good", "worse": "warning", "unchanged": "neutral"}
 
 
@@ -95,16 +97,21 @@ def _channels(kpi: Kpi, series: Sequence[Series]) -> Panel:
     rows = [
         (
             each.name,
-            shown_value(each, each.value),
-            shown_value(each, each.target),
+            *_values(each),
+            Figure(shown_value(each, each.target)),
             verdict(each),
             each.part,
             each.whole,
         )
         for each in series
     ]
-    headers = ("Channel", "Last 7 days", "Target", "", part, whole)
-    return Panel("By channel", headers, rows)
+    values = ("p50", "p95, last 7 days", "p99") if kpi in LATENCIES else ("Last 7 days",)
+    return Panel(_TITLES.get(kpi, "By channel"), ("Channel", *values, "Target", "", part, whole), rows)
+
+
+def _values(series: Series) -> tuple[Figure, ...]:
+    values = series.percentiles if series.kpi in LATENCIES else (series.value,)
+    return tuple(Figure(shown_value(series, value)) for value in values)
 
 
 @admin.register(KpiDay)
@@ -172,7 +179,7 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
                 {"channel": f"{channel} belongs to another merchant. Choose one of {merchant}."}
             )
         value = data.get("value")
-        if value is not None and data.get("kpi") not in (Kpi.LATENCY, Kpi.HANDLING) and value > 100:
+        if value is not None and data.get("kpi") not in TIMES and value > 100:
             raise ValidationError({"value": "It is a percentage: enter at most 100."})
         return data
 
@@ -213,3 +220,22 @@ class FastSellerAdmin(FactsAdmin):
         """Brings the variants along."""
         queryset: QuerySet[Any] = super().get_queryset(request)
         return queryset.select_related("merchant", "variant")
+
+
+@admin.register(ToldOrder)
+class ToldOrderAdmin(FactsAdmin):
+    """How long it took until each other channel had been told of an order, of the last weeks."""
+
+    list_display = ("order", "shown_channel", "arrived_on", "seconds")
+    list_filter = ("merchant", ChannelFilter, "arrived_on")
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Brings along what a row is named after."""
+        queryset: QuerySet[Any] = super().get_queryset(request)
+        return with_channel(queryset, "merchant", "order")
+
+    @admin.display(description="told")
+    def shown_channel(self, told: ToldOrder) -> str:
+        """Names the channel that was told."""
+        return told.channel.name

@@ -18,7 +18,7 @@ from analytics.performance import (
     sales_by_channel,
     stock_page,
 )
-from config.admin_panels import NOTHING, Panel, address_of, link
+from config.admin_panels import NOTHING, Figure, Panel, address_of, link
 from config.admin_site import own_page, require
 from inventory.models import Merchant
 
@@ -124,7 +124,7 @@ def _channel(sales: ChannelSales) -> tuple[Any, ...]:
         sales.cancelled,
         sales.shipped,
         sales.returned,
-        f"{sales.gmv:,.2f}",
+        Figure(f"{sales.gmv:,.2f}"),
         sales.unpriced,
     )
 
@@ -156,8 +156,8 @@ def _stock(stock: StockFigures) -> tuple[Any, ...]:
         stock.received,
         stock.shipped,
         stock.returned,
-        f"{stock.average:,.1f}",
-        NOTHING if stock.sell_through is None else f"{stock.sell_through:.1%}",
-        NOTHING if stock.turns is None else f"{stock.turns:.1f}",
-        f"{stock.out_days:.1f}",
+        Figure(f"{stock.average:,.1f}"),
+        Figure(NOTHING if stock.sell_through is None else f"{stock.sell_through:.1%}"),
+        Figure(NOTHING if stock.turns is None else f"{stock.turns:.1f}"),
+        Figure(f"{stock.out_days:.1f}"),
     )

@@ -4,6 +4,10 @@ The ledger is not slowed: nothing is written in its transactions. What is new is
 the version up to which it is counted (`LevelMark`). An id would be no safe mark: ids are given before the commit, so that a
 higher one may be seen while a lower one is still to come. Versions of one level are written under its lock, so that
 whoever sees one sees all before it.
+
+A movement belongs to the day on which it was recorded; one of imported history to the day on which it happened. What a level
+began and ended a day with is only true in the order in which the ledger wrote it down, so that there no movement lies before an
+earlier one: history that is imported after later movements counts for the level's last day.
 """
 
 from typing import Final
@@ -27,25 +31,44 @@ WITH behind AS MATERIALIZED (
         SELECT behind.*, sum(until - since) OVER (ORDER BY id) - (until - since) AS before FROM behind
     ) summed
     WHERE before < %(most)s
-), movement AS MATERIALIZED (
-    SELECT chosen.merchant_id, chosen.variant_id, chosen.location_id, chosen.since, m.version, m.recorded_at,
-           (m.recorded_at AT TIME ZONE 'UTC')::date AS recorded_on,
-           m.kind, m.reason, m.on_hand_delta, m.reserved_delta, m.on_hand_after,
-           m.on_hand_after - m.reserved_after - m.unavailable_after AS available,
-           m.on_hand_after - m.reserved_after - m.unavailable_after
-               - m.on_hand_delta + m.reserved_delta + m.unavailable_delta AS available_before,
-           lag(m.recorded_at) OVER (PARTITION BY chosen.id ORDER BY m.version) AS before_at,
-           m.reservation_id, m.operation_id
+), written AS MATERIALIZED (
+    SELECT chosen.id, chosen.merchant_id, chosen.variant_id, chosen.location_id, chosen.since, m.*,
+           CASE WHEN (m.occurred_at AT TIME ZONE 'UTC')::date < (m.recorded_at AT TIME ZONE 'UTC')::date
+                 AND (SELECT verb FROM inventory_stockoperation WHERE id = m.operation_id) = 'import'
+                THEN m.occurred_at ELSE m.recorded_at END AS happened_at,
+           -- Up to where the level's days are written already.
+           CASE WHEN m.version = chosen.since THEN (
+               SELECT last_at FROM analytics_stockday
+               WHERE merchant_id = chosen.merchant_id AND variant_id = chosen.variant_id
+                 AND location_id = chosen.location_id
+               ORDER BY recorded_on DESC LIMIT 1
+           ) END AS reached_at
     FROM chosen
     CROSS JOIN LATERAL (
-        SELECT * FROM inventory_stockmovement
+        SELECT version, kind, reason, on_hand_delta, reserved_delta, unavailable_delta, on_hand_after, reserved_after,
+               unavailable_after, occurred_at, recorded_at, reservation_id, operation_id
+        FROM inventory_stockmovement
         WHERE level_id = chosen.id AND version >= chosen.since AND version <= chosen.until
         OFFSET 0
     ) m
+), dated AS (
+    SELECT written.*, (happened_at AT TIME ZONE 'UTC')::date AS happened_on,
+           max(coalesce(reached_at, happened_at)) OVER (PARTITION BY id ORDER BY version) AS at
+    FROM written
+), movement AS MATERIALIZED (
+    SELECT merchant_id, variant_id, location_id, since, version, happened_on, at,
+           (at AT TIME ZONE 'UTC')::date AS at_on,
+           kind, reason, on_hand_delta, reserved_delta, on_hand_after,
+           on_hand_after - reserved_after - unavailable_after AS available,
+           on_hand_after - reserved_after - unavailable_after
+               - on_hand_delta + reserved_delta + unavailable_delta AS available_before,
+           lag(at) OVER (PARTITION BY id ORDER BY version) AS before_at,
+           reservation_id, operation_id
+    FROM dated
 ), told AS MATERIALIZED (
     SELECT movement.*,
-        CASE WHEN (before_at AT TIME ZONE 'UTC')::date = recorded_on AND available_before = 0
-             THEN recorded_at - before_at ELSE interval '0' END AS out_for,
+        CASE WHEN (before_at AT TIME ZONE 'UTC')::date = at_on AND available_before = 0
+             THEN at - before_at ELSE interval '0' END AS out_for,
         coalesce((
             SELECT placed.channel_id FROM inventory_reservation held
             JOIN channels_channelorderline line
@@ -68,7 +91,7 @@ WITH behind AS MATERIALIZED (
     INSERT INTO analytics_stockfact AS fact
         (merchant_id, variant_id, location_id, channel_id, recorded_on,
          received, shipped, returned, transferred, adjusted, held, released)
-    SELECT merchant_id, variant_id, location_id, channel_id, recorded_on,
+    SELECT merchant_id, variant_id, location_id, channel_id, happened_on,
            coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'receipt'), 0),
            -coalesce(sum(on_hand_delta) FILTER (WHERE {is_shipment}), 0),
            coalesce(sum(on_hand_delta) FILTER (WHERE kind = 'return' AND reason <> 'correction'), 0),
@@ -78,7 +101,7 @@ WITH behind AS MATERIALIZED (
            coalesce(sum(reserved_delta) FILTER (WHERE kind = 'reservation'), 0),
            -coalesce(sum(reserved_delta) FILTER (WHERE kind = 'release'), 0)
     FROM told
-    GROUP BY merchant_id, variant_id, location_id, channel_id, recorded_on
+    GROUP BY merchant_id, variant_id, location_id, channel_id, happened_on
     ON CONFLICT (merchant_id, variant_id, location_id, channel_id, recorded_on) DO UPDATE
     SET received = fact.received + excluded.received, shipped = fact.shipped + excluded.shipped,
         returned = fact.returned + excluded.returned, transferred = fact.transferred + excluded.transferred,
@@ -88,12 +111,12 @@ WITH behind AS MATERIALIZED (
     INSERT INTO analytics_stockday AS kept
         (merchant_id, variant_id, location_id, recorded_on, first_at, last_at, first_version, version,
          opening_available, on_hand, available, out_for)
-    SELECT merchant_id, variant_id, location_id, recorded_on, min(recorded_at), max(recorded_at), min(version),
+    SELECT merchant_id, variant_id, location_id, at_on, min(at), max(at), min(version),
            max(version), (array_agg(available_before ORDER BY version))[1],
            (array_agg(on_hand_after ORDER BY version DESC))[1], (array_agg(available ORDER BY version DESC))[1],
            sum(out_for)
     FROM told
-    GROUP BY merchant_id, variant_id, location_id, recorded_on
+    GROUP BY merchant_id, variant_id, location_id, at_on
     ON CONFLICT (merchant_id, variant_id, location_id, recorded_on) DO UPDATE
     SET last_at = excluded.last_at, version = excluded.version, on_hand = excluded.on_hand,
         available = excluded.available, out_for = kept.out_for + excluded.out_for

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from analytics.kpis.targets import LATENCIES
 from analytics.kpis.trends import DAYS, Point, Series
 from config.admin_panels import NOTHING, duration
 
@@ -126,12 +127,12 @@ def _sentence(series: Series, title: str, known: Sequence[Point]) -> str:
 
 
 def _headers(series: Series) -> tuple[str, ...]:
-    percentiles = ("p50", "p95", "p99") if series.kpi == "latency" else ("Value",)
+    percentiles = ("p50", "p95", "p99") if series.kpi in LATENCIES else ("Value",)
     return ("Day", *percentiles, *PARTS[series.kpi])
 
 
 def _row(series: Series, point: Point) -> tuple[str, ...]:
-    values = (point.p50, point.p95, point.p99) if series.kpi == "latency" else (point.value,)
+    values = (point.p50, point.p95, point.p99) if series.kpi in LATENCIES else (point.value,)
     shown = (shown_value(series, value) for value in values)
     return (f"{point.day}", *shown, f"{point.part:,}", f"{point.whole:,}")
 
@@ -142,6 +143,7 @@ PARTS: Final[dict[str, tuple[str, str]]] = {
     "oversold_orders": ("Orders beyond stock", "Orders"),
     "oversold_fast": ("SKUs beyond stock", "Fast-selling SKUs sold"),
     "latency": ("Within the target", "Orders"),
+    "told": ("Within the target", "Orders told"),
     "drift": ("Shelves off", "Shelves compared"),
     "cancelled": ("Orders cancelled for it", "Orders"),
     "tickets": ("Tickets", "Orders"),

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from django.db import connection
-
 from analytics.kpis.sources import drift_of, handled_on
 from analytics.kpis.targets import targets_of
+from analytics.kpis.told import latencies_told, note_told
 from analytics.models import Kpi
 from channels.models import Channel
+from config.statements import rows
 
 #: Days of sales by which it is decided what sells fast.
 FAST_DAYS: Final = 28
@@ -36,7 +36,7 @@ class Figure:
     p99: float | None = None
 
 
-#: Figures that follow from orders, and from what other apps count.
+#: Figures that follow from orders, from samples that are kept for some weeks, and from what other apps count.
 OF_ORDERS: Final = (
     Kpi.OVERSOLD_UNITS,
     Kpi.OVERSOLD_ORDERS,
@@ -45,6 +45,7 @@ OF_ORDERS: Final = (
     Kpi.TICKETS,
     Kpi.LATENCY,
 )
+OF_TOLD: Final = (Kpi.TOLD,)
 OF_OTHERS: Final = (Kpi.DRIFT, Kpi.AUTOMATIC, Kpi.HANDLING)
 
 # What was decided for a day stays; the best tenth is at least one.
@@ -156,8 +157,8 @@ GROUP BY GROUPING SETS ((day, channel_id), (day))
 def figures_of_orders(merchant_id: int, days: Collection[date]) -> list[Figure]:
     """Returns oversell, cancellations, tickets and latency of these days."""
     parameters = {"merchant": merchant_id, "days": sorted(days), "first": min(days), "span": FAST_DAYS}
-    _rows(_CHOOSE_FAST, parameters)
-    sales = (figure for row in _rows(_SALES, parameters) for figure in _of_sales(*row))
+    rows(_CHOOSE_FAST, parameters)
+    sales = (figure for row in rows(_SALES, parameters) for figure in _of_sales(*row))
     return [*(each for each in sales if each.part or each.whole), *_latencies(merchant_id, days)]
 
 
@@ -193,7 +194,21 @@ def _latencies(merchant_id: int, days: Collection[date]) -> list[Figure]:
     }
     return [
         Figure(Kpi.LATENCY, channel_id, day, within, orders, *percentiles)
-        for day, channel_id, orders, within, percentiles in _rows(_LATENCY, parameters)
+        for day, channel_id, orders, within, percentiles in rows(_LATENCY, parameters)
+    ]
+
+
+def figures_of_told(merchant_id: int, days: Collection[date]) -> list[Figure]:
+    """Returns the latency of these days by the channel that was told."""
+    if not days:
+        return []
+    note_told(merchant_id, days)
+    targets = targets_of(merchant_id)
+    channel_ids = Channel.objects.filter(merchant_id=merchant_id).values_list("id", flat=True)
+    rows = latencies_told(merchant_id, days, {each: targets.of(Kpi.TOLD, each) for each in channel_ids})
+    return [
+        Figure(Kpi.TOLD, channel_id, day, within, told, *percentiles)
+        for day, channel_id, told, within, percentiles in rows
     ]
 
 
@@ -215,12 +230,18 @@ def _drift(merchant_id: int, day: date) -> Iterator[Figure]:
 
 def _handled(merchant_id: int, day: date) -> Iterator[Figure]:
     counts = (
-        (each.channel_id, each.by_people, each.automatically, round(each.minutes * 60))
+        (
+            each.channel_id,
+            each.by_people,
+            each.automatically,
+            each.by_people if each.minutes is not None else 0,
+            round((each.minutes or 0) * 60),
+        )
         for each in handled_on(merchant_id, day)
     )
-    for channel_id, (by_people, automatically, seconds) in _summed(counts, 3).items():
+    for channel_id, (by_people, automatically, timed, seconds) in _summed(counts, 4).items():
         yield Figure(Kpi.AUTOMATIC, channel_id, day, automatically, by_people + automatically)
-        yield Figure(Kpi.HANDLING, channel_id, day, seconds, by_people)
+        yield Figure(Kpi.HANDLING, channel_id, day, seconds, timed)
 
 
 def _summed(rows: Iterator[tuple[Any, ...]], width: int) -> dict[int | None, list[int]]:
@@ -230,9 +251,3 @@ def _summed(rows: Iterator[tuple[Any, ...]], width: int) -> dict[int | None, lis
         for key in {channel_id, None}:
             sums[key] = [total + count for total, count in zip(sums[key], counts, strict=True)]
     return sums
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []

@@ -7,7 +7,16 @@ from typing import Final
 from django.db import connection
 from django.utils import timezone
 
-from analytics.kpis.measures import OF_ORDERS, OF_OTHERS, Figure, figures_of_orders, figures_of_others
+from analytics.kpis.measures import (
+    OF_ORDERS,
+    OF_OTHERS,
+    OF_TOLD,
+    Figure,
+    figures_of_orders,
+    figures_of_others,
+    figures_of_told,
+)
+from analytics.kpis.told import forget_told
 from analytics.locks import Task, alone
 from analytics.models import DayChange, FastSeller, Kpi, KpiDay
 from inventory.models import Merchant
@@ -28,6 +37,7 @@ def measure_late() -> int:
     today = timezone.now().date()
     days = {today - timedelta(days=back) for back in range(LATE_DAYS)}
     FastSeller.objects.filter(measured_on__lt=today - timedelta(days=KEEP_FAST_DAYS)).delete()
+    forget_told()
     merchant_ids = _merchant_ids()
     for merchant_id in merchant_ids:
         measure(merchant_id, days)
@@ -63,6 +73,10 @@ def _changed_days(merchant_id: int) -> set[date]:
 
 def _measure(merchant_id: int, of_orders: Collection[date], of_others: Collection[date]) -> None:
     _replace(merchant_id, OF_ORDERS, of_orders, figures_of_orders(merchant_id, of_orders))
+    # Of older days the samples are gone; what was measured stays.
+    known = timezone.now().date() - timedelta(days=LATE_DAYS)
+    told = [day for day in of_orders if day > known]
+    _replace(merchant_id, OF_TOLD, told, figures_of_told(merchant_id, told))
     _replace(merchant_id, OF_OTHERS, of_others, figures_of_others(merchant_id, of_others))
 
 

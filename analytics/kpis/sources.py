@@ -24,14 +24,14 @@ class Handled(NamedTuple):
     channel_id: int | None
     by_people: int
     automatically: int
-    #: Time that people spent on theirs.
-    minutes: float = 0.0
+    #: Time that people spent on theirs; None where nobody knows, which is not the same as none.
+    minutes: float | None = None
 
 
 #: What an app below answers are plain tuples, in the order of the fields: it does not know this one.
 DriftSource = Callable[[int, date], Iterable[tuple[int | None, int, int]]]
 HandledSource = Callable[
-    [int, date], Iterable[tuple[int | None, int, int] | tuple[int | None, int, int, float]]
+    [int, date], Iterable[tuple[int | None, int, int] | tuple[int | None, int, int, float | None]]
 ]
 
 _drift: list[DriftSource] = []

@@ -11,12 +11,16 @@ DEFAULTS: Final[dict[str, float]] = {
     Kpi.OVERSOLD_ORDERS: 0.5,
     Kpi.OVERSOLD_FAST: 0.5,
     Kpi.LATENCY: 5.0,
+    Kpi.TOLD: 5.0,
     Kpi.DRIFT: 0.2,
     Kpi.CANCELLED: 1.0,
 }
 
 #: Figures in seconds; the others are percentages.
-TIMES: Final = frozenset({Kpi.LATENCY, Kpi.HANDLING})
+TIMES: Final = frozenset({Kpi.LATENCY, Kpi.TOLD, Kpi.HANDLING})
+
+#: Figures with percentiles; a week's value is the median of its days'.
+LATENCIES: Final = frozenset({Kpi.LATENCY, Kpi.TOLD})
 
 #: Figures of which more is better.
 FLOORS: Final = frozenset({Kpi.AUTOMATIC})

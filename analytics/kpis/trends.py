@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Final
 
-from analytics.kpis.targets import FLOORS, TIMES, Targets, targets_of
+from analytics.kpis.targets import FLOORS, LATENCIES, TIMES, Targets, targets_of
 from analytics.models import Kpi, KpiDay
 from channels.models import Channel
 
@@ -48,6 +48,16 @@ class Series:
     def value(self) -> float | None:
         """The value of the last seven days, today included; of a latency the median of the days' p95."""
         return self._of_week(0)
+
+    @property
+    def percentiles(self) -> tuple[float | None, float | None, float | None]:
+        """The medians of the last seven days' p50, p95 and p99; of a latency alone."""
+        week = self._week(0)
+        return (
+            middle([point.p50 for point in week]),
+            middle([point.p95 for point in week]),
+            middle([point.p99 for point in week]),
+        )
 
     @property
     def before(self) -> float | None:
@@ -90,10 +100,15 @@ class Series:
 
     def _of_week(self, back: int) -> float | None:
         points = self._week(back)
-        if self.kpi == Kpi.LATENCY:
-            values = [point.p95 for point in points if point.p95 is not None]
-            return median(values) if values else None
+        if self.kpi in LATENCIES:
+            return middle([point.p95 for point in points])
         return value_of(self.kpi, sum(p.part for p in points), sum(p.whole for p in points))
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    """Returns the median of the days that have a value."""
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
 
 
 def value_of(kpi: str, part: int, whole: int) -> float | None:
@@ -126,7 +141,7 @@ def series_of(merchant_id: int, *, until: date, days: int = DAYS) -> dict[Kpi, l
 
 def point_of(row: KpiDay) -> Point:
     """Returns a day's row as a point."""
-    value = row.p95 if row.kpi == Kpi.LATENCY else value_of(row.kpi, row.part, row.whole)
+    value = row.p95 if row.kpi in LATENCIES else value_of(row.kpi, row.part, row.whole)
     return Point(row.measured_on, row.part, row.whole, value, row.p50, row.p95, row.p99)
 
 

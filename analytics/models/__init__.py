@@ -9,7 +9,7 @@ from analytics.models.facts import (
     StockDay,
     StockFact,
 )
-from analytics.models.kpis import FastSeller, Kpi, KpiDay, KpiTarget
+from analytics.models.kpis import FastSeller, Kpi, KpiDay, KpiTarget, ToldOrder
 from analytics.models.reports import ReportPlan, ReportRun, ReportState
 from analytics.models.tickets import SupportTicket
 
@@ -29,4 +29,5 @@ __all__ = [
     "StockDay",
     "StockFact",
     "SupportTicket",
+    "ToldOrder",
 ]

@@ -38,7 +38,7 @@ class StockFact(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    #: The day by the ledger's own clock.
+    #: The day by the ledger's own clock; of imported history the day on which it happened.
     recorded_on = models.DateField()
     received = models.BigIntegerField(default=0)
     #: Less what was said to have left and had not.
@@ -85,6 +85,8 @@ class StockDay(models.Model):
     location = models.ForeignKey(
         Location, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
+    #: The day by the ledger's own clock. Imported history falls on the day on which it happened, though never before a
+    #: movement of the level that was recorded earlier.
     recorded_on = models.DateField()
     #: Instants and versions of the day's first and last movement.
     first_at = models.DateTimeField()

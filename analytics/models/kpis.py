@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from simple_history.models import HistoricalRecords
 
-from channels.models import Channel
+from channels.models import Channel, ChannelOrder
 from inventory.models import Merchant, Variant
 
 
@@ -19,6 +19,8 @@ class Kpi(models.TextChoices):
     OVERSOLD_FAST = "oversold_fast", "Oversell rate, fast-selling SKUs"
     #: Orders on every other shelf within the target, of the orders; with percentiles in seconds.
     LATENCY = "latency", "Update latency"
+    #: The same by the channel that was told: an order counts once for each.
+    TOLD = "told", "Update latency, by channel told"
     #: Shelves that showed another number than the ledger's, of those compared.
     DRIFT = "drift", "Drift rate"
     #: Orders with cancelled units of a line that the stock had not covered, of the orders.
@@ -27,7 +29,7 @@ class Kpi(models.TextChoices):
     TICKETS = "tickets", "Tickets “not available”"
     #: Items resolved without a person, of those resolved.
     AUTOMATIC = "automatic", "Resolved automatically"
-    #: Seconds that people spent, against the items they resolved.
+    #: Seconds that people spent, against the items they resolved whose time is known.
     HANDLING = "handling", "Handling time of an item"
 
 
@@ -72,6 +74,36 @@ class KpiDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kpi} of {self.measured_on}"
+
+
+class ToldOrder(models.Model):
+    """How long it took until one other channel had been told of an order: kept for the days that may be measured again."""
+
+    merchant = models.ForeignKey(
+        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    order = models.ForeignKey(
+        ChannelOrder, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    #: The channel that was told, not the one that sold.
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    #: The day on which the order arrived.
+    arrived_on = models.DateField()
+    #: From its arrival to the last confirmation of a listing that it touches there.
+    seconds = models.FloatField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "channel"], name="order_is_told_once"),
+            models.CheckConstraint(condition=Q(seconds__gte=0), name="told_after_it_arrived"),
+        ]
+        indexes = [models.Index(fields=["merchant", "arrived_on"], name="told_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} on {self.channel_id}"
 
 
 class KpiTarget(models.Model):

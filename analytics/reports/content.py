@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
-
-from django.db import connection
+from typing import Final
 
 from analytics.kpis.trends import Point, Series, series_of
 from analytics.models import Kpi
+from analytics.owed import Owed, owed
 from analytics.performance import ChannelSales, Span, StockFigures, last_days, sales_by_channel, stock_in_all
+from config.statements import rows
 from inventory.models import Merchant
 
 #: Days over which sell-through, turns and stock-out time are reported.
@@ -24,14 +24,6 @@ class OutOfStock:
 
     sku: str
     sold: int
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """Open conflicts."""
-
-    conflicts: int
-    units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +67,12 @@ ORDER BY sold.units DESC, variant.sku
 LIMIT %(named)s
 """
 
-_OWED: Final = """
-SELECT count(*), coalesce(sum(open_quantity), 0)::bigint FROM inventory_conflict
-WHERE merchant_id = %(merchant)s AND open_quantity > 0
-"""
-
 
 def report_of(merchant: Merchant, day: date) -> Report:
     """Gathers a day's report; its statements do not grow with the catalogue."""
     after = day + timedelta(days=1)
     parameters = {"merchant": merchant.pk, "day": day, "named": NAMED}
-    empty = _rows(_OUT_OF_STOCK, parameters)
+    empty = rows(_OUT_OF_STOCK, parameters)
     series = series_of(merchant.pk, until=day)
     return Report(
         merchant,
@@ -95,12 +82,5 @@ def report_of(merchant: Merchant, day: date) -> Report:
         stock_in_all(last_days(merchant.pk, STOCK_DAYS, after)),
         [OutOfStock(sku, sold) for sku, sold, _ in empty],
         empty[0][2] - len(empty) if empty else 0,
-        Owed(*_rows(_OWED, parameters)[0]),
+        owed(merchant.pk),
     )
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

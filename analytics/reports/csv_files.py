@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from django.db import connection
+from config.statements import rows
 
 #: What a spreadsheet would take for a formula.
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -32,28 +32,31 @@ _STOCK_COLUMNS: Final = (
 )  # fmt: skip
 
 _STOCK: Final = """
-SELECT day.recorded_on, variant.sku, location.code, sum(fact.received)::bigint, sum(fact.shipped)::bigint,
-       sum(fact.returned)::bigint, sum(fact.transferred)::bigint, sum(fact.adjusted)::bigint, day.on_hand, day.available,
+SELECT moved.recorded_on, variant.sku, location.code, moved.received::bigint, moved.shipped::bigint,
+       moved.returned::bigint, moved.transferred::bigint, moved.adjusted::bigint, day.on_hand, day.available,
        round(extract(epoch FROM day.out_for) / 60)::bigint
-FROM analytics_stockday day
-JOIN analytics_stockfact fact ON fact.merchant_id = day.merchant_id AND fact.variant_id = day.variant_id
-    AND fact.location_id = day.location_id AND fact.recorded_on = day.recorded_on
-JOIN inventory_variant variant ON variant.id = day.variant_id
-JOIN inventory_location location ON location.id = day.location_id
-WHERE day.merchant_id = %s AND day.recorded_on = %s
-GROUP BY day.id, variant.sku, location.code
+FROM (
+    SELECT merchant_id, variant_id, location_id, recorded_on, sum(received) AS received, sum(shipped) AS shipped,
+           sum(returned) AS returned, sum(transferred) AS transferred, sum(adjusted) AS adjusted
+    FROM analytics_stockfact WHERE merchant_id = %s AND recorded_on = %s
+    GROUP BY merchant_id, variant_id, location_id, recorded_on
+) moved
+LEFT JOIN analytics_stockday day ON day.merchant_id = moved.merchant_id AND day.variant_id = moved.variant_id
+    AND day.location_id = moved.location_id AND day.recorded_on = moved.recorded_on
+JOIN inventory_variant variant ON variant.id = moved.variant_id
+JOIN inventory_location location ON location.id = moved.location_id
 ORDER BY variant.sku, location.code
 """
 
 
 def sales_file(merchant_id: int, day: date) -> str:
     """Returns what was ordered on a day, a row for each SKU, channel and currency."""
-    return _file(_SALES_COLUMNS, _rows(_SALES, [merchant_id, day]))
+    return _file(_SALES_COLUMNS, rows(_SALES, [merchant_id, day]))
 
 
 def stock_file(merchant_id: int, day: date) -> str:
     """Returns what moved on a day, a row for each SKU and location with movements."""
-    return _file(_STOCK_COLUMNS, _rows(_STOCK, [merchant_id, day]))
+    return _file(_STOCK_COLUMNS, rows(_STOCK, [merchant_id, day]))
 
 
 def _file(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -67,10 +70,3 @@ def _file(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _plain(value: Any) -> Any:
     """Keeps a spreadsheet from running what a shop calls its goods."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
-
-
-def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

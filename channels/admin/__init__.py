@@ -13,7 +13,9 @@ from channels.admin import (
     pools,
     rehearsals,
     retries,
-    rules,
+    rule_lists,
+    rule_sets,
+    rule_versions,
     spans,
 )
 
@@ -30,6 +32,8 @@ __all__ = [
     "pools",
     "rehearsals",
     "retries",
-    "rules",
+    "rule_lists",
+    "rule_sets",
+    "rule_versions",
     "spans",
 ]

@@ -5,9 +5,11 @@ log nor error report holds a value.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -33,6 +35,9 @@ CREDENTIAL: Final = "credential_"
 EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximum_exposure")
 ROUTING: Final = ("routing", "may_split")
 DELIVERY: Final = ("delivery_days_from", "delivery_days_to")
+EXPIRY: Final = "credentials_expire_on"
+#: New credentials that end no later than this have most likely kept the date of the old ones.
+SOON: Final = timedelta(days=30)
 
 
 class ChannelForm(ModelForm):
@@ -43,7 +48,7 @@ class ChannelForm(ModelForm):
 
     class Meta:
         model = Channel
-        fields = ("merchant", "name", "is_active", *EXPOSURE, *ROUTING, *DELIVERY, "poll_interval")
+        fields = ("merchant", "name", "is_active", *EXPOSURE, *ROUTING, *DELIVERY, "poll_interval", EXPIRY)
         help_texts: ClassVar[dict[str, str]] = {
             "is_active": "Off: nothing is received, polled or pushed.",
             "buffer_units": "Units withheld from this channel, of each listing.",
@@ -54,6 +59,10 @@ class ChannelForm(ModelForm):
             "may_split": "Off: an order leaves from one location, and each listing shows what one location has.",
             "delivery_days_from": "Days from goods in stock to goods at the customer, at best.",
             "delivery_days_to": "And at worst. Both empty: nothing is said of when goods arrive.",
+            EXPIRY: (
+                "When the first of these ends at the platform, if it does: you are warned 30, 7 and 1 days before. "
+                "Tokens that are renewed by themselves need no date."
+            ),
             "poll_interval": "How often orders are polled, as HH:MM:SS. Empty: as the platform allows.",
         }
 
@@ -86,7 +95,18 @@ class ChannelForm(ModelForm):
         if twins.exclude(pk=self.instance.pk).exists():
             self.add_error("name", "This merchant has a channel of that name already.")
         self._check_settings()
+        self._check_expiry()
         return cleaned
+
+    @sensitive_variables()
+    def _check_expiry(self) -> None:
+        """Refuses new secrets that keep a date of the old ones which has come or is near."""
+        ends_on = self.cleaned_data.get(EXPIRY)
+        is_near = ends_on is not None and ends_on <= timezone.now().date() + SOON
+        if is_near and EXPIRY not in self.changed_data and self.entered_credentials():
+            self.add_error(
+                EXPIRY, f"{ends_on} is when the old credentials end. Enter when the new ones do, or clear it."
+            )
 
     def _check_settings(self) -> None:
         """Refuses settings with which the connector could not be opened, in its own words."""

@@ -16,6 +16,7 @@ from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
     CREDENTIAL,
     DELIVERY,
+    EXPIRY,
     EXPOSURE,
     ROUTING,
     SETTING,
@@ -96,9 +97,11 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         sets: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": [*account, "state"] if obj else account})
         ]
-        sets.append(("Connection", {"fields": [*(connection or ["settings_shown"]), "poll_interval"]}))
+        beside = ["poll_interval"] if secrets else ["poll_interval", EXPIRY]
+        sets.append(("Connection", {"fields": [*(connection or ["settings_shown"]), *beside]}))
         if secrets:
-            sets.append(("Credentials", {"fields": secrets, "description": "Written, never shown again."}))
+            described = {"fields": [*secrets, EXPIRY], "description": "Written, never shown again."}
+            sets.append(("Credentials", described))
         sets.append(("What the channel is offered", {"fields": list(EXPOSURE)}))
         sets.append(("From where its orders are served", {"fields": list(ROUTING)}))
         sets.append(("When goods arrive at the customer", {"fields": list(DELIVERY)}))
@@ -110,7 +113,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         if obj is not None:
             fields += ("merchant",)
         if not self.may_connect(request):
-            fields += ("merchant", "name", "is_active", "poll_interval")
+            fields += ("merchant", "name", "is_active", "poll_interval", EXPIRY)
         return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING, *DELIVERY)
 
     @admin.display(description="platform")

@@ -63,7 +63,7 @@ class CodeFilter(admin.SimpleListFilter):
 class ErrorEntryAdmin(FactsAdmin):
     """What went wrong, across all channels: call, code, time, remedy, and a link to what it is about."""
 
-    list_display = ("at", "channel", "job", "shown_code", "status", "call", "what", "about")
+    list_display = ("at", "channel", "job", "shown_code", "status", "call", "what", "what_to_do", "about")
     list_filter = (ChannelFilter, AgeFilter, CodeFilter, "job", AnswerFilter)
     search_fields = ("message", "call")
     search_help_text = "Words of the message or of the call"
@@ -84,6 +84,11 @@ class ErrorEntryAdmin(FactsAdmin):
     def what(self, entry: ErrorEntry) -> str:
         """Returns the beginning of the message."""
         return short(entry.message)
+
+    @admin.display(description="what to do")
+    def what_to_do(self, entry: ErrorEntry) -> str:
+        """Returns the beginning of the remedy."""
+        return short(entry.remedy)
 
     @admin.display(description="about")
     def about(self, entry: ErrorEntry) -> str:

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """Adds the days and the place."""
 
     dependencies = [
-        ('channels', '0013_rule_mends'),
+        ('channels', '0014_expiry'),
     ]
 
     operations = [

@@ -38,6 +38,8 @@ class Channel(models.Model):
     settings = models.JSONField(default=dict, blank=True)
     #: Encrypted; written through forms, never shown again, never in the history.
     credentials = EncryptedJSONField(default=dict, blank=True)
+    #: The day on which the first of them ends, as the person who made them at the platform knows; empty: not known to end.
+    credentials_expire_on = models.DateField(null=True, blank=True)
     #: A channel that is not active neither receives, polls nor pushes.
     is_active = models.BooleanField(default=True)
     #: A paused channel still receives orders; it is told nothing until resumed.

@@ -19,6 +19,7 @@ from inventory.validation import LARGEST_QUANTITY
 from reconciliation.models import RemedyKind, Resolution
 from reconciliation.remedies import Remedy, find, remedies_of
 from reconciliation.resolving import Decision, resolve
+from reconciliation.timelines import units_of
 
 #: Conflicts that are resolved in one go.
 MOST: Final = 50
@@ -122,7 +123,7 @@ def _decide(request: HttpRequest, conflict: Conflict, kind: str, target: str, fo
 
 def outcome_of(resolution: Resolution) -> str:
     """Says in a sentence how far a resolution is."""
-    return f"{resolution.summary}, {resolution.quantity} units: {resolution.get_state_display().lower()}."
+    return f"{resolution.summary}, {units_of(resolution.quantity)}: {resolution.get_state_display().lower()}."
 
 
 class ManyForm(forms.Form):

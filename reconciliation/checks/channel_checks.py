@@ -34,6 +34,8 @@ FEWEST_ERRORS: Final = 5
 ERROR_SHARE: Final = 0.05
 #: The audit runs every hour; twice missed is a fault.
 AUDIT_IS_LATE: Final = 3 * 3600.0
+#: Days before its credentials end on which somebody is told anew, and how bad it is then.
+EXPIRY_IS_NEAR: Final = {1: Severity.CRITICAL, 7: Severity.WARNING, 30: Severity.WARNING}
 #: A token that ended so long ago, while the channel is read, could not be renewed.
 TOKEN_IS_DEAD: Final = 900.0
 
@@ -128,6 +130,36 @@ def _has_live_token(facts: ChannelFacts) -> bool:
     return facts.token_expires_at is not None and facts.token_expires_at > facts.now
 
 
+def expiry(facts: ChannelFacts) -> Result | None:
+    """Whether its credentials end soon: each of the last steps is an alert of its own, so that people hear of it again."""
+    ends_on = facts.credentials_expire_on
+    if ends_on is None:
+        return None
+    days = (ends_on - facts.now.date()).days
+    step = next((step for step in EXPIRY_IS_NEAR if days <= step), None)
+    if step is None:
+        return _result(facts, "access_expires", "credentials", f"valid until {ends_on}")
+    if days > 0:
+        says, subject = f"end in {days} day{'s' if days > 1 else ''}, on {ends_on}", f"within {step} days"
+    else:
+        says, subject = f"ended on {ends_on}", "ended"
+    return _result(
+        facts,
+        "access_expires",
+        "credentials",
+        says,
+        is_ok=False,
+        subject=subject,
+        remedy=(
+            "Make new credentials at the platform, enter them on the channel's page together with the day on which they "
+            "end, then press Test connection and Audit subscriptions."
+        ),
+        severity=EXPIRY_IS_NEAR[step] if days > 0 else Severity.CRITICAL,
+        evidence={"ends_on": f"{ends_on}", "days": days},
+        escalates=False,
+    )
+
+
 def polls(facts: ChannelFacts) -> Result | None:
     """Whether its orders are read as often as they should be."""
     if facts.capabilities is None:
@@ -184,8 +216,10 @@ def subscriptions(facts: ChannelFacts) -> Result | None:
 
 def inbound_queue(facts: ChannelFacts) -> Result:
     """Whether messages and orders are processed as they come in."""
-    age = max(facts.seconds_since(facts.inbound_since), facts.seconds_since(facts.fetches_since))
-    waiting = facts.inbound + facts.fetches
+    age = max(
+        facts.seconds_since(facts.queues.inbound_since), facts.seconds_since(facts.queues.fetches_since)
+    )
+    waiting = facts.queues.inbound + facts.queues.fetches
     return _queue(
         facts,
         "inbound_late",
@@ -205,8 +239,8 @@ def outbound_queue(facts: ChannelFacts) -> Result:
         facts,
         "outbound_late",
         "outbound queue",
-        facts.outbound,
-        facts.seconds_since(facts.outbound_since),
+        facts.queues.outbound,
+        facts.seconds_since(facts.queues.outbound_since),
         remedy="See the channel's breaker and limits on its page, and that the process pusher of `serve` runs.",
         link=list_of("channels.listinglevel", f"channel__id__exact={facts.channel_id}&state=due"),
     )
@@ -233,27 +267,27 @@ def _queue(
 
 def dead_letters(facts: ChannelFacts) -> Result:
     """Whether something was given up."""
-    count = facts.dead_deliveries + facts.dead_pushes
+    count = facts.queues.dead_deliveries + facts.queues.dead_pushes
     if not count:
         return _result(facts, "dead_letters", "dead letters", "none")
-    page = "webhookdelivery" if facts.dead_deliveries else "listinglevel"
-    state = "state__exact=dead" if facts.dead_deliveries else "state=dead"
+    page = "webhookdelivery" if facts.queues.dead_deliveries else "listinglevel"
+    state = "state__exact=dead" if facts.queues.dead_deliveries else "state=dead"
     return _result(
         facts,
         "dead_letters",
         "dead letters",
-        f"{facts.dead_deliveries} messages and {facts.dead_pushes} pushes were given up",
+        f"{facts.queues.dead_deliveries} messages and {facts.queues.dead_pushes} pushes were given up",
         is_ok=False,
         remedy="Read their reasons under To do, Dead pushes and Dead deliveries, put them right, and press Replay.",
         link=list_of(f"channels.{page}", f"channel__id__exact={facts.channel_id}&{state}"),
-        evidence={"messages": facts.dead_deliveries, "pushes": facts.dead_pushes},
+        evidence={"messages": facts.queues.dead_deliveries, "pushes": facts.queues.dead_pushes},
     )
 
 
 def limits(facts: ChannelFacts) -> Result:
     """Whether the platform's limits leave room for what has to be told."""
     blocked = [b for b in facts.buckets if b.blocked_until and _seconds_left(facts, b) > LONGEST_BLOCK]
-    held_up = facts.seconds_since(facts.outbound_since) > HELD_UP
+    held_up = facts.seconds_since(facts.queues.outbound_since) > HELD_UP
     used_up = [b for b in facts.buckets if held_up and b.headroom < NO_HEADROOM]
     if not blocked and not used_up:
         least = min((b.headroom for b in facts.buckets), default=1.0)
@@ -303,6 +337,7 @@ CHANNEL_CHECKS: Final[tuple[Callable[[ChannelFacts], Result | None], ...]] = (
     connector,
     connection,
     access,
+    expiry,
     polls,
     subscriptions,
     inbound_queue,

@@ -1,18 +1,16 @@
 """All that the checks need to know of the channels, in as many statements whatever their number."""
 
 import json
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any, Final
-
-from django.db import connection
 
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Capabilities
 from config.admin_panels import address_of
+from config.statements import rows
+from reconciliation.checks.queues import MOST_COUNTED, Queues, queues
 
-#: Longer queues are counted as this many.
-MOST_COUNTED: Final = 10_000
 #: Failures younger than this make up the error rate.
 ERRORS_WITHIN: Final = timedelta(minutes=15)
 #: A little more than passes between two watches: an outage that is over by then is seen all the same.
@@ -57,17 +55,10 @@ class ChannelFacts:
     poll_failures: int
     poll_error: str
     token_expires_at: datetime | None
-    #: Deliveries not processed yet, and since when.
-    inbound: int = 0
-    inbound_since: datetime | None = None
-    dead_deliveries: int = 0
-    #: Orders of which only a hint came, and since when the first of them could have been fetched.
-    fetches: int = 0
-    fetches_since: datetime | None = None
-    #: Listing levels to be told, and since when.
-    outbound: int = 0
-    outbound_since: datetime | None = None
-    dead_pushes: int = 0
+    #: The day that people entered.
+    credentials_expire_on: date | None
+    #: What waits and what was given up. A paused channel is not told anything, so that nothing waits for it.
+    queues: Queues = field(default_factory=Queues)
     #: Failures of the last quarter of an hour, by code; and calls that worked meanwhile.
     errors: dict[str, int] = field(default_factory=dict)
     calls_that_worked: int = 0
@@ -105,61 +96,13 @@ SELECT clock_timestamp(), c.id, c.merchant_id, c.name, c.kind, c.is_paused, c.cr
        h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(h.subscription_problems, '[]')::text,
        h.subscriptions_audited_at, h.last_push_at,
        greatest(feed.last_polled_at, h.last_poll_at), coalesce(feed.failures, 0), coalesce(feed.last_error, ''),
-       token.expires_at
+       token.expires_at, c.credentials_expire_on
 FROM channels_channel c
 LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
 LEFT JOIN channels_pollfeed feed ON feed.channel_id = c.id AND feed.name = 'orders'
 LEFT JOIN channels_accesstoken token ON token.channel_id = c.id
 WHERE c.is_active
 ORDER BY c.name, c.id
-"""
-
-#: Each walks the partial index that holds just what waits.
-_QUEUES: Final = """
-SELECT c.id, coalesce(inbound.count, 0), inbound.since, dead_in.count, fetches.count, fetches.since,
-       CASE WHEN c.is_paused THEN 0 ELSE outbound.count END, CASE WHEN c.is_paused THEN NULL ELSE oldest.since END,
-       dead_out.count
-FROM channels_channel c
-LEFT JOIN (
-    SELECT channel_id, count(*), min(received_at) AS since
-    FROM (
-        SELECT channel_id, received_at FROM channels_webhookdelivery
-        WHERE state = 'received' ORDER BY priority, id LIMIT %(most)s
-    ) w
-    GROUP BY channel_id
-) inbound ON inbound.channel_id = c.id
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_webhookdelivery WHERE channel_id = c.id AND state = 'dead' LIMIT %(most)s
-    ) w
-) dead_in
-CROSS JOIN LATERAL (
-    SELECT count(*), min(next_fetch_at) AS since FROM (
-        SELECT next_fetch_at FROM channels_channelorder
-        WHERE channel_id = c.id AND fetch_wanted > fetched
-        ORDER BY applied_at IS NOT NULL, next_fetch_at LIMIT %(most)s
-    ) w
-) fetches
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel
-        WHERE channel_id = c.id AND wanted > done AND dead_at IS NULL LIMIT %(most)s
-    ) w
-) outbound
-CROSS JOIN LATERAL (
-    SELECT min(first.due_since) AS since FROM unnest(ARRAY[0, 1, 2]) lane
-    CROSS JOIN LATERAL (
-        SELECT due_since FROM channels_listinglevel
-        WHERE channel_id = c.id AND channels_listinglevel.lane = lane.lane AND wanted > done AND dead_at IS NULL
-        ORDER BY due_since LIMIT 1
-    ) first
-) oldest
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (
-        SELECT FROM channels_listinglevel WHERE channel_id = c.id AND dead_at IS NOT NULL LIMIT %(most)s
-    ) w
-) dead_out
-WHERE c.id = ANY(%(ids)s::bigint[])
 """
 
 _ERRORS: Final = """
@@ -209,7 +152,7 @@ FROM channels_ratebucket WHERE channel_id = ANY(%(ids)s::bigint[]) ORDER BY chan
 
 def channel_facts() -> list[ChannelFacts]:
     """Returns the facts of all active channels, by name; six statements."""
-    facts = [_fact(row) for row in _rows(_CHANNELS)]
+    facts = [_fact(row) for row in rows(_CHANNELS)]
     by_id = {each.channel_id: each for each in facts}
     known = {
         "ids": list(by_id),
@@ -218,18 +161,19 @@ def channel_facts() -> list[ChannelFacts]:
         "unreached": list(UNREACHED),
         "most": MOST_COUNTED,
     }
-    for channel_id, *queues in _rows(_QUEUES, known):
-        _add_queues(by_id[channel_id], queues)
-    for channel_id, code, count, recent in _rows(_ERRORS, known):
+    for channel_id, waiting in queues(list(by_id)).items():
+        facts_of = by_id[channel_id]
+        facts_of.queues = replace(waiting, outbound=0, outbound_since=None) if facts_of.is_paused else waiting
+    for channel_id, code, count, recent in rows(_ERRORS, known):
         by_id[channel_id].errors[code] = count
         by_id[channel_id].recent_failures += recent
     failing = [each.channel_id for each in facts if each.errors]
-    for channel_id, count, recent in _rows(_WORKED, {**known, "ids": failing}):
+    for channel_id, count, recent in rows(_WORKED, {**known, "ids": failing}):
         by_id[channel_id].calls_that_worked = count
         by_id[channel_id].recent_successes = recent
-    for channel_id, code in _rows(_LAST_CODES, known):
+    for channel_id, code in rows(_LAST_CODES, known):
         by_id[channel_id].last_code = code
-    for channel_id, name, headroom, blocked_until in _rows(_BUCKETS, known):
+    for channel_id, name, headroom, blocked_until in rows(_BUCKETS, known):
         by_id[channel_id].buckets.append(Bucket(name, float(headroom or 0.0), blocked_until))
     return facts
 
@@ -238,23 +182,3 @@ def _fact(row: tuple[Any, ...]) -> ChannelFacts:
     values = list(row)
     values[14] = [problem for problem in json.loads(values[14]) if isinstance(problem, dict)]
     return ChannelFacts(*values)
-
-
-def _add_queues(facts: ChannelFacts, queues: list[Any]) -> None:
-    (
-        facts.inbound,
-        facts.inbound_since,
-        facts.dead_deliveries,
-        facts.fetches,
-        facts.fetches_since,
-        facts.outbound,
-        facts.outbound_since,
-        facts.dead_pushes,
-    ) = queues
-
-
-def _rows(sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

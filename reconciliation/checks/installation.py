@@ -25,7 +25,7 @@ NO_SPACE: Final = (0.03, 1024**3)
 #: The heartbeat of the watch of each minute, which opens and ends alerts.
 WATCH: Final = "watch"
 #: A process is silent when its heartbeat is older; each beats every ten seconds, what jobs do every minute.
-SILENT_AFTER: Final = {PUSHER: 60.0, RECONCILER: 60.0, JOBS: 300.0, WATCH: 300.0}
+SILENT_AFTER: Final = {PUSHER: 60.0, RECONCILER: 60.0, JOBS: 180.0, WATCH: 300.0}
 _OTHERS_SILENT_AFTER: Final = 60.0
 #: How late a schedule may be before nobody seems to run it.
 OVERDUE: Final = timedelta(minutes=10)
@@ -98,6 +98,11 @@ def processes() -> Iterator[Result]:
     beats = dict(Heartbeat.objects.values_list("name", "beat_at"))
     for name in sorted({*SILENT_AFTER, *beats}):
         yield judge_heartbeat(name, beats.get(name), now)
+
+
+def signs_of_life() -> dict[str, bool]:
+    """Returns for each process whether it has worked lately; one statement."""
+    return {each.subject: each.is_ok for each in processes()}
 
 
 def judge_heartbeat(name: str, beat_at: datetime | None, now: datetime) -> Result:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciliation.alerts import Trouble
+from reconciliation.alerts import ESCALATES_AFTER, Trouble
 from reconciliation.models import Severity
 
 
@@ -25,6 +25,8 @@ class Result:
     subject: str = ""
     link: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
+    #: Whether a warning that nobody acknowledges becomes critical after an hour.
+    escalates: bool = True
 
     @property
     def identity(self) -> tuple[str, int | None, int | None, str]:
@@ -40,4 +42,5 @@ class Result:
             severity=self.severity,
             link=self.link,
             evidence=self.evidence,
+            escalates_after=ESCALATES_AFTER if self.escalates else None,
         )

@@ -1,90 +1,133 @@
-"""Webhooks that have gone silent, judged against the channel's own rhythm.
+"""Webhooks of orders that have gone silent, judged against the channel's own rhythm.
 
-    orders came by another way, and no webhook of them   → the webhooks are broken, however quiet the shop is
-    as long a time, at the same hour of earlier weeks    → so many messages would have been usual by now
-    no history yet: the pace of the hour before          → the same, held against a higher bar
+    orders came by polling, and no webhook of any       → the webhooks are broken, however quiet or young the shop is
+    as long a time, at the same hours of earlier weeks  → so many messages would have been usual by now
+    less than two weeks known                           → the same with the days before, against a higher bar
+    less than one week known                            → nothing is usual yet
+
+A busy shop that falls silent is polled at once, whatever its age: what the poll brings decides.
 
 What is usual is the smallest of several earlier weeks (or days), so that a quiet holiday among them is enough to keep
-quiet. The time compared begins where the silence began: the longer it lasts, the more would have been usual.
+quiet. The time compared begins where the silence began: the longer it lasts, the more would have been usual. It does not begin
+before we were there to hear: after an outage of ours, or of the platform, everybody begins anew. News of shelves and products
+are no word about orders: they go on where the webhooks of orders alone are broken.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import connection
-
 from channels.connectors import CONNECTORS
+from channels.feeds import ORDERS, ask_for_poll
+from channels.models import PollFeed
+from channels.models.inbound import DeliveryPriority
 from config.admin_panels import address_of, duration
+from config.statements import rows
 from reconciliation.checks.results import Result
 from reconciliation.models import Severity
 
 #: Messages that would have been usual: with six, chance alone stays silent once in 400 times.
 USUAL: Final = 6
-#: The same by the last hour alone, which knows nothing of nights and sales that end.
-USUAL_BY_THE_HOUR: Final = 60
-#: Fewer messages than these within the last hour have no pace.
-FEWEST_FOR_A_PACE: Final = 20
+#: The same where less than two weeks are known: few days may have been unlike this one.
+USUAL_WHEN_YOUNG: Final = 12
 #: So many that nobody is in doubt.
 USUAL_IS_CRITICAL: Final = 60
 #: Silence shorter than this is never worth a word.
 SHORTEST: Final = 30.0
-#: Orders that came by another way, each so many seconds ago, that have a webhook missing.
+#: Orders that came by polling, each sold so many seconds ago, that have a webhook missing: some, or many.
 MISSED_ORDERS: Final = 3
 MISSED_FOR: Final = 60.0
-#: Days before: the same weekday, or any.
+MANY_MISSED: Final = 10
+MANY_MISSED_FOR: Final = 20.0
+#: Messages that would have come by now at the pace of the hour before: enough to have the shop polled.
+DOUBTFUL: Final = 30
+DOUBTFUL_AFTER: Final = 20.0
+#: Fewer messages than these within the hour before have no pace.
+FEWEST_FOR_A_PACE: Final = 20
+#: Days before: the same weekday; and where fewer than two of these are known, these.
 WEEKS: Final = (7, 14, 21, 28)
-DAYS: Final = (1, 2, 3)
+YOUNG: Final = (1, 2, 3, 7)
+#: With fewer days there is no rhythm: a weekend has not been seen.
+FEWEST_DAYS: Final = 7.0
 #: The longest time that is compared, in seconds.
 LONGEST: Final = 86_400.0
 _MOST_COUNTED: Final = 1000
+#: Messages looked through for the last one of an order; where there is none, the silence is as long as these go back.
+_MOST_LOOKED_AT: Final = 20_000
 
 
 @dataclass(slots=True)
 class Silence:
-    """A channel whose webhooks have been silent for `seconds`."""
+    """A channel whose webhooks of orders have been silent for `seconds`."""
 
     channel_id: int
     merchant_id: int
     name: str
     kind: str
     is_down: bool
-    #: The last message; None where there was never one, and it counts from the day the channel was added.
+    #: The last message of an order; None where there was never one.
     last_at: datetime | None
+    #: When the silence began: with the last message, the channel, or the end of an outage, whichever was last.
+    since: datetime
     seconds: float
-    #: Messages of the hour before the silence.
-    hour_before: int
     #: Days for which there is a record.
     days_known: float
-    #: Orders that came otherwise since.
+    #: Messages of orders in the hour before the silence.
+    hour_before: int
+    #: Orders sold since that came without a message: `MISSED_FOR` ago, and `MANY_MISSED_FOR` ago.
     missed_orders: int
+    missed_lately: int
     #: Days before → messages in as long a time, from the same hour on.
     usual: dict[int, int] = field(default_factory=dict)
 
 
 _SILENT: Final = """
-SELECT c.id, c.merchant_id, c.name, c.kind, h.breaker_open_until IS NOT NULL, last.at,
-       extract(epoch FROM clock_timestamp() - coalesce(last.at, c.created_at))::float8,
-       (SELECT count(*) FROM (
-           SELECT FROM channels_webhookdelivery
-           WHERE channel_id = c.id AND received_at > last.at - interval '1 hour' LIMIT %(most)s
-       ) w),
-       coalesce(extract(epoch FROM last.at - (
+WITH back AS (
+    SELECT max(ended_at) AS at FROM reconciliation_watchgap
+)
+SELECT c.id, c.merchant_id, c.name, c.kind, h.breaker_open_until IS NOT NULL, last.at, begun.at,
+       extract(epoch FROM clock_timestamp() - begun.at)::float8,
+       coalesce(extract(epoch FROM begun.at - (
            SELECT received_at FROM channels_webhookdelivery WHERE channel_id = c.id ORDER BY received_at LIMIT 1
        ))::float8 / 86400, 0),
        (SELECT count(*) FROM (
-           SELECT FROM channels_channelorder
-           WHERE channel_id = c.id AND arrived_at > coalesce(last.at, c.created_at)
-             AND arrived_at < clock_timestamp() - make_interval(secs => %(missed_for)s) LIMIT 100
-       ) o)
+           SELECT FROM channels_webhookdelivery
+           WHERE channel_id = c.id AND received_at > begun.at - interval '1 hour' AND priority = %(order)s
+           LIMIT %(most)s
+       ) w),
+       missed.count, missed.lately
 FROM channels_channel c
+CROSS JOIN back
 LEFT JOIN channels_channelhealth h ON h.channel_id = c.id
 CROSS JOIN LATERAL (
-    SELECT greatest(h.last_webhook_at, (
-        SELECT received_at FROM channels_webhookdelivery WHERE channel_id = c.id ORDER BY received_at DESC LIMIT 1
+    SELECT coalesce((
+        SELECT received_at FROM (
+            SELECT received_at, priority FROM channels_webhookdelivery
+            WHERE channel_id = c.id ORDER BY received_at DESC LIMIT %(looked_at)s
+        ) newest
+        WHERE priority = %(order)s ORDER BY received_at DESC LIMIT 1
+    ), (
+        SELECT received_at FROM channels_webhookdelivery
+        WHERE channel_id = c.id ORDER BY received_at DESC OFFSET %(looked_at)s LIMIT 1
     )) AS at
 ) last
+LEFT JOIN LATERAL (
+    SELECT coalesce(resolved_at, clock_timestamp()) AS at FROM reconciliation_alert
+    WHERE channel_id = c.id AND kind = 'channel_down' ORDER BY id DESC LIMIT 1
+) reached ON true
+CROSS JOIN LATERAL (
+    SELECT greatest(coalesce(last.at, c.created_at), back.at, reached.at) AS at
+) begun
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE sold_at < clock_timestamp() - make_interval(secs => %(missed_for)s)) AS count,
+           count(*) FILTER (WHERE sold_at < clock_timestamp() - make_interval(secs => %(many_missed_for)s)) AS lately
+    FROM (
+        SELECT coalesce(ordered_at, arrived_at) AS sold_at FROM channels_channelorder
+        WHERE channel_id = c.id AND arrived_at > begun.at AND NOT is_test
+        LIMIT %(most)s
+    ) placed
+    WHERE sold_at > begun.at
+) missed
 WHERE c.is_active AND c.kind = ANY(%(kinds)s::text[])
 ORDER BY c.name, c.id
 """
@@ -93,12 +136,13 @@ _USUAL: Final = """
 SELECT silent.id, earlier.days, (
     SELECT count(*) FROM (
         SELECT FROM channels_webhookdelivery
-        WHERE channel_id = silent.id AND received_at > silent.last_at - make_interval(days => earlier.days)
-          AND received_at <= silent.last_at - make_interval(days => earlier.days)
+        WHERE channel_id = silent.id AND received_at > silent.since - make_interval(days => earlier.days)
+          AND received_at <= silent.since - make_interval(days => earlier.days)
                              + make_interval(secs => silent.seconds)
+          AND priority = %(order)s
         LIMIT %(most)s
     ) w)
-FROM unnest(%(ids)s::bigint[], %(lasts)s::timestamptz[], %(seconds)s::float8[]) AS silent (id, last_at, seconds)
+FROM unnest(%(ids)s::bigint[], %(begun)s::timestamptz[], %(seconds)s::float8[]) AS silent (id, since, seconds)
 CROSS JOIN unnest(%(days)s::int[]) AS earlier (days)
 """
 
@@ -106,37 +150,41 @@ CROSS JOIN unnest(%(days)s::int[]) AS earlier (days)
 def silences() -> list[Silence]:
     """Returns how long each active channel with order webhooks has been silent, and what was usual; two statements."""
     kinds = [kind for kind, connector in CONNECTORS.items() if connector.capabilities.order_webhooks]
-    asked = {"kinds": kinds, "most": _MOST_COUNTED, "missed_for": MISSED_FOR}
-    found = [Silence(*row) for row in _rows(_SILENT, asked)]
-    silent = [each for each in found if each.last_at and each.seconds >= SHORTEST]
+    asked = {
+        "kinds": kinds,
+        "missed_for": MISSED_FOR,
+        "many_missed_for": MANY_MISSED_FOR,
+        "most": _MOST_COUNTED,
+        "looked_at": _MOST_LOOKED_AT,
+        "order": DeliveryPriority.ORDER,
+    }
+    found = [Silence(*row) for row in rows(_SILENT, asked)]
+    silent = [each for each in found if each.seconds >= SHORTEST and each.days_known >= FEWEST_DAYS]
     compared = {
         "ids": [each.channel_id for each in silent],
-        "lasts": [each.last_at for each in silent],
+        "begun": [each.since for each in silent],
         "seconds": [min(each.seconds, LONGEST) for each in silent],
-        "days": [*DAYS, *WEEKS],
+        "days": sorted({*YOUNG, *WEEKS}),
         "most": _MOST_COUNTED,
+        "order": DeliveryPriority.ORDER,
     }
     by_id = {each.channel_id: each for each in silent}
-    for channel_id, days, count in _rows(_USUAL, compared) if silent else ():
+    for channel_id, days, count in rows(_USUAL, compared) if silent else ():
         by_id[channel_id].usual[days] = count
     return found
 
 
-def expected(silence: Silence) -> float:
-    """Returns how many messages would have been usual by now; never less, the longer the silence lasts."""
-    for days in (WEEKS, DAYS):
-        windows = _known(silence, days)
-        if len(windows) >= 2:
-            return float(min(windows))
-    if silence.hour_before < FEWEST_FOR_A_PACE:
-        return 0.0
-    counted_over = max(min(silence.days_known * 86_400, 3600.0), 60.0)
-    at_that_pace = silence.hour_before * min(silence.seconds, LONGEST) / counted_over
-    return at_that_pace * USUAL / USUAL_BY_THE_HOUR
+def expected(silence: Silence) -> tuple[int, int]:
+    """Returns how many messages would have been usual by now, and how many there must be for an alert.
 
-
-def _known(silence: Silence, days: Sequence[int]) -> list[int]:
-    return [silence.usual[day] for day in days if day <= silence.days_known and day in silence.usual]
+    The first is never less, the longer the silence lasts.
+    """
+    weeks = [silence.usual[day] for day in WEEKS if day <= silence.days_known and day in silence.usual]
+    if len(weeks) >= 2:
+        return min(weeks), USUAL
+    if silence.days_known < FEWEST_DAYS:
+        return 0, USUAL_WHEN_YOUNG
+    return min((silence.usual[day] for day in YOUNG if day in silence.usual), default=0), USUAL_WHEN_YOUNG
 
 
 def judge(silence: Silence) -> Result:
@@ -148,20 +196,20 @@ def judge(silence: Silence) -> Result:
         "channel_id": silence.channel_id,
         "link": address_of("channels.channel", silence.channel_id),
     }
-    usual = expected(silence)
-    is_missed = silence.missed_orders >= MISSED_ORDERS and silence.seconds >= SHORTEST
-    is_unusual = silence.seconds >= SHORTEST and usual >= USUAL
+    usual, enough = expected(silence)
+    is_missed = silence.missed_orders >= MISSED_ORDERS or silence.missed_lately >= MANY_MISSED
+    is_unusual = silence.seconds >= SHORTEST and usual >= enough
     if silence.is_down or not (is_missed or is_unusual):
-        last = f"last one {duration(silence.seconds)} ago" if silence.last_at else "none has come yet"
-        return Result(**named, says=last)
+        ago = f"last one of an order {duration(silence.seconds)} ago"
+        return Result(**named, says=ago if silence.last_at else "none of an order has come yet")
     why = (
-        f"{silence.missed_orders} orders came by polling alone"
+        f"{silence.missed_lately} orders came by polling alone"
         if is_missed
-        else f"about {usual:.0f} would have been usual by now"
+        else f"about {usual} would have been usual by now"
     )
     return Result(
         **named,
-        says=f"silent for {duration(silence.seconds)}; {why}",
+        says=f"silent about orders for {duration(silence.seconds)}; {why}",
         is_ok=False,
         remedy=(
             "The subscriptions are audited and the orders polled by themselves. Where it stays silent, press Register "
@@ -170,19 +218,38 @@ def judge(silence: Silence) -> Result:
         severity=Severity.CRITICAL if usual >= USUAL_IS_CRITICAL else Severity.WARNING,
         evidence={
             "silent_seconds": round(silence.seconds),
-            "usual_messages": round(usual, 1),
-            "orders_by_polling": silence.missed_orders,
+            "usual_messages": usual,
+            "orders_by_polling": silence.missed_lately,
         },
     )
+
+
+def is_doubtful(silence: Silence) -> bool:
+    """Tells whether a busy shop has fallen silent: it is closed, or its webhooks are broken."""
+    is_paced = silence.hour_before >= FEWEST_FOR_A_PACE and not silence.is_down
+    hours = min(max(silence.days_known * 24, 1 / 60), 1.0)
+    at_that_pace = silence.hour_before * silence.seconds / (hours * 3600)
+    return is_paced and silence.seconds >= DOUBTFUL_AFTER and at_that_pace >= DOUBTFUL
+
+
+def poll_doubtful() -> list[int]:
+    """Has the orders of busy shops read that have fallen silent: what comes of it is what the check goes by.
+
+    Returns the channels. One whose orders were read since it became doubtful is left to its usual polls: it is closed.
+    """
+    doubtful = {each.channel_id: each for each in silences() if is_doubtful(each)}
+    read: dict[int, Any] = dict(
+        PollFeed.objects.filter(
+            channel__in=list(doubtful), name=ORDERS, covered_until__isnull=False
+        ).values_list("channel_id", "covered_until")
+    )
+    after = timedelta(seconds=DOUBTFUL_AFTER)
+    asked = [pk for pk, each in doubtful.items() if pk not in read or read[pk] < each.since + after]
+    for channel_id in asked:
+        ask_for_poll(channel_id)
+    return asked
 
 
 def webhooks() -> list[Result]:
     """Judges the silence of every channel that has order webhooks."""
     return [judge(each) for each in silences()]
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -127,7 +127,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('channels', '0013_rule_mends'),
         ('inventory', '0016_changes'),
-        ('reconciliation', '0003_health'),
+        ('reconciliation', '0004_silence'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

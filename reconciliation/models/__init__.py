@@ -16,6 +16,7 @@ from reconciliation.models.discrepancies import (
     ReconciliationSchedule,
     StockAuthority,
 )
+from reconciliation.models.gaps import WatchGap
 from reconciliation.models.outgoing import (
     WebhookCursor,
     WebhookEvent,
@@ -44,6 +45,7 @@ __all__ = [
     "ResolutionState",
     "Severity",
     "StockAuthority",
+    "WatchGap",
     "WebhookCursor",
     "WebhookEvent",
     "WebhookMessage",

@@ -19,8 +19,9 @@ from analytics.models import (
     StockDay,
     StockFact,
     SupportTicket,
+    ToldOrder,
 )
-from channels.models import Channel
+from channels.models import Channel, ChannelOrder
 from inventory.models import StockLevel
 from tests.factories import MerchantFactory
 
@@ -82,6 +83,8 @@ def measure(level: StockLevel, channel: Channel) -> None:
     )
     KpiTarget.objects.create(merchant=merchant, kpi=Kpi.LATENCY, channel=channel, value=3)
     FastSeller.objects.create(merchant=merchant, measured_on=today, variant=variant, units=12)
+    placed = ChannelOrder.objects.create(channel=channel, external_id=f"told-{number}", arrived_at=now)
+    ToldOrder.objects.create(merchant=merchant, order=placed, channel=channel, arrived_on=today, seconds=0.4)
     reporting = MerchantFactory()
     ReportPlan.objects.create(merchant=reporting, recipients=["somebody@example.com"])
     ReportRun.objects.create(merchant=reporting, reported_on=today, started_at=now)

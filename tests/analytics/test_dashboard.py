@@ -14,7 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics import dashboard
-from analytics.dashboard import ChannelState, Figures, Owed, Stock, figures
+from analytics.dashboard import ChannelState, Figures, Stock, figures
+from analytics.owed import OWED, Owed
+from channels import heartbeats
 from channels.models import Channel, ChannelHealth, ChannelOrder, ListingLevel
 from tests.back_office import Business, person
 from tests.factories import ChannelFactory
@@ -57,13 +59,13 @@ def test_nothing_is_shown_as_zero() -> None:
 def test_queues_show_how_much_waits_and_since_when() -> None:
     business = Business().grow(1)
     channel = business.channels[0]
-    quiet = state_of(channel)
-    assert (quiet.due, quiet.due_since, quiet.inbound, quiet.inbound_since) == (0, None, 0, None)
+    quiet = state_of(channel).queues
+    assert (quiet.outbound, quiet.outbound_since, quiet.inbound, quiet.inbound_since) == (0, None, 0, None)
     waiting = business.add_delivery(channel, state="received")
     since = timezone.now() - timedelta(seconds=30)
     ListingLevel.objects.filter(channel=channel).update(wanted=2, done=1, due_since=since, lane=0)
-    busy = state_of(channel)
-    assert (busy.due, busy.due_since) == (1, since)
+    busy = state_of(channel).queues
+    assert (busy.outbound, busy.outbound_since) == (1, since)
     assert (busy.inbound, busy.inbound_since) == (1, waiting.received_at)
 
 
@@ -72,7 +74,8 @@ def test_dead_letters_of_both_directions_are_counted() -> None:
     channel = business.channels[0]
     ListingLevel.objects.filter(channel=channel).update(wanted=2, dead_at=timezone.now())
     state = state_of(channel)
-    assert (state.dead_deliveries, state.dead_pushes, state.dead, state.due) == (1, 1, 2, 0)
+    waiting = state.queues
+    assert (waiting.dead_deliveries, waiting.dead_pushes, state.dead, waiting.outbound) == (1, 1, 2, 0)
 
 
 def test_a_long_queue_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
@@ -81,7 +84,7 @@ def test_a_long_queue_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, 
     channel = business.channels[0]
     for _ in range(6):
         business.add_delivery(channel, state="received")
-    assert state_of(channel).inbound == 4
+    assert state_of(channel).queues.inbound == 4
 
 
 @pytest.mark.parametrize(
@@ -159,12 +162,22 @@ def test_the_latest_movements_are_shown_newest_first() -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def test_the_figures_cost_ten_statements_and_none_while_they_are_kept() -> None:
+def test_processes_that_are_silent_are_named(client: Client) -> None:
+    heartbeats.forget_beats()
+    for name in (heartbeats.PUSHER, heartbeats.RECONCILER, heartbeats.JOBS):
+        heartbeats.beat(name)
+    assert [each.subject for each in fresh().processes if not each.is_ok] == ["watch"]
+    client.force_login(person("read-only"))
+    page = client.get(reverse("analytics:live")).content.decode()
+    assert "1 silent" in page
+
+
+def test_the_figures_cost_a_dozen_statements_and_none_while_they_are_kept() -> None:
     for _ in range(2):
         Business().grow(3)
         with CaptureQueriesContext(connection) as first:
             fresh()
-        assert len(first) == 10
+        assert len(first) == 12
     with CaptureQueriesContext(connection) as again:
         figures()
     assert len(again) == 0
@@ -186,20 +199,13 @@ def plan_of(sql: str, parameters: Any) -> str:
         return "\n".join(line for (line,) in cursor.fetchall())
 
 
-def test_what_waits_is_read_from_the_indexes_that_hold_just_that() -> None:
-    with connection.cursor() as cursor:
-        # What other tests left dead in an index makes another one look smaller.
-        for table in ("channels_listinglevel", "channels_webhookdelivery"):
-            cursor.execute(f"REINDEX TABLE {table}")
-    plan = plan_of(dashboard._CHANNELS, {"most": 10})
-    for index in ("listing_level_due", "listing_level_dead", "delivery_dead", "delivery_waiting"):
-        assert index in plan
+def test_what_is_shown_is_read_from_indexes() -> None:
     Business().grow(1)
     with connection.cursor() as cursor:
         cursor.execute(_MANY_ORDERS)
         cursor.execute("ANALYZE channels_channelorder")
     assert "order_by_arrival" in plan_of(dashboard._LATENCIES, [timezone.now()])
-    assert "conflict_open" in plan_of(dashboard._OWED, None)
+    assert "conflict_open" in plan_of(OWED, {"merchant": None})
 
 
 def test_the_fragment_is_sent_again_only_when_something_happened(client: Client) -> None:

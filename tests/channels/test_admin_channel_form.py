@@ -1,12 +1,14 @@
 """A channel's secrets go in through its form and never come out; its rules are checked with clear words."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector
@@ -114,6 +116,19 @@ def test_a_blank_secret_keeps_what_is_stored_and_a_new_one_replaces_only_itself(
     assert change(engineer, channel, **{f"credential_{first}": ENTERED}).status_code == 302
     channel.refresh_from_db()
     assert channel.credentials == {first: ENTERED, **dict.fromkeys(others, SECRET), **kept}
+
+
+def test_new_secrets_do_not_keep_the_day_on_which_the_old_ones_end(engineer: Client) -> None:
+    today = timezone.now().date()
+    near, far = today + timedelta(days=3), today + timedelta(days=365)
+    channel = woocommerce(credentials_expire_on=near)
+    first = f"credential_{CONNECTORS['woocommerce'].credential_fields[0].name}"
+    refused = change(engineer, channel, credentials_expire_on=near, **{first: ENTERED})
+    assert "when the old credentials end" in str(errors_of(refused)["credentials_expire_on"])
+    assert change(engineer, channel, credentials_expire_on=near).status_code == 302
+    assert change(engineer, channel, credentials_expire_on=far, **{first: ENTERED}).status_code == 302
+    channel.refresh_from_db()
+    assert (channel.credentials_expire_on, channel.history.first().credentials_expire_on) == (far, far)
 
 
 def test_no_secret_is_on_any_page_in_the_history_or_in_a_log(

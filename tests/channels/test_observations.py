@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 
 from channels.events import LevelObserved
-from channels.models import ListingLevel, PollFeed, Push, ShelfObservation
+from channels.models import ChannelOrder, ListingLevel, PollFeed, Push, Retry, ShelfObservation
 from channels.models.inbound import ObservationVerdict
 from channels.models.outbound import PushOutcome
 from channels.observations import judge_open, observe
-from channels.orders import apply_state
+from channels.orders import apply_state, hint
+from channels.retry_queue import Work, postpone
 from tests.channels.shop import NOON, Shop, line, open_shop, order
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +144,59 @@ def test_what_is_judged_while_the_shelf_moves_is_not_taken_up(shop: Shop) -> Non
     judge_open()
     assert verdict(seen) == ObservationVerdict.FOREIGN
     assert not ShelfObservation.objects.filter(awaits_reconciliation=True).exists()
+
+
+def test_a_number_that_own_sales_passed_through_is_explained_once_they_are_known(shop: Shop) -> None:
+    """The message of the number between two sales came; those of the sales, and of the number after them, are lost."""
+    seen = see(shop, 4, seconds_ago=6)
+    for number in (1, 2):
+        apply_state(shop.channel, order(line("MUG"), id=f"lost-{number}"), arrived_at=timezone.now())
+    settle_pushes(shop)
+    assert ListingLevel.objects.get(listing__channel=shop.channel).expected == 3
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.EXPLAINED
+    assert not ShelfObservation.objects.filter(awaits_reconciliation=True).exists()
+
+
+def test_a_late_number_from_before_a_sale_that_is_known_is_explained(shop: Shop) -> None:
+    now = timezone.now()
+    apply_state(shop.channel, order(line("MUG", 2)), arrived_at=now - timedelta(seconds=20))
+    ChannelOrder.objects.update(applied_at=now - timedelta(seconds=20))
+    settle_pushes(shop)
+    ListingLevel.objects.update(published_quantity=3, sent_quantity=3)
+    late, beyond = see(shop, 4, seconds_ago=6), see(shop, 6, seconds_ago=6)
+    judge_open()
+    assert (verdict(late), verdict(beyond)) == (ObservationVerdict.OPEN, ObservationVerdict.FOREIGN)
+    beyond.delete()
+    judge_open()
+    assert verdict(late) == ObservationVerdict.EXPLAINED
+
+
+def test_nothing_is_foreign_while_an_order_waits_for_stock_that_others_hold(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(covered_until=timezone.now())
+    hint(shop.channel, "4711")
+    # Put off, which is no failure of its own.
+    ChannelOrder.objects.update(fetch_error="Others are changing this stock.")
+    postpone(Work.of_order(shop.channel, "4711"), "lock_timeout")
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    # Given up: it is evidence, and nothing is waited for.
+    Retry.objects.update(state="exhausted")
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_what_no_poll_covered_is_left_to_the_next_comparison(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=700)
+    PollFeed.objects.update(covered_until=None)
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+    assert not ShelfObservation.objects.filter(awaits_reconciliation=True).exists()
+
+
+def settle_pushes(shop: Shop) -> None:
+    """Has the orders polled a moment ago, and nothing on its way to the shelves."""
+    PollFeed.objects.update(covered_until=timezone.now())
+    for level in ListingLevel.objects.filter(channel=shop.channel):
+        ListingLevel.objects.filter(pk=level.pk).update(done=level.wanted, due_since=None)

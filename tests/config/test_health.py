@@ -6,6 +6,8 @@ from django.db import connection
 from django.test import Client
 from django_q.models import Failure, OrmQ, Schedule, Success
 
+from channels import heartbeats
+
 
 def test_the_process_says_that_it_is_up_without_a_database_and_to_any_host(client: Client) -> None:
     response = client.get("/healthz", headers={"host": "10.0.0.7"})
@@ -15,7 +17,17 @@ def test_the_process_says_that_it_is_up_without_a_database_and_to_any_host(clien
 @pytest.mark.django_db
 def test_a_migrated_database_is_ready(client: Client) -> None:
     response = client.get("/readyz")
-    assert (response.status_code, response.json()) == (200, {"database": True, "migrations": True})
+    answer = response.json()
+    assert (response.status_code, answer["database"], answer["migrations"]) == (200, True, True)
+
+
+@pytest.mark.django_db
+def test_processes_that_stand_still_are_named_and_the_web_stays_in_service(client: Client) -> None:
+    heartbeats.forget_beats()
+    heartbeats.beat(heartbeats.JOBS)
+    response = client.get("/readyz")
+    processes = response.json()["processes"]
+    assert (response.status_code, processes["jobs"], processes["pusher"]) == (200, True, False)
 
 
 @pytest.mark.django_db

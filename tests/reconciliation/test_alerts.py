@@ -148,8 +148,25 @@ def test_nobody_hears_of_a_muted_alert_also_when_it_comes_again(channel: Channel
     assert alerts.muted_things() == {("channel_down", channel.merchant_id, channel.pk, "")}
     assert alerts.unmute([again.pk]) == 1
     assert not alerts.muted_things()
+    assert events(again) == ["alert.opened"]
     raise_alert("channel_down", Trouble("Down", severity=Severity.CRITICAL), channel=channel)
-    assert events(again) == ["alert.escalated"]
+    assert events(again) == ["alert.opened", "alert.escalated"]
+    # The mute of the time before last does not come back.
+    clear_alert("channel_down", channel=channel)
+    assert raise_alert("channel_down", DOWN, channel=channel).muted_until is None
+
+
+def test_what_is_still_wrong_when_its_mute_is_over_is_told_once(channel: Channel) -> None:
+    tell()
+    first = raise_alert("channel_down", DOWN, channel=channel)
+    alerts.mute([first.pk], until=timezone.now() + timedelta(hours=4), actor="ann", because="Moving house.")
+    clear_alert("channel_down", channel=channel)
+    again = raise_alert("channel_down", DOWN, channel=channel)
+    assert alerts.end_mutes() == 0
+    Alert.objects.update(muted_until=timezone.now() - timedelta(seconds=1))
+    assert (alerts.end_mutes(), alerts.end_mutes()) == (1, 0)
+    assert events(again) == ["alert.opened"]
+    assert events(first) == ["alert.opened"]
 
 
 def test_a_reason_is_wanted() -> None:
@@ -266,5 +283,5 @@ def test_alerts_that_have_long_been_over_are_forgotten(settings: Settings) -> No
         long_ago = timezone.now() - timedelta(days=days)
         Alert.objects.filter(pk=alert.pk).update(opened_at=long_ago, resolved_at=long_ago)
     raise_alert("still_open", DOWN)
-    assert forget_old_alerts() == {"alerts": 1, "tests": 0}
+    assert forget_old_alerts() == {"alerts": 1, "tests": 0, "gaps": 0}
     assert Alert.objects.count() == 2

@@ -14,7 +14,7 @@ from inventory.ledger import Context
 from inventory.models import Conflict, StockLevel
 from inventory.proof import prove
 from inventory.reservations import Demand, reserve
-from inventory.stock import ShipmentLine, StockLine, receive, ship
+from inventory.stock import CountLine, ShipmentLine, StockLine, count, receive, ship
 from reconciliation.authority import compare, count_in
 from reconciliation.errors import Refused
 from reconciliation.models import Discrepancy, StockAuthority
@@ -79,6 +79,39 @@ def test_saying_the_same_twice_changes_nothing_twice() -> None:
     for _ in range(2):
         compare(authority, {"MUG": 17}, seen_until=now())
     assert (shop.level("MUG"), Discrepancy.objects.count()) == ((17, 0), 1)
+
+
+@pytest.mark.parametrize("said", [17, 23])
+def test_the_same_file_twice_changes_nothing_twice(said: int) -> None:
+    """Of the same instant, before the first correction: what was counted for it since is found already."""
+    shop, authority = opened()
+    until = now()
+    for _ in range(3):
+        compare(authority, {"MUG": said}, seen_until=until)
+        shipped(shop, "MUG", 1)
+    assert shop.level("MUG") == (said - 3, 0)
+    assert Discrepancy.objects.count() == 1
+
+
+def test_what_a_person_has_counted_since_is_not_counted_again() -> None:
+    shop, authority = opened()
+    until = now()
+    count(
+        Context(shop.merchant.pk, "by hand"),
+        [CountLine(shop.variants["MUG"].pk, shop.locations["main"].pk, 18)],
+    )
+    compare(authority, {"MUG": 17}, seen_until=until)
+    assert shop.level("MUG") == (17, 0)
+
+
+def test_what_is_counted_by_hand_while_it_waits_for_a_person_is_not_counted_again() -> None:
+    shop, authority = opened(Policy.FLAG)
+    compare(authority, {"MUG": 17, "CUP": 9}, seen_until=now())
+    place = shop.locations["main"].pk
+    lines = [CountLine(shop.variants["MUG"].pk, place, 18), CountLine(shop.variants["CUP"].pk, place, 9)]
+    count(Context(shop.merchant.pk, "by hand"), lines)
+    assert count_in(Discrepancy.objects.all(), actor="operator") == 2
+    assert (shop.level("MUG"), shop.level("CUP")) == ((17, 0), (9, 0))
 
 
 @pytest.mark.parametrize("policy", [Policy.FLAG, Policy.CORRECT_SMALL])

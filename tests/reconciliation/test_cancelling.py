@@ -56,7 +56,7 @@ def test_no_call_is_made_within_a_transaction(desk: Desk, monkeypatch: pytest.Mo
     assert seen == [depth]
 
 
-def test_a_process_that_dies_after_the_call_leaves_it_to_be_repeated_under_the_same_id(desk: Desk) -> None:
+def test_what_a_process_did_that_died_after_the_call_is_seen_in_the_order(desk: Desk) -> None:
     conflict, resolution = cancel(desk)
     desk.platform.losses = [KeyboardInterrupt()]  # type: ignore[list-item]
     with pytest.raises(KeyboardInterrupt):
@@ -66,13 +66,54 @@ def test_a_process_that_dies_after_the_call_leaves_it_to_be_repeated_under_the_s
     desk.tell()
     desk.fetch()
     assert state_of(resolution) == "done"
-    assert len(desk.platform.told) == 2
-    assert len(set(desk.platform.told)) == 1
+    assert len(desk.platform.told) == 1
     assert desk.line(desk.line_number(conflict)).cancelled == 2
     assert_ledger_holds()
 
 
-def test_an_answer_that_was_lost_is_asked_for_again(desk: Desk) -> None:
+def test_a_process_that_dies_before_the_call_leaves_it_to_be_repeated_under_the_same_id(desk: Desk) -> None:
+    conflict, resolution = cancel(desk)
+    desk.platform.refusals = [KeyboardInterrupt()]  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        desk.tell()
+    assert state_of(resolution) == "calling"
+    assert undecided_units(conflict) == 0
+    desk.tell()
+    desk.fetch()
+    assert state_of(resolution) == "done"
+    assert (len(desk.platform.told), len(set(desk.platform.told))) == (2, 1)
+    assert desk.line(desk.line_number(conflict)).cancelled == 2
+    assert_ledger_holds()
+
+
+def test_what_the_customer_has_cancelled_meanwhile_is_not_cancelled_besides(desk: Desk) -> None:
+    """Five ordered, three there; the customer cancels the two that are owed, and nobody has told us yet."""
+    desk.receive(3)
+    conflict = desk.oversell(2, stock=3)
+    resolution = apply(conflict, CANCEL)
+    desk.platform.cancel(desk.line_number(conflict), "line-MUG", 2)
+    desk.tell()
+    assert (state_of(resolution), desk.platform.told) == ("dropped", [])
+    conflict.refresh_from_db()
+    assert (conflict.open_quantity, desk.shop.level("MUG")) == (0, (3, 3))
+    assert_ledger_holds()
+
+
+def test_an_order_that_cannot_be_read_first_waits_however_long(desk: Desk) -> None:
+    conflict, resolution = cancel(desk)
+    number = desk.line_number(conflict)
+    order, desk.platform.orders[number] = desk.platform.orders[number], TransientError("down")
+    for _ in range(cancelling.ATTEMPTS + 2):
+        ChannelHealth.objects.update(breaker_open_until=None)
+        assert desk.tell() == 0
+    assert (state_of(resolution), resolution.attempts, resolution.error) == ("calling", 0, "down")
+    desk.platform.orders[number] = order
+    ChannelHealth.objects.update(breaker_open_until=None)
+    assert desk.tell() == 1
+    assert state_of(resolution) == "confirmed"
+
+
+def test_an_answer_that_was_lost_is_read_from_the_order(desk: Desk) -> None:
     conflict, resolution = cancel(desk)
     desk.platform.losses = [OutcomeUnknown()]
     desk.tell()
@@ -172,6 +213,15 @@ def test_two_cancellations_of_one_line_each_wait_for_their_own_units(desk: Desk)
     desk.tell()
     desk.fetch()
     assert state_of(second) == "done"
+
+
+def test_a_cancellation_that_is_dropped_is_not_waited_for_by_the_next_of_its_line(desk: Desk) -> None:
+    conflict = desk.oversell(3)
+    first, second = apply(conflict, CANCEL, 1), apply(conflict, CANCEL, 2)
+    assert drop(first)
+    desk.tell()
+    desk.fetch()
+    assert (state_of(second), second.cancelled_when_done) == ("done", 2)
 
 
 def test_nothing_is_told_to_a_paused_channel(desk: Desk) -> None:

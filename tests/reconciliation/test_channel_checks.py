@@ -24,8 +24,8 @@ from channels.models import (
 )
 from reconciliation.checks.channel_facts import channel_facts
 from reconciliation.checks.results import Result
-from reconciliation.health import channels
-from reconciliation.models import Severity
+from reconciliation.health import channels, sweep
+from reconciliation.models import Alert, AlertDelivery, AlertRecipient, Severity
 from tests.back_office import Business
 from tests.factories import ChannelFactory, ListingLevelFactory
 
@@ -196,6 +196,47 @@ def test_the_error_rate_counts_against_the_calls_that_worked(channel: Channel) -
     assert "error_rate" not in wrong(channel)
 
 
+@pytest.mark.parametrize(
+    ("days", "says", "subject", "severity"),
+    [
+        (30, "end in 30 days", "within 30 days", Severity.WARNING),
+        (8, "end in 8 days", "within 30 days", Severity.WARNING),
+        (7, "end in 7 days", "within 7 days", Severity.WARNING),
+        (1, "end in 1 day, on", "within 1 days", Severity.CRITICAL),
+        (0, "ended on", "ended", Severity.CRITICAL),
+        (-40, "ended on", "ended", Severity.CRITICAL),
+    ],
+)
+def test_people_hear_three_times_that_credentials_end_and_when_they_have(
+    channel: Channel, days: int, says: str, subject: str, severity: Severity
+) -> None:
+    Channel.objects.update(credentials_expire_on=timezone.now().date() + timedelta(days=days))
+    found = wrong(channel)["access_expires"]
+    assert (says in found.says, found.subject, found.severity) == (True, subject, severity)
+    assert "Make new credentials" in found.remedy
+    # Nothing gets worse within the hour because nobody looked.
+    assert found.trouble.escalates_after is None
+
+
+def test_credentials_that_end_later_say_so_and_those_without_a_day_nothing(channel: Channel) -> None:
+    assert "access_expires" not in results(channel)
+    Channel.objects.update(credentials_expire_on=timezone.now().date() + timedelta(days=31))
+    assert results(channel)["access_expires"].is_ok
+
+
+def test_each_step_towards_the_end_is_told_anew(channel: Channel) -> None:
+    AlertRecipient.objects.create(kind="email", address="ops@example.com")
+    today = timezone.now().date()
+    for days in (30, 20, 7, 6, 1, 0, -1):
+        Channel.objects.update(credentials_expire_on=today + timedelta(days=days))
+        sweep()
+    told = AlertDelivery.objects.filter(event="alert.opened", alert__kind="access_expires").order_by("pk")
+    assert list(told.values_list("alert__subject", flat=True)) == [
+        "within 30 days", "within 7 days", "within 1 days", "ended",
+    ]  # fmt: skip
+    assert Alert.objects.filter(kind="access_expires", resolved_at=None).get().subject == "ended"
+
+
 def test_a_channel_that_is_off_is_not_looked_at(channel: Channel) -> None:
     Channel.objects.update(is_active=False)
     assert channel_facts() == []
@@ -212,7 +253,7 @@ def test_the_statements_do_not_grow_with_the_channels() -> None:
 
 
 def test_what_waits_is_read_from_the_indexes_that_hold_just_that() -> None:
-    from reconciliation.checks.channel_facts import _QUEUES
+    from reconciliation.checks.queues import _QUEUES
 
     with connection.cursor() as cursor:
         for table in ("channels_listinglevel", "channels_webhookdelivery"):

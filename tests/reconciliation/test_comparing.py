@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from channels.errors import TransientError
-from channels.models import ListingLevel, PollFeed, WebhookDelivery
-from channels.orders import apply_state
+from channels.models import ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
+from channels.orders import apply_state, hint
+from channels.retry_queue import Work, postpone
 from inventory.models import Tag, VariantTag
 from reconciliation import runs, staging
 from reconciliation.errors import Refused
@@ -208,6 +210,25 @@ def test_a_message_that_is_not_processed_yet_is_processed_before_anything_is_jud
         return WebhookDelivery.objects.update(state="processed")
 
     monkeypatch.setattr("reconciliation.catching_up.deliveries.process_due", process)
+    assert market.compare().drifted == 0
+
+
+def test_an_order_that_others_were_in_the_way_of_is_applied_before_anything_is_judged(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = market.shop.channel
+    market.shelves.sell(market.listings["MUG"], 2)
+    hint(channel, "1001")
+    ChannelOrder.objects.update(fetch_error="Others are changing this stock.")
+    postpone(Work.of_order(channel, "1001"), "lock_timeout")
+
+    def fetch(*_: Any, **__: Any) -> int:
+        if not ChannelOrder.objects.filter(fetch_wanted__gt=F("fetched")).exists():
+            return 0
+        apply_state(channel, order(line("MUG", 2)), arrived_at=NOON)
+        return ChannelOrder.objects.update(fetched=F("fetch_wanted"), fetch_error="")
+
+    monkeypatch.setattr("reconciliation.catching_up.fetching.fetch_due", fetch)
     assert market.compare().drifted == 0
 
 

@@ -14,6 +14,7 @@ from inventory.demands import DemandChange, settle
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context
 from inventory.models import Backorder, Conflict, Reservation, StockOperation
+from inventory.stock import CountLine, count
 from reconciliation import resolving
 from reconciliation.causes import examine
 from reconciliation.models import ConflictCase, RemedyKind, Resolution
@@ -127,6 +128,9 @@ def test_a_key_of_another_decision_is_refused(desk: Desk) -> None:
     apply(conflict, BACKORDER, 1, key="a key")
     with pytest.raises(IdempotencyConflict):
         apply(conflict, CANCEL, 1, key="a key")
+    target = Resolution.objects.get().target
+    with pytest.raises(IdempotencyConflict):
+        apply(conflict, BACKORDER, 2, key="a key", target=target)
 
 
 @pytest.mark.parametrize("quantity", [0, 4, -1])
@@ -243,9 +247,25 @@ def test_without_the_lock_they_would_be_told_twice(monkeypatch: pytest.MonkeyPat
         both_have_looked.wait(PATIENCE)
         return remedy
 
-    monkeypatch.setattr(resolving, "lock_case", lambda conflict_id: None)
+    monkeypatch.setattr(resolving, "lock_case", lambda conflict: None)
     monkeypatch.setattr(resolving, "_chosen", look)
     assert cancelled_by_two(open_desk(monkeypatch)) == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_conflicts_of_one_line_cancelled_at_once_are_counted_over_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = open_desk(monkeypatch, mugs=3)
+    number = desk.sell(5)
+    count(desk.context(), [CountLine(desk.shop.variants["MUG"].pk, desk.shop.locations["main"].pk, 2)])
+    owed = list(Conflict.objects.filter(reference=desk.line(number).reference, open_quantity__gt=0))
+    assert sorted(each.open_quantity for each in owed) == [1, 2]
+    for each in owed:
+        examine(each)
+    race([partial(apply, each, CANCEL, target=remedy(each, CANCEL).target) for each in owed])
+    assert max(each.cancelled_when_done or 0 for each in Resolution.objects.all()) == 3
+    assert Resolution.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
