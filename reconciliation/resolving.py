@@ -269,7 +269,7 @@ def try_again(resolution: Resolution) -> bool:
         found = _locked(resolution, ResolutionState.FAILED)
         if found is None or found.call_id is None or undecided_units(found.conflict) < found.quantity:
             return False
-        line = line_of(found.conflict.reference)
+        line = line_of(found.conflict)
         if line is not None:
             found.cancelled_when_done = line.cancelled + _on_their_way(line) + found.quantity
         found.state, found.attempts, found.error = ResolutionState.WANTED, 0, ""

@@ -1,5 +1,7 @@
 """Kits beside routing, requests and purchases: routed by their parts, refused whole, shipped part by part."""
 
+from typing import Any
+
 import pytest
 
 from channels import fulfilment_requests as outbox
@@ -42,7 +44,7 @@ def assert_all_holds() -> None:
     ],
 )
 def test_a_kit_is_routed_by_the_stock_of_its_parts(
-    routing: dict[str, object], mugs: tuple[int, int], spoons: tuple[int, int]
+    routing: dict[str, Any], mugs: tuple[int, int], spoons: tuple[int, int]
 ) -> None:
     shop = tea_shop(**routing)
     Location.objects.filter(pk=shop.locations["main"].pk).update(country="US")
