@@ -23,7 +23,7 @@ INTERVALS: Final = {
     "total": "%(since)s::date",
 }
 
-#: The largest key comes before the first row.
+#: What a cursor holds: the parts by which rows are ordered.
 Key = tuple[Any, ...]
 
 
