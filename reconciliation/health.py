@@ -108,11 +108,19 @@ def sweep() -> int:
     Where a check could not look, its alerts stay as they are. Busy shops that have fallen silent are polled, for the next look.
     """
     reports = look()
-    poll_doubtful()
+    _poll_doubtful()
     for report in reports:
         if not report.error:
             _settle(report)
     return sum(len(report.wrong) + bool(report.error) for report in reports)
+
+
+def _poll_doubtful() -> None:
+    try:
+        with transaction.atomic():
+            poll_doubtful()
+    except DatabaseError as error:
+        log.warning("doubtful_not_polled", error=str(error))
 
 
 def _settle(report: Report) -> None:
