@@ -23,8 +23,8 @@ def test_all_levels_are_locked_at_once_in_order_of_id(cast: Cast) -> None:
     with CaptureQueriesContext(connection) as queries:
         levels = lock_levels(cast.merchant.pk, [cast.shirt.pk, cast.mug.pk], cast.places[::-1])
     (sql,) = [query["sql"] for query in queries]
-    assert sql.startswith('SELECT "inventory_stocklevel"."id"')
-    assert sql.endswith("ORDER BY 1 ASC FOR NO KEY UPDATE")
+    assert sql.split()[:2] == ["SELECT", "id,"]
+    assert sql.split()[-7:] == "ORDER BY id FOR NO KEY UPDATE".split()
     assert [level.id for level in levels] == sorted(level.id for level in levels)
     assert isinstance(levels, list)
     assert len(levels) == 4

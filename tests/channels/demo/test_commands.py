@@ -20,7 +20,12 @@ from tests.channels.demo.files import line, write
         ),
         (
             "benchmark",
-            ["{reserve,fanout,exposure,timetravel,rehearsal,api,reconcile}", "--runs", "--seconds", "--json"],
+            [
+                "{reserve,fanout,exposure,timetravel,rehearsal,api,changes,reconcile}",
+                "--runs",
+                "--seconds",
+                "--json",
+            ],
         ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],
