@@ -131,7 +131,7 @@ class ReplaySinceSerializer(StrictSerializer):
     )
 
 
-class ReplayedSerializer(serializers.Serializer[Any]):
+class MessagesReplayedSerializer(serializers.Serializer[Any]):
     """How much is told again."""
 
     messages = serializers.IntegerField()
@@ -260,7 +260,7 @@ class WebhookSubscriptions(Changes):
         message = replaying.send_test(row)
         return Response(WebhookDeliverySerializer(message).data, status=HTTPStatus.CREATED)
 
-    @step(ReplaySinceSerializer, ReplayedSerializer, status=HTTPStatus.ACCEPTED)
+    @step(ReplaySinceSerializer, MessagesReplayedSerializer, status=HTTPStatus.ACCEPTED)
     def replay(self, request: Request, pk: str) -> Response:
         """Tells again what happened since an instant, under the same ids.
 

@@ -148,7 +148,8 @@ def _levels(merchant_id: int, places: Collection[Place]) -> _Levels:
         found.ids[variant, location] = pk
         found.safety_stock[variant, location] = safety_stock
     total = Sum("on_hand") - Sum("reserved") - Sum("unavailable")
-    found.everywhere |= dict(of_variants.order_by().values_list("variant_id").annotate(units=total))
+    for variant, units in of_variants.order_by().values_list("variant_id").annotate(units=total):
+        found.everywhere[variant] = units
     return found
 
 

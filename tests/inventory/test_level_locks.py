@@ -24,7 +24,7 @@ def test_all_levels_are_locked_at_once_in_order_of_id(cast: Cast) -> None:
         levels = lock_levels(cast.merchant.pk, [cast.shirt.pk, cast.mug.pk], cast.places[::-1])
     (sql,) = [query["sql"] for query in queries]
     assert sql.split()[:2] == ["SELECT", "id,"]
-    assert sql.split()[-7:] == "ORDER BY id FOR NO KEY UPDATE".split()
+    assert sql.split()[-7:] == ["ORDER", "BY", "id", "FOR", "NO", "KEY", "UPDATE"]
     assert [level.id for level in levels] == sorted(level.id for level in levels)
     assert isinstance(levels, list)
     assert len(levels) == 4
