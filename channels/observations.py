@@ -26,19 +26,25 @@ POLL_AFTER: Final = timedelta(seconds=2)
 GRACE: Final = timedelta(seconds=5)
 #: By so much a platform's list of orders may lag behind its shelves.
 LIST_LAG: Final = timedelta(seconds=2)
+#: Messages that have waited so long may be newer words on the shelf.
+INBOX_LAG: Final = timedelta(seconds=2)
 #: The verdict falls at this age even if no poll could be finished since; it is then left to the next comparison.
 LONGEST_WAIT: Final = timedelta(minutes=10)
 #: Messages overtake each other by no more than this: a late one may tell of the time before sales that are known.
 OVERTAKING: Final = timedelta(minutes=1)
 
-# A number is explained once the shelf is known to have shown it: by what we sent, had confirmed or expect, or
-# because a newer observation of the shelf was. It is foreign when it is the newest, nothing is on its way to
-# the shelf, and a poll of the orders began late enough since to hold whatever the shop had sold by then: no order waits
-# to be fetched, or for stock that others held. Nor is a number foreign which the shop's own sales passed through on their way
-# to what it shows by now; where it was one all the same, the next comparison finds the shelf. Reconciliation takes up
-# what was judged foreign after such a poll and while it was still the last word on its shelf.
+# A number is explained once the shelf is known to have shown it: by what we sent, had confirmed or expect, because a
+# newer observation of the shelf was, or because the shop compared later and found what we expected. It is foreign
+# when it is the newest, nothing is on its way to the shelf, and a poll of the orders began late enough since to hold
+# whatever the shop had sold by then: no order waits to be fetched, or for stock that others held, and no message has
+# waited long that may say what the shelf shows since. Nor is a number foreign which the shop's own sales passed
+# through on their way to what it shows by now; where it was one all the same, the next comparison finds the shelf.
+# Reconciliation takes up what was judged foreign after such a poll and while it was still the last word on its shelf.
 _JUDGE: Final = """
-WITH open AS (
+WITH behind AS MATERIALIZED (
+    SELECT DISTINCT channel_id FROM channels_webhookdelivery
+    WHERE state = 'received' AND received_at <= %(now)s - make_interval(secs => %(inbox_lag)s)
+), open AS (
     SELECT seen.id, seen.listing_level_id, seen.channel_id, seen.quantity, seen.received_at,
         level.wanted > level.done OR coalesce(level.leased_until > clock_timestamp(), false) AS is_moving,
         seen.quantity IN (level.expected, level.sent_quantity, level.published_quantity)
@@ -52,6 +58,15 @@ WITH open AS (
                 SELECT FROM channels_shelfobservation newer
                 WHERE newer.listing_level_id = seen.listing_level_id AND newer.id > seen.id
                   AND newer.verdict IN ('echo', 'explained')
+            )
+            OR EXISTS (
+                SELECT FROM channels_push push
+                WHERE push.listing_level_id = seen.listing_level_id AND push.computed_at >= seen.received_at
+                  AND push.outcome = 'confirmed' AND push.compared_with IS NOT NULL
+            ) AND NOT EXISTS (
+                SELECT FROM channels_push push
+                WHERE push.listing_level_id = seen.listing_level_id AND push.computed_at >= seen.received_at
+                  AND push.outcome = 'stale'
             ) AS is_explained,
         EXISTS (
             SELECT FROM channels_shelfobservation newer
@@ -70,7 +85,7 @@ WITH open AS (
                   WHERE put_off.channel_id = placed.channel_id AND put_off.kind = 'order' AND put_off.state = 'waiting'
                     AND put_off.key = placed.channel_id || ':' || placed.external_id
               ))
-        ) AS is_covered
+        ) AND seen.channel_id NOT IN (SELECT channel_id FROM behind) AS is_covered
     FROM channels_shelfobservation seen
     JOIN channels_listinglevel level ON level.id = seen.listing_level_id
     JOIN channels_listing listing ON listing.id = level.listing_id
@@ -176,6 +191,7 @@ def judge_open(*, limit: int = 1000) -> int:
         "now": timezone.now(),
         "grace": GRACE.total_seconds(),
         "list_lag": LIST_LAG.total_seconds(),
+        "inbox_lag": INBOX_LAG.total_seconds(),
         "longest_wait": LONGEST_WAIT.total_seconds(),
         "overtaking": OVERTAKING.total_seconds(),
         "limit": limit,

@@ -7,8 +7,16 @@ import pytest
 from django.utils import timezone
 
 from channels.events import LevelObserved
-from channels.models import ChannelOrder, ListingLevel, PollFeed, Push, Retry, ShelfObservation
-from channels.models.inbound import ObservationVerdict
+from channels.models import (
+    ChannelOrder,
+    ListingLevel,
+    PollFeed,
+    Push,
+    Retry,
+    ShelfObservation,
+    WebhookDelivery,
+)
+from channels.models.inbound import DeliveryState, ObservationVerdict
 from channels.models.outbound import PushOutcome
 from channels.observations import judge_open, observe
 from channels.orders import apply_state, hint
@@ -129,6 +137,51 @@ def test_no_number_is_foreign_while_a_push_is_on_its_way(shop: Shop) -> None:
     ListingLevel.objects.update(lease_token=None, leased_until=None)
     judge_open()
     assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_no_number_is_foreign_while_messages_wait_that_may_be_newer_words(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=9)
+    waiting = WebhookDelivery.objects.create(
+        channel=shop.channel,
+        dedupe_key="newer",
+        topic="product.updated",
+        payload={},
+        received_at=timezone.now() - timedelta(seconds=5),
+    )
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    waiting.state = DeliveryState.PROCESSED
+    waiting.save()
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([PushOutcome.CONFIRMED], ObservationVerdict.EXPLAINED),
+        ([PushOutcome.STALE, PushOutcome.CONFIRMED], ObservationVerdict.FOREIGN),
+        ([PushOutcome.UNCHANGED], ObservationVerdict.FOREIGN),
+    ],
+)
+def test_a_shop_that_compared_later_and_found_what_we_expected_explains_a_number(
+    shop: Shop, outcomes: list[PushOutcome], expected: ObservationVerdict
+) -> None:
+    seen = see(shop, 3, seconds_ago=9)
+    for outcome in outcomes:
+        Push.objects.create(
+            channel=shop.channel,
+            listing_level=ListingLevel.objects.get(),
+            wanted=2,
+            target=2,
+            quantity=2,
+            compared_with=5,
+            outcome=outcome,
+            computed_at=timezone.now(),
+            finished_at=timezone.now(),
+        )
+    judge_open()
+    assert verdict(seen) == expected
 
 
 def test_the_verdict_falls_in_the_end_even_where_no_poll_succeeds(shop: Shop) -> None:
