@@ -13,7 +13,7 @@ Locks are taken in this order: the order, the pools it uses up, the ledger's own
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,13 +22,14 @@ from typing import Final
 from django.db import connection, transaction
 from django.utils import timezone
 
-from channels import order_lines
+from channels import order_lines, order_rows
 from channels.announced_returns import announce_returns
 from channels.events import OrderState
 from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
 from channels.models import Channel, ChannelOrder
 from channels.order_lines import LineChange, variant_id_of
-from channels.order_states import StateKey, contradicts, is_newer, state_key
+from channels.order_rows import Known, known_orders
+from channels.order_states import contradicts, is_newer, state_key
 from channels.places import Places, places_of
 from channels.preorders import terms_of
 from channels.pushes import WAKE_UP
@@ -36,37 +37,12 @@ from channels.rules.pools import count_sales
 from channels.screening import check_order
 from channels.shelves import lower_expected
 from channels.sourcing import NOTHING_ASKED, Standing, routing_of, standing_of
-from config.database import PLAN_ONCE
 from config.notify import notify_after_commit
 from inventory.demands import settle
 from inventory.holds import are_beyond_plans
 from inventory.ledger import Context, domain_errors
 from inventory.locking import lock_levels
 from inventory.models import BundlePart
-from inventory.statements import array
-
-# A concurrent twin waits here for the first one's commit.
-_INSERT: Final = """
-INSERT INTO channels_channelorder
-    (channel_id, external_id, arrived_at, number, state_key, state_digest, country, currency, is_test,
-     is_deleted, may_return, fetch_wanted, fetched, fetch_error, marks, routed_for)
-VALUES (%s, %s, %s, '', '[]', '', '', '', false, false, false, 0, 0, '', '{}', '')
-ON CONFLICT (channel_id, external_id) DO NOTHING
-RETURNING id, {plan_once}
-"""
-_INSERT_SQL: Final = _INSERT.replace("{plan_once}", PLAN_ONCE)
-
-_LOCK: Final = """
-SELECT placed.*, {plan_once} FROM channels_channelorder placed
-WHERE channel_id = %s AND external_id = %s
-FOR UPDATE
-"""
-_LOCK_SQL: Final = _LOCK.replace("{plan_once}", PLAN_ONCE)
-
-_KNOWN: Final = """
-SELECT external_id, state_key, is_deleted FROM channels_channelorder
-WHERE channel_id = %s AND external_id = ANY(%s::text[])
-"""
 
 # Hints that come before the fetch has begun are one fetch; a back-off in progress is respected. A deleted
 # order stays so.
@@ -84,32 +60,6 @@ SET fetch_wanted = kept.fetch_wanted + 1,
     END
 WHERE NOT kept.is_deleted OR kept.may_return
 """
-
-
-_KEPT: Final = (
-    "number", "state_key", "state_digest", "ordered_at", "updated_at", "country", "currency", "is_test", "is_deleted",
-    "may_return", "fetch_wanted", "fetched", "next_fetch_at", "fetch_error", "routed_for", "applied_at",
-)  # fmt: skip
-
-# What the other channels have yet to be told of what the order moved: {listing level: `wanted`}.
-_SAVE: Final = """
-UPDATE channels_channelorder placed
-SET {assigned},
-    marks = CASE WHEN %(is_first)s THEN told.marks ELSE placed.marks END,
-    propagated_at = CASE WHEN NOT %(is_first)s THEN placed.propagated_at
-        WHEN told.marks = '{}' THEN %(applied_at)s::timestamptz END
-FROM (
-    SELECT coalesce(jsonb_object_agg(level.id, level.wanted), '{}') AS marks
-    FROM channels_listing listing
-    JOIN channels_listinglevel level ON level.listing_id = listing.id
-    JOIN channels_channel channel ON channel.id = level.channel_id
-    JOIN channels_channellocation place ON place.id = level.channel_location_id
-    WHERE %(is_first)s AND listing.variant_id = ANY(%(variants)s::bigint[]) AND listing.is_active
-      AND channel.is_active AND NOT channel.is_paused AND channel.id <> %(channel)s AND place.is_active
-      AND level.wanted > level.done AND level.dead_at IS NULL
-) told
-WHERE placed.id = %(id)s
-""".replace("{assigned}", ", ".join(f"{name} = %({name})s" for name in _KEPT))
 
 #: An order that was named and is not shown is asked for so long.
 GIVEN_UP_AFTER: Final = timedelta(days=1)
@@ -136,24 +86,6 @@ def apply_state(channel: Channel, state: OrderState, *, arrived_at: datetime) ->
     """
     if record_state(channel, state, arrived_at=arrived_at):
         hint(channel, state.external_id, arrived_at=arrived_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was kept of an order when it was looked up."""
-
-    state_key: StateKey
-    is_deleted: bool
-
-
-def known_orders(channel: Channel, external_ids: Collection[str]) -> dict[str, Known]:
-    """Looks up what is kept of these orders, by the platform's id, without waiting for anybody; one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, [channel.pk, list(external_ids)])
-        return {
-            external_id: Known(json.loads(key) if isinstance(key, str) else key, is_deleted)
-            for external_id, key, is_deleted in cursor.fetchall()
-        }
 
 
 def is_old_news(state: OrderState, known: Known | None) -> bool:
@@ -250,21 +182,12 @@ def _order_lock(
 ) -> Iterator[tuple[ChannelOrder, bool]]:
     """Holds the order's row, which is inserted where it is new, until the end of one transaction."""
     with domain_errors(), transaction.atomic():
-        order_id = None if is_known else _insert(channel, external_id, arrived_at)
+        order_id = None if is_known else order_rows.insert(channel, external_id, arrived_at)
         if order_id is not None:
             order = ChannelOrder(pk=order_id, channel=channel, external_id=external_id, arrived_at=arrived_at)
             yield order, True
         else:
-            (order,) = ChannelOrder.objects.raw(_LOCK_SQL, [channel.pk, external_id])
-            yield order, False
-
-
-def _insert(channel: Channel, external_id: str, arrived_at: datetime) -> int | None:
-    """Inserts an order of which nothing is known yet, and returns its id; None where it has become known."""
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT_SQL, [channel.pk, external_id, arrived_at])
-        row = cursor.fetchone()
-    return row[0] if row else None
+            yield order_rows.locked(channel, external_id), False
 
 
 def _in_order(changes: dict[str, LineChange]) -> list[LineChange]:
@@ -315,7 +238,10 @@ def _bring_up(
         routing, pre_orders = routing_of(channel, order, places), terms_of(channel, demands)
         settle(_context(channel, order, key), demands, routing=routing, pre_orders=pre_orders)
     lower_expected(channel, changes, places)
-    _save(order, moved)
+    is_first = bool(moved) and order.applied_at is None
+    if is_first:
+        order.applied_at = timezone.now()
+    order_rows.save(order, [variant_id_of(each.line) for each in moved], is_first=is_first)
 
 
 def _to_be_undone(channel: Channel, moving: Sequence[LineChange], standing: Standing) -> Sequence[LineChange]:
@@ -333,23 +259,6 @@ def _lock_stock(channel: Channel, changes: Sequence[LineChange], places: Places)
     variant_ids = {change.line.variant_id for change in changes if change.line.variant_id}
     parts = BundlePart.objects.filter(bundle_variant__in=variant_ids).values_list("variant_id", flat=True)
     lock_levels(channel.merchant_id, {*variant_ids, *parts}, {site.location_id for site in places.sites})
-
-
-def _save(order: ChannelOrder, moved: Sequence[LineChange]) -> None:
-    """Saves the order; with the first state that moves the ledger also what the others have to be told because of it."""
-    is_first = bool(moved) and order.applied_at is None
-    if is_first:
-        order.applied_at = timezone.now()
-    values = {name: getattr(order, name) for name in _KEPT}
-    values["state_key"] = json.dumps(order.state_key)
-    values |= {
-        "id": order.pk,
-        "channel": order.channel_id,
-        "is_first": is_first,
-        "variants": array({m.line.variant_id for m in moved if m.line.variant_id}),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_SAVE, values)
 
 
 def _settlement_key(order: ChannelOrder, moved: Sequence[LineChange], occasion: Occasion) -> str:

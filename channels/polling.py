@@ -27,7 +27,8 @@ from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_int
 from channels.importing import import_channel
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.models.error_log import ErrorJob
-from channels.orders import apply_state, hint, is_old_news, known_orders
+from channels.order_rows import known_orders
+from channels.orders import apply_state, hint, is_old_news
 from channels.retry_queue import Work
 from inventory.errors import StockBusy, StockError
 

@@ -62,7 +62,8 @@ class DocumentMachine(RuleBasedStateMachine):
         self.on_the_way: dict[int, int] = {}
         self.missing: defaultdict[int, int] = defaultdict(int)
         self.to_inspect: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self.sheets: dict[str, tuple[CountSheet, int | None]] = {}
+        #: With what differed when it was counted, and the units that had left beyond record by then.
+        self.sheets: dict[str, tuple[CountSheet, tuple[int, int] | None]] = {}
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -74,6 +75,12 @@ class DocumentMachine(RuleBasedStateMachine):
 
     def level(self, name: str) -> tuple[int, int, int]:
         return level_of(self.cast.mug, self.place(name))
+
+    def found(self, name: str) -> int:
+        """Returns the units that left a place although its record did not have them."""
+        moves = StockMovement.objects.filter(reason="beyond_record", level__location=self.place(name))
+        units: int | None = moves.aggregate(units=Sum("on_hand_delta"))["units"]
+        return units or 0
 
     def line(self, place: str, units: int) -> list[ConditionLine]:
         return [ConditionLine(self.cast.mug.pk, self.place(place).pk, units)]
@@ -184,14 +191,17 @@ class DocumentMachine(RuleBasedStateMachine):
         if place in self.sheets:
             sheet, _ = self.sheets[place]
             enter_counts(self.cast.merchant.pk, sheet.pk, {self.cast.mug.pk: counted})
-            self.sheets[place] = sheet, counted - self.level(place)[0]
+            self.sheets[place] = sheet, (counted - self.level(place)[0], self.found(place))
 
     @rule(place=_PLACES)
     def approve(self, place: str) -> None:
-        sheet, variance = self.sheets.get(place, (None, None))
-        if sheet is not None and variance is not None:
+        """What was counted too much and left beyond record since then is in the record already."""
+        sheet, counted = self.sheets.get(place, (None, None))
+        if sheet is not None and counted is not None:
+            variance, found_before = counted
+            found = self.found(place) - found_before
             approve_sheet(self.cast.context(), sheet.pk)
-            self.balance += variance
+            self.balance += variance - min(max(variance, 0), found)
             del self.sheets[place]
 
     @rule(place=_PLACES, counted=st.integers(0, 3), units=_UNITS)

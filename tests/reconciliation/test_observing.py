@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from channels.events import LevelObserved
-from channels.models import ListingLevel, PollFeed, ShelfObservation
+from channels.models import ListingLevel, PollFeed, Push, ShelfObservation
 from channels.models.listings import Lane
 from channels.observations import judge_open, observe
 from channels.pushes import mark_listing_levels
@@ -25,6 +25,9 @@ def market(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> M
     PollFeed.objects.update_or_create(
         channel=market.shop.channel, name="orders", defaults={"next_poll_at": timezone.now()}
     )
+    # The shop was told before anybody wrote into it.
+    a_minute_ago = timezone.now() - timedelta(minutes=1)
+    Push.objects.update(computed_at=a_minute_ago, finished_at=a_minute_ago)
     return market
 
 
