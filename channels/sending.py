@@ -71,6 +71,8 @@ class _Batch:
     #: The key of the call that is on its way; None while nothing has been sent.
     call_id: uuid.UUID | None = None
 
+    #: Listing levels whose outcome is written down already.
+    written: set[int] = field(default_factory=set)
     #: Some were not sent: a call failed or the limit was used up, so that the channel does not work well.
     is_cut: bool = False
     #: What the platform answered for but did not take.
@@ -80,6 +82,13 @@ class _Batch:
     #: Listing levels that were read for the first time. What the shop sold before that is imported later and lowers what
     #: is expected once more, so that those that were then told something have to be looked at again too.
     first: set[int] = field(default_factory=set)
+
+    def write(self) -> None:
+        """Writes down what became of the listing levels so far."""
+        if self.told or self.log:
+            write_outcomes(self.lease, self.told, log=self.log)
+        self.written |= {each.level.id for each in self.told}
+        self.told, self.log = [], []
 
     def close(self, draft: Draft, told: Told) -> None:
         """Ends one listing level's part in the batch."""
@@ -132,9 +141,9 @@ def send(lease: Lease, connector: Connector) -> Done:
     else:
         if not batch.is_cut:
             breaker.note_success(lease.channel_id, is_push=True)
-    write_outcomes(lease, batch.told, log=batch.log)
+    batch.write()
     error_log.note_items(lease.channel_id, batch.refused)
-    unsent = {level.id for level in lease.levels} - {each.level.id for each in batch.told}
+    unsent = {level.id for level in lease.levels} - batch.written
     if unsent:
         give_back(lease, unsent)
     return Done(len(lease.levels), rest, has_failed)
@@ -163,6 +172,7 @@ def _tell(batch: _Batch) -> None:
     _converge(batch)
     if unsure:
         # After all that can be told at once: reading may have to wait for the limit.
+        batch.write()
         _resolve(batch, unsure)
         _converge(batch)
 
@@ -174,6 +184,8 @@ def _converge(batch: _Batch) -> None:
         stale = _push(batch)
         if not stale:
             return
+        # What the shop has taken does not wait for what it has not.
+        batch.write()
         _read_again(batch, stale)
     for draft in _open(batch):
         error = "The shop's number kept changing while it was told."

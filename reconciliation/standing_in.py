@@ -47,7 +47,7 @@ class StandIn:
         if min(silent, now - self._began) < AFTER if self._own is None else now - self._own < EVERY:
             return False
         if self._own is None:
-            log.error("jobs_do_not_watch", silent_seconds=round(silent))
+            log.error("jobs_do_not_watch", silent_seconds=round(min(silent, now - self._began)))
         self._own = now
         self._crew.submit(self._watch)
         return True

@@ -76,6 +76,12 @@ def test_whoever_has_just_begun_leaves_the_jobs_time_to_begin_too(now: Now) -> N
     assert stand_in.look_after()
 
 
+def test_jobs_that_never_watched_are_stood_in_for(now: Now) -> None:
+    stand_in = StandIn()
+    now.pass_by(AFTER + 5)
+    assert stand_in.look_after()
+
+
 def test_it_tells_by_mail_that_the_jobs_are_silent(now: Now, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example.com"
     AlertRecipient.objects.create(kind="email", address="ops@example.com")
