@@ -22,13 +22,17 @@ from channels.models.mutations import MutationKind, MutationState
 #: Minutes that the fuse looks back.
 WINDOW: Final = 10
 
-# Listings of a channel that never confirmed a number do not count: nothing that was told there changes.
+# Listings of a channel that never confirmed a number do not count: nothing that was told there changes. Nor do those of a
+# channel whose listings are still being read for the first time: they are mapped and told in waves.
 _COUNT: Final = """
 WITH told AS (
     SELECT channel.id FROM channels_channel channel
     WHERE channel.merchant_id = %(merchant)s AND EXISTS (
         SELECT FROM channels_listinglevel level
         WHERE level.channel_id = channel.id AND level.confirmed_at IS NOT NULL
+    ) AND NOT EXISTS (
+        SELECT FROM channels_pollfeed feed
+        WHERE feed.channel_id = channel.id AND feed.name = 'listings' AND feed.last_polled_at IS NULL
     )
 ), recent AS (
     SELECT DISTINCT unnest(listing_ids) AS id FROM channels_mutation

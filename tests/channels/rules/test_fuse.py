@@ -10,7 +10,7 @@ from channels import fuse, mutations
 from channels.errors import RuleRefused
 from channels.importing import import_channel
 from channels.mapping import map_by_sku, map_listing
-from channels.models import Listing, ListingLevel, Mutation, MutationFuse
+from channels.models import Listing, ListingLevel, Mutation, MutationFuse, PollFeed
 from channels.models.mutations import MutationKind
 from channels.rules import lifecycle
 from inventory.ledger import Context
@@ -182,6 +182,19 @@ def test_very_many_listings_that_would_be_mapped_by_sku_wait() -> None:
     assert map_by_sku(shop.merchant.pk) == 0
     mutations.confirm(Mutation.objects.get().pk, actor="anna")
     assert not Listing.objects.filter(pk__in=[each.pk for each in new], variant__isnull=True).exists()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_is_read_for_the_first_time_is_mapped_in_waves(is_read: bool) -> None:
+    """Numbers of the first wave may be confirmed before the last wave is read."""
+    shop, _ = big_shop()
+    read_at = timezone.now() if is_read else None
+    PollFeed.objects.create(
+        channel=shop.channel, name="listings", next_poll_at=timezone.now(), last_polled_at=read_at
+    )
+    unmapped(shop, 4)
+    expected = (0, ["waiting"]) if is_read else (4, ["applied"])
+    assert (map_by_sku(shop.merchant.pk), states()) == expected
 
 
 def test_what_was_not_to_be_mapped_is_not_proposed_again_but_can_be_mapped_by_hand() -> None:
