@@ -22,18 +22,18 @@ from channels.models.mutations import MutationKind, MutationState
 #: Minutes that the fuse looks back.
 WINDOW: Final = 10
 
-# Listings of a channel that never confirmed a number do not count: nothing that was told there changes. Nor do those of a
-# channel whose listings are still being read for the first time: they are mapped and told in waves.
+# Listings of a channel that never confirmed a number do not count: nothing that was told there changes. Nor does the
+# mapping of a channel whose listings are still being read for the first time: they are mapped and told in waves.
 _COUNT: Final = """
 WITH told AS (
     SELECT channel.id FROM channels_channel channel
     WHERE channel.merchant_id = %(merchant)s AND EXISTS (
         SELECT FROM channels_listinglevel level
         WHERE level.channel_id = channel.id AND level.confirmed_at IS NOT NULL
-    ) AND NOT EXISTS (
+    ) AND NOT (%(is_mapping)s AND EXISTS (
         SELECT FROM channels_pollfeed feed
         WHERE feed.channel_id = channel.id AND feed.name = 'listings' AND feed.last_polled_at IS NULL
-    )
+    ))
 ), recent AS (
     SELECT DISTINCT unnest(listing_ids) AS id FROM channels_mutation
     WHERE merchant_id = %(merchant)s AND state IN ('applied', 'confirmed')
@@ -86,12 +86,13 @@ def lock(merchant_id: int) -> MutationFuse:
     return MutationFuse.objects.select_for_update().get(merchant_id=merchant_id)
 
 
-def count(fuse: MutationFuse, listing_ids: Collection[int] = ()) -> Count:
+def count(fuse: MutationFuse, listing_ids: Collection[int] = (), *, is_mapping: bool = False) -> Count:
     """Counts what was changed in the last ten minutes, and what these listings would add."""
     parameters: dict[str, Any] = {
         "merchant": fuse.merchant_id,
         "minutes": WINDOW,
         "listings": list(listing_ids),
+        "is_mapping": is_mapping,
     }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, parameters)
@@ -104,14 +105,19 @@ def admit(change: Change, *, is_suspicious: bool = False) -> Mutation:
 
     What is suspicious waits whatever its size. A change that waits already is brought up to date, not doubled.
     """
-    counted = count(lock(change.merchant_id), change.listing_ids)
+    counted = _count(change)
     is_held = is_suspicious or counted.is_beyond
     return _keep(change, counted, MutationState.WAITING if is_held else MutationState.APPLIED)
 
 
 def note(change: Change) -> Mutation:
     """Counts a change that a person made on purpose, and lets it pass. Demands a transaction."""
-    return _keep(change, count(lock(change.merchant_id), change.listing_ids), MutationState.APPLIED)
+    return _keep(change, _count(change), MutationState.APPLIED)
+
+
+def _count(change: Change) -> Count:
+    is_mapping = change.kind is MutationKind.MAPPING
+    return count(lock(change.merchant_id), change.listing_ids, is_mapping=is_mapping)
 
 
 def withdraw(change: Change) -> None:
