@@ -211,8 +211,10 @@ def test_changes_of_a_level_since_the_last_look_are_one_event(cast: Cast) -> Non
         cast.receive(units)
     cast.receive(1, cast.shirt)
     happened()
-    mugs, _shirts = (data for _, data in told(listener))
-    assert (mugs["sku"], mugs["location"]) == (cast.mug.sku, cast.warehouse.code)
+    events = {data["sku"]: data for _, data in told(listener)}
+    assert (len(told(listener)), events.keys()) == (2, {cast.mug.sku, cast.shirt.sku})
+    mugs = events[cast.mug.sku]
+    assert mugs["location"] == cast.warehouse.code
     assert (mugs["on_hand"], mugs["available"], mugs["available_before"], mugs["changes"]) == (10, 10, 0, 3)
     event = WebhookEvent.objects.get(subject=f"stock:{cast.mug.pk}:{cast.warehouse.pk}")
     assert event.version == StockLevel.objects.get(variant=cast.mug).version == 3
