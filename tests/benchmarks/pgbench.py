@@ -109,15 +109,18 @@ def _translate(statement: Statement, seed: "Seed", case: "Case") -> str:
     sql, params = statement
     if "INSERT INTO inventory_stockoperation" in sql:
         key = "'b' || :client_id || '-' || :nonce"
-        return _fill(sql, params, {1: key}) + " \\gset"
+        # What it returns last has no name of its own.
+        return _fill(sql, params, {1: key}) + " AS planned \\gset"
+    if "UPDATE channels_listinglevel" in sql:
+        return _fill(sql, params, _due_mark_columns(params)) + ";"
     if "FOR NO KEY UPDATE" in sql:
-        chosen = {2 + n: f":v{n}" for n in range(case.lines)}  # after location and merchant
+        chosen = {1: "ARRAY[" + ",".join(f":v{n}" for n in range(case.lines)) + "]"}  # after the merchant
         return f"SELECT {_LOCKED} FROM ({_fill(sql, params, chosen)}) s \\gset"
     if "expires_at <= clock_timestamp()" in sql:
         return _fill(sql, params, {0: ":ids"}) + ";"
     if "UPDATE inventory_stockoperation" in sql:
         return _fill(sql, params, _append_columns(params)) + ";"
-    return _fill(sql, params, _due_mark_columns(sql, params)) + ";"
+    raise RuntimeError(f"The benchmark does not know this statement of a reservation: {sql[:200]}")
 
 
 def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
@@ -126,21 +129,21 @@ def _append_columns(params: Sequence[Any]) -> Mapping[int, str]:
     movement = {
         19: ":ids",
         20: ":versions",
-        26: ":on_hand",
-        27: ":reserved",
-        28: ":unavailable",
-        29: ":array",
+        27: ":on_hand",
+        28: ":reserved",
+        29: ":unavailable",
+        30: ":array",
     }
-    level = {31: ":ids", 32: ":on_hand", 33: ":reserved", 34: ":unavailable", 35: ":versions"}
+    level = {32: ":ids", 33: ":on_hand", 34: ":reserved", 35: ":unavailable", 36: ":versions"}
     if len(params) != max(level) + 1:
         raise RuntimeError("The append statement has changed: adapt the benchmark's positions.")
     return {0: ":known", 2: ":id", 4: ":id", 17: ":id"} | reservation | movement | level
 
 
-def _due_mark_columns(sql: str, params: Sequence[Any]) -> Mapping[int, str]:
+def _due_mark_columns(params: Sequence[Any]) -> Mapping[int, str]:
     """Positions of `channels.pushes.mark_due`: variants, locations, deltas, what is left, lanes, merchant, kinds."""
-    if "UPDATE channels_listinglevel" not in sql or len(params) != 7:
-        raise RuntimeError(f"The benchmark does not know this statement of a reservation: {sql[:200]}")
+    if len(params) != 7:
+        raise RuntimeError("The due mark has changed: adapt the benchmark's positions.")
     return {0: ":variants"}
 
 
