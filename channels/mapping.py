@@ -106,16 +106,22 @@ def map_by_sku(merchant_id: int) -> int:
     Constant number of statements. Called when variants or listings appear, and by a sweep. Very many at once
     wait for a person (`channels.fuse`), and none is linked until then.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND_BY_SKU, {"merchant": merchant_id})
-        ids = [identity for (identity,) in cursor.fetchall()]
-    if not ids:
+    if not _find_by_sku(merchant_id):
         return 0
     with transaction.atomic():
+        # Found anew under the lock: what somebody else has mapped and told since would count as about to change.
+        fuse.lock(merchant_id)
+        ids = _find_by_sku(merchant_id)
         change = fuse.Change(merchant_id, MutationKind.MAPPING, ids, f"{len(ids)} listings are mapped by SKU")
-        if fuse.admit(change).state == MutationState.WAITING:
+        if not ids or fuse.admit(change).state == MutationState.WAITING:
             return 0
         return map_these(merchant_id, ids)
+
+
+def _find_by_sku(merchant_id: int) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_BY_SKU, {"merchant": merchant_id})
+        return [identity for (identity,) in cursor.fetchall()]
 
 
 def map_these(merchant_id: int, listing_ids: Sequence[int]) -> int:

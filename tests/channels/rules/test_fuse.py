@@ -1,9 +1,11 @@
 """The mutation fuse: very many listings at once wait for a person, and a movement of stock never does."""
 
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from channels import fuse, mutations
@@ -19,7 +21,7 @@ from inventory.stock import StockLine, receive
 from tests.channels.rules.drawing import approved, due, in_force, settle_marks
 from tests.channels.shop import Shop, open_shop
 from tests.channels.test_importing import Catalogue, sold
-from tests.inventory.racing import race
+from tests.inventory.racing import PATIENCE, meanwhile, race, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -195,6 +197,27 @@ def test_what_is_read_for_the_first_time_is_mapped_in_waves(is_read: bool) -> No
     unmapped(shop, 4)
     expected = (0, ["waiting"]) if is_read else (4, ["applied"])
     assert (map_by_sku(shop.merchant.pk), states()) == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_listings_that_another_worker_maps_and_tells_meanwhile_do_not_wait() -> None:
+    """Found before the lock they would count as told listings that are about to change."""
+    shop, _ = big_shop()
+    ListingLevel.objects.update(confirmed_at=None)
+    new = [each.pk for each in unmapped(shop, 4)]
+    is_locked = threading.Event()
+
+    def map_later() -> int:
+        is_locked.wait(PATIENCE)
+        return map_by_sku(shop.merchant.pk)
+
+    with meanwhile(map_later) as other, transaction.atomic():
+        fuse.lock(shop.merchant.pk)
+        is_locked.set()
+        wait_until_blocked()
+        assert map_by_sku(shop.merchant.pk) == 4
+        ListingLevel.objects.filter(listing__in=new).update(confirmed_at=timezone.now())
+    assert (other.result(), states()) == (0, ["applied"])
 
 
 def test_what_was_not_to_be_mapped_is_not_proposed_again_but_can_be_mapped_by_hand() -> None:
