@@ -16,6 +16,7 @@ from channels.models.listings import Lane
 from channels.models.mutations import MutationKind, MutationState
 from channels.pushes import mark_listing_levels
 from channels.rules.ranks import refresh_standings
+from config.jobs import wake
 
 #: Listings written by one statement.
 BATCH: Final = 500
@@ -69,6 +70,8 @@ def import_channel(
     report.listings = len(seen)
     _retire_unseen(channel, report, seen)
     report.mapped = map_by_sku(channel.merchant_id)
+    if Listing.objects.filter(channel=channel, variant__isnull=True, is_active=True).exists():
+        wake("channels.tasks.find_matches", channel.merchant_id)
     return report
 
 

@@ -1,6 +1,6 @@
 """Links what a channel sells to our variants, and applies what waited for that."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from django.db import connection, transaction
@@ -131,10 +131,15 @@ def map_these(merchant_id: int, listing_ids: Sequence[int]) -> int:
             cursor.execute(_MAP_BY_SKU, [merchant_id, list(listing_ids)])
             mapped: dict[int, int] = dict(cursor.fetchall())
         if mapped:
-            add_levels(list(mapped))
-            mark_listing_levels(_level_ids(mapped), lane=Lane.INCREASE)
-            refresh_standings(merchant_id, set(mapped.values()))
+            follow_mapping(merchant_id, mapped)
     return len(mapped)
+
+
+def follow_mapping(merchant_id: int, mapped: Mapping[int, int]) -> None:
+    """Has listings (id → variant) told that were mapped in this transaction."""
+    add_levels(list(mapped))
+    mark_listing_levels(_level_ids(mapped), lane=Lane.INCREASE)
+    refresh_standings(merchant_id, set(mapped.values()))
 
 
 def add_levels(listing_ids: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from channels import (
     fetching,
     heartbeats,
     mapping,
+    matching,
     observations,
     polling,
     retention,
@@ -98,6 +99,11 @@ def apply_mapped(merchant_id: int = 0) -> int:
 def _apply_mapped(merchant_id: int) -> int:
     mapping.map_by_sku(merchant_id)
     return mapping.apply_waiting_lines(merchant_id)
+
+
+def find_matches(merchant_id: int) -> int:
+    """Looks for the variants that unmapped listings may be; returns how many have one."""
+    return insist(f"matching of merchant {merchant_id}", partial(matching.find_matches, merchant_id))
 
 
 def judge_observations() -> int:

@@ -186,6 +186,9 @@ _TO_DO: Final = [
     ),
     _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
     _link(
+        "Suggested matches", "join_inner", "channels_listingmatch_changelist", "channels.view_listingmatch"
+    ),
+    _link(
         "Dead pushes",
         "mail_off",
         "channels_listinglevel_changelist",

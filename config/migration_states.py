@@ -22,7 +22,7 @@ def new_models_rendered_alone() -> Iterator[None]:
             state.__dict__["apps"] = rendered
             rendered.render_multiple([model_state])
 
-    ProjectState.add_model = add_alone  # type: ignore[method-assign]
+    ProjectState.add_model = add_alone  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:

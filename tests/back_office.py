@@ -24,6 +24,7 @@ from channels.models import (
     LagDemand,
     Listing,
     ListingLevel,
+    ListingMatch,
     ListingRank,
     ListingStanding,
     Mutation,
@@ -532,6 +533,12 @@ class Business:
         ChannelLocationSourceFactory(channel_location=place, location=location)
         listing = Listing.objects.create(
             channel=channel, variant=variant, external_id=f"listing-{next(_serial)}", sku=variant.sku
+        )
+        unknown = Listing.objects.create(
+            channel=channel, external_id=f"listing-{next(_serial)}", sku=f"ODD-{next(_serial)}"
+        )
+        ListingMatch.objects.create(
+            listing=unknown, variant=variant, basis="title", confidence=71, found_at=now
         )
         level = ListingLevel.objects.create(
             channel=channel,

@@ -41,7 +41,9 @@ def unmapped_page(request: HttpRequest) -> HttpResponse:
     may_map = request.user.has_perm("channels.map_listing")
     search = request.GET.get("q", "").strip()
     panels = [_lines_panel(search, may_map=may_map), _listings_panel(search, may_map=may_map)]
-    return own_page(request, "onecount/unmapped.html", "Unmapped SKUs", panels=panels, search=search)
+    return own_page(
+        request, "onecount/unmapped.html", "Unmapped SKUs", panels=panels, search=search, may_map=may_map
+    )
 
 
 def _listings_panel(search: str, *, may_map: bool) -> Panel:

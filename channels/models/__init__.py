@@ -15,6 +15,7 @@ from channels.models.heartbeats import Heartbeat
 from channels.models.history import SourceSpan
 from channels.models.inbound import PollFeed, ShelfObservation, WebhookDelivery
 from channels.models.listings import Listing, ListingLevel
+from channels.models.matches import ListingMatch
 from channels.models.measures import ChannelLag, LagDemand, ListingRank, ListingStanding
 from channels.models.mutations import Mutation, MutationFuse
 from channels.models.orders import ChannelOrder, ChannelOrderLine
@@ -43,6 +44,7 @@ __all__ = [
     "LagDemand",
     "Listing",
     "ListingLevel",
+    "ListingMatch",
     "ListingRank",
     "ListingStanding",
     "Mutation",
