@@ -6,9 +6,11 @@ from typing import Final
 from django.db import transaction
 
 from channels import feeds
-from channels.models import Channel, ListingLevel
+from channels.mapping import add_levels
+from channels.models import Channel, ChannelLocation, Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import WAKE_UP, mark_listing_levels
+from config.jobs import wake
 from config.notify import notify_after_commit
 
 #: What changes every number of a channel.
@@ -60,3 +62,15 @@ def tell_anew(channel: Channel) -> None:
     """Has all numbers of a channel computed again after a setting was edited."""
     levels = ListingLevel.objects.filter(channel=channel, listing__variant__isnull=False)
     mark_listing_levels(list(levels.order_by("id").values_list("id", flat=True)), lane=Lane.DECREASE)
+
+
+def tell_place_anew(place: ChannelLocation) -> None:
+    """Has the numbers of a place told, and the orders applied that waited for it, after what is behind it was edited.
+
+    Demands a transaction, the one that edits.
+    """
+    mapped = Listing.objects.filter(channel=place.channel_id, variant__isnull=False)
+    add_levels(list(mapped.values_list("id", flat=True)))
+    levels = ListingLevel.objects.filter(channel_location=place, listing__variant__isnull=False)
+    mark_listing_levels(list(levels.order_by("id").values_list("id", flat=True)), lane=Lane.DECREASE)
+    wake("channels.tasks.apply_mapped", place.channel.merchant_id)

@@ -10,12 +10,9 @@ from django.http import HttpRequest
 from unfold.admin import TabularInline
 
 from channels.admin.rows import ChannelFilter, with_channel
-from channels.mapping import add_levels
-from channels.models import ChannelLocation, ChannelLocationSource, Listing, ListingLevel
-from channels.models.listings import Lane
-from channels.pushes import mark_listing_levels
+from channels.models import ChannelLocation, ChannelLocationSource
+from channels.tuning import tell_place_anew
 from config.admin_site import FactsAdmin, OperatorAdmin
-from config.jobs import wake
 from inventory.models import Location
 from inventory.models.catalogue import LocationKind
 
@@ -114,17 +111,7 @@ class ChannelLocationAdmin(OperatorAdmin):
         with transaction.atomic():
             super().save_related(request, form, formsets, change)
             if any(formset.has_changed() for formset in formsets) or form.has_changed():
-                _tell_anew(form.instance)
-
-
-def _tell_anew(place: ChannelLocation) -> None:
-    mapped = Listing.objects.filter(channel=place.channel_id, variant__isnull=False)
-    add_levels(list(mapped.values_list("id", flat=True)))
-    levels = ListingLevel.objects.filter(channel_location=place, listing__variant__isnull=False).order_by(
-        "id"
-    )
-    mark_listing_levels(list(levels.values_list("id", flat=True)), lane=Lane.DECREASE)
-    wake("channels.tasks.apply_mapped", place.channel.merchant_id)
+                tell_place_anew(form.instance)
 
 
 @admin.register(ChannelLocationSource)
