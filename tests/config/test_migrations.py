@@ -29,7 +29,11 @@ def test_the_schema_is_the_same_as_with_djangos_own_command(monkeypatch: pytest.
 def _schema_of(database: str) -> list[str]:
     """Lines of the dump, less those that hold a random token."""
     address = connection.settings_dict
-    command = [str(postgres_installation.binaries() / "pg_dump"), "--schema-only", f"--host={address['HOST']}"]
+    command = [
+        str(postgres_installation.binaries() / "pg_dump"),
+        "--schema-only",
+        f"--host={address['HOST']}",
+    ]
     command += [f"--port={address['PORT'] or 5432}", f"--username={address['USER']}", database]
     dump = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
