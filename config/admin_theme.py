@@ -74,6 +74,7 @@ _PURCHASING: Final = _models(
     ("Purchase orders", "local_shipping", "purchaseorder"),
     ("Inbound", "input", "purchaseorderline"),
     ("Backorders", "pending_actions", "backorder"),
+    ("Kits promised", "redeem", "kitbackorder"),
     ("Suppliers", "factory", "supplier"),
     ("Inbound history", "history", "inboundevent"),
 )

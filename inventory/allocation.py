@@ -13,6 +13,7 @@ from inventory import taking
 from inventory.holds import fill_owed
 from inventory.inbound import lock_inbound
 from inventory.inbound_rows import PromiseTerms
+from inventory.kit_backorders import KitsWanted, promise_kits
 from inventory.kits import Kit
 from inventory.locking import lock_locations
 from inventory.models.conflicts import ConflictCause
@@ -85,8 +86,11 @@ def allocate(posting: Posting, wishes: Sequence[Wish], routing: Routing) -> None
     shares = _without_gone(posting, wishes, cut_shares)
     wanted = [wish.units for wish in wishes]
     has_released = [_release(posting, wish, share) for wish, share in zip(wishes, shares, strict=True)]
+    for wish, share in zip(wishes, shares, strict=True):
+        _hold(posting, wish, share)
+    # A promise of kits keeps parts that are there: only those that the plan holds for nobody.
     for wish, share, units in zip(wishes, shares, wanted, strict=True):
-        _hold(posting, wish, share, units)
+        _lack(posting, wish, share, units)
     if any(has_released):
         fill_owed(posting)
 
@@ -166,13 +170,17 @@ def _release(posting: Posting, wish: Wish, share: Share) -> bool:
     return has_released
 
 
-def _hold(posting: Posting, wish: Wish, share: Share, wanted: int) -> None:
-    """Holds what the plan adds; what it lacks is owed, and what is owed too much is closed."""
-    here, debt = _held_at(wish), wish.debt
+def _hold(posting: Posting, wish: Wish, share: Share) -> None:
+    """Holds what the plan adds."""
+    here = _held_at(wish)
     for place, units in share.units.items():
         if units > here[place]:
             _hold_at(posting, wish, place, units - here[place])
-    short = wanted - share.total
+
+
+def _lack(posting: Posting, wish: Wish, share: Share, wanted: int) -> None:
+    """Promises or owes what the plan lacks, and closes what is owed too much."""
+    short, debt = wanted - share.total, wish.debt
     if short < debt:
         taking.close_owed(posting, list(wish.owed), debt - short)
     elif missing := _unpromised(posting, wish, short - debt, share.places):
@@ -194,7 +202,10 @@ def _unpromised(posting: Posting, wish: Wish, missing: int, places: tuple[int, .
     if not missing or wish.terms is None:
         return missing
     asked = min(missing, wish.wanted)
-    rest = lock_inbound(posting).take(wish.reference, wish.variant_id, asked, places, wish.terms)
+    if wish.kit is not None:
+        rest = promise_kits(posting, KitsWanted(wish.kit, wish.reference, asked, places), wish.terms)
+    else:
+        rest = lock_inbound(posting).take(wish.reference, wish.variant_id, asked, places, wish.terms)
     return missing - asked + rest
 
 

@@ -19,6 +19,8 @@ from inventory.holds import debt_of, fill_owed, load_waiting, release_expired
 from inventory.inbound import Inbound, lock_inbound
 from inventory.inbound_locks import lock_lines
 from inventory.inbound_rows import PromiseTerms
+from inventory.kit_backorders import KitsWanted, promise_kits
+from inventory.kits import current_kits
 from inventory.ledger import Context, Outcome, perform
 from inventory.models import Backorder, Conflict
 from inventory.posting import Posting
@@ -40,8 +42,9 @@ def promise(
 ) -> Outcome:
     """Holds what is available for demands and promises the rest from inbound confirmed in time, the earliest first.
 
-    All of it, or as much as there is where `allow_partial`. Never more than is confirmed, less what is promised and what
-    is owed already. Raises `InsufficientInbound` with every shortage, `InvalidStockRequest`, `UnknownStock`.
+    Of kits whole ones are promised, each at one place: what is there of their parts is reserved for them. All of it, or as
+    much as there is where `allow_partial`. Never more than is confirmed, less what is promised and what is owed already.
+    Raises `InsufficientInbound` with every shortage, `InvalidStockRequest`, `UnknownStock`.
     """
     check_quantities("quantity", [demand.quantity for demand in demands], smallest=1)
     check_references(demand.reference for demand in demands)
@@ -50,7 +53,6 @@ def promise(
     def work(posting: Posting) -> None:
         # Of a repeat the day may be over by now.
         terms.check_day()
-        posting.refuse_kits()
         places = {(d.variant_id, place) for d in demands for place in d.location_ids}
         inbound = _lock(posting, places)
         short = [s for demand in demands if (s := _promise(posting, inbound, demand, terms)) is not None]
@@ -63,10 +65,11 @@ def promise(
 
 
 def _lock(posting: Posting, places: set[tuple[int, int]]) -> Inbound:
-    """Locks the levels, what is owed and the inbound; units that have expired go to who waits for them."""
-    posting.lock({v for v, _ in places}, {place for _, place in places}, create=places)
+    """Locks the levels, what is owed and the inbound; units that have expired go to who waits for them. Of kits, the parts'."""
+    goods = {(part, place) for variant, place in places for part, _ in posting.parts_of(variant)}
+    posting.lock({v for v, _ in goods}, {place for _, place in goods}, create=goods)
     release_expired(posting)
-    load_waiting(posting, {v for v, _ in places})
+    load_waiting(posting, {v for v, _ in goods})
     inbound = lock_inbound(posting)
     fill_owed(posting)
     return inbound
@@ -77,7 +80,11 @@ def _promise(posting: Posting, inbound: Inbound, demand: Demand, terms: PromiseT
     if short is None:
         return None
     missing = short.requested - short.available
-    rest = inbound.take(demand.reference, demand.variant_id, missing, demand.location_ids, terms)
+    kit = posting.kits.get(demand.variant_id)
+    if kit is None:
+        rest = inbound.take(demand.reference, demand.variant_id, missing, demand.location_ids, terms)
+    else:
+        rest = promise_kits(posting, KitsWanted(kit, demand.reference, missing, demand.location_ids), terms)
     if not rest:
         return None
     return Shortage(demand.reference, demand.variant_id, demand.quantity, demand.quantity - rest)
@@ -86,7 +93,8 @@ def _promise(posting: Posting, inbound: Inbound, demand: Demand, terms: PromiseT
 def cancel_backorders(context: Context, units: Sequence[BackorderUnits]) -> Outcome:
     """Takes promises back whose goods are no longer wanted; the inbound may be promised to others from then on.
 
-    Raises `InvalidStockRequest` where fewer units wait than asked for, `UnknownStock`.
+    With a part of theirs, whole kits are taken back. Raises `InvalidStockRequest` where fewer units wait than asked for,
+    `UnknownStock`.
     """
     check_quantities("quantity", [1 if u.quantity is None else u.quantity for u in units], smallest=1)
 
@@ -132,6 +140,7 @@ def backorder_conflict(
         conflict = Conflict.objects.filter(merchant_id=posting.merchant_id, pk=conflict_id).first()
         if conflict is None:
             raise UnknownStock("The merchant has no such conflict.")
+        posting.kits |= current_kits(posting.merchant_id, [conflict.variant_id])
         inbound = _lock(posting, {(conflict.variant_id, place) for place in conflict.location_ids})
         debt = debt_of(posting, conflict)
         units = debt.open if quantity is None else quantity
@@ -140,9 +149,11 @@ def backorder_conflict(
                 "quantity", f"only {debt.open} units are still owed. Ask for at most these."
             )
         posting.close(debt, units)
-        rest = inbound.take(
-            debt.reference, debt.variant_id, units, debt.location_ids, terms, besides=debt.reference
-        )
+        kit, own = posting.kits.get(debt.variant_id), debt.reference
+        if kit is None:
+            rest = inbound.take(own, debt.variant_id, units, debt.location_ids, terms, besides=own)
+        else:
+            rest = promise_kits(posting, KitsWanted(kit, own, units, debt.location_ids, own), terms)
         if rest:
             raise InsufficientInbound([Shortage(debt.reference, debt.variant_id, units, units - rest)])
 

@@ -169,6 +169,9 @@ SELECT EXISTS (SELECT FROM inventory_bundle bundle
     OR EXISTS (SELECT FROM inventory_conflict owed
                WHERE owed.merchant_id = %(merchant)s AND owed.variant_id = %(variant)s AND owed.open_quantity > 0
                  AND owed.cause <> 'beyond_record')
+    OR EXISTS (SELECT FROM inventory_kitbackorder promised
+               WHERE promised.merchant_id = %(merchant)s AND promised.variant_id = %(variant)s
+                 AND promised.open_quantity > 0)
 """
 
 #: Goods that will arrive as stock of the variant's own; promises are made from them alone.
@@ -195,7 +198,9 @@ def _check_state(posting: Posting, change: _Change, before: Recipe | None) -> No
         cursor.execute(_TO_COME, [change.variant_id])
         (is_to_come,) = cursor.fetchone()
     if is_in_use:
-        raise InvalidStockRequest("kind", "units of it are held or owed; ship or cancel them first.")
+        raise InvalidStockRequest(
+            "kind", "units of it are held, promised or owed; ship or cancel them first."
+        )
     if is_kit and is_to_come:
         message = "units of it are to come on purchase orders; receive or cancel them first."
         raise InvalidStockRequest("variant", message)

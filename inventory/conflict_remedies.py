@@ -13,6 +13,7 @@ from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import Reason
 from inventory.posting import Posting
 from inventory.posting_rows import HeldUnits, OwedUnits
+from inventory.references import kits_named
 from inventory.validation import check_quantities
 
 _PART_OF_A_KIT: Final = "holds a part of a kit, which would not be whole any more."
@@ -76,7 +77,7 @@ def take_over(
         posting.release(hold, units, Reason.SALE)
         posting.close(debt, units)
         posting.hold(hold.level, debt.reference, units)
-        if hold.expires_at is None:
+        if hold.expires_at is None and not kits_named(hold.reference):
             _owe_giver(posting, hold, units, giver_places)
 
     request = [conflict_id, reservation_id, quantity, list(giver_location_ids)]

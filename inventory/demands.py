@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from inventory import taking
+from inventory import kit_backorders, taking
 from inventory.allocation import Wish, allocate, lock_limited
 from inventory.holds import (
     OWED_CAUSES,
@@ -181,7 +181,8 @@ class _Settlement:
             fill_owed(posting)
         if is_planned:
             allocate(posting, self._wishes(posting, changes, held), self.routing)
-        _Shipments(posting, changes, held, self.routing).ship()
+        if _Shipments(posting, changes, held, self.routing).ship():
+            fill_owed(posting)
 
     def _wishes(self, posting: Posting, changes: Sequence[DemandChange], held: Held) -> list[Wish]:
         """Returns what the plan is made for; also of lines that want nothing now, whose units were cancelled."""
@@ -192,8 +193,7 @@ class _Settlement:
             wish.location_ids = location_ids
             wish.left = _left_at(wish, left)
             wish.kit = posting.kits.get(wish.variant_id)
-            # Inbound is promised unit by unit; half a kit is worth nothing to whoever waits for it.
-            wish.terms = None if wish.kit else self.pre_orders.get(wish.reference)
+            wish.terms = self.pre_orders.get(wish.reference)
         return wishes
 
     def _choices(self, changes: Sequence[DemandChange]) -> list[tuple[int, ...]]:
@@ -212,7 +212,10 @@ class _Settlement:
 
     def _owed(self, posting: Posting) -> list[OwedUnits]:
         """Locks and returns what is owed of these variants, and to kits where inbound may be promised: they come first."""
-        return (load_waiting if self.pre_orders else load_owed)(posting, self._variant_ids())
+        if not self.pre_orders:
+            return load_owed(posting, self._variant_ids())
+        goods = {part for variant in self._variant_ids() for part, _ in posting.parts_of(variant)}
+        return load_waiting(posting, goods | self._variant_ids())
 
     def _variant_ids(self) -> set[int]:
         return {change.variant_id for change in self.changes}
@@ -288,12 +291,18 @@ def _take_back(change: DemandChange, take_backs: TakeBacks) -> DemandChange:
 def _cancel(posting: Posting, change: DemandChange, held: list[Hold], owed: list[OwedUnits]) -> None:
     rest = taking.close_owed(posting, owed, change.cancelled)
     if rest:
-        rest = promises_of(posting).withdraw(change.reference, change.variant_id, rest)
+        rest = _withdraw(posting, change, rest)
     for reservation in reversed(held):
         units = min(reservation.open, rest)
         if units > 0:
             posting.release(reservation, units, Reason.CANCELLATION)
             rest -= units
+
+
+def _withdraw(posting: Posting, change: DemandChange, units: int) -> int:
+    """Takes units, or kits, off what the demand was promised; returns those that were not."""
+    rest = promises_of(posting).withdraw(change.reference, change.variant_id, units)
+    return kit_backorders.withdraw(posting, change.reference, change.variant_id, rest)
 
 
 def _left_at(wish: Wish, left: Mapping[tuple[str, int, int], int]) -> dict[int, int]:
@@ -350,36 +359,39 @@ class _Shipments:
         self._held = held
         self._routing = routing
 
-    def ship(self) -> None:
-        """Ships. Every demand takes its own units before any takes a twin's."""
+    def ship(self) -> bool:
+        """Ships; tells whether units were given up that may serve others. Every demand takes its own before a twin's."""
         uncovered = [(change, self._ship_own(change)) for change in self._changes if change.fulfilled]
-        for change, rest in uncovered:
-            if rest:
-                self._ship_rest(change, rest)
+        freed = [self._ship_rest(change, rest) for change, rest in uncovered if rest]
+        return any(freed)
 
     def _ship_own(self, change: DemandChange) -> int:
         held = _held_of(self._posting, self._held, change)
         return taking.ship_held(self._posting, held, change.fulfilled, location_id=change.left_from)
 
-    def _ship_rest(self, change: DemandChange, rest: int) -> None:
-        """Ships what the demand did not hold there; what it was owed, or holds elsewhere, is thereby met."""
+    def _ship_rest(self, change: DemandChange, rest: int) -> int:
+        """Ships what the demand did not hold there; what it was owed, promised or holds elsewhere is thereby met.
+
+        Returns how much it gave up of that.
+        """
         posting = self._posting
-        unpaid = taking.close_owed(posting, _debts(posting.conflicts.values(), change), rest)
-        if unpaid:
-            unpaid = promises_of(posting).withdraw(change.reference, change.variant_id, unpaid)
+        waited = taking.close_owed(posting, _debts(posting.conflicts.values(), change), rest)
+        unpaid = _withdraw(posting, change, waited) if waited else 0
+        freed = waited - unpaid
         if change.left_from is not None:
-            taking.release_elsewhere(posting, _held_of(posting, self._held, change), unpaid)
+            freed += taking.release_elsewhere(posting, _held_of(posting, self._held, change), unpaid)
         places = change.location_ids if change.left_from is None else (change.left_from,)
         kit = posting.kits.get(change.variant_id)
         if kit is not None:
             _ship_kits(posting, kit, rest, places, reference=change.reference)
-            return
+            return freed
         rest = self._ship_from_twins(change, rest, places)
         for level in posting.levels_of(change.variant_id, places):
             rest = taking.ship_available(posting, level, rest)
         if rest:
             level = posting.levels[change.variant_id, places[0]]
             taking.ship_beyond_record(posting, level, rest, reference=change.pool or change.reference)
+        return freed
 
     def _ship_from_twins(self, change: DemandChange, rest: int, places: Sequence[int]) -> int:
         """Takes units that other lines of the order hold of the same goods; those lines are owed them from now on."""

@@ -20,6 +20,7 @@ from inventory.inbound_statements import (
     HAS_BACKORDERS,
     LOCK_LINES,
     OF_IDS,
+    OF_KITS,
     OF_LINES,
     OF_REFERENCES,
     SETTLE_ORDERS,
@@ -32,6 +33,7 @@ from inventory.models.purchasing import InboundEventKind
 from inventory.models.stock import Reason
 from inventory.posting import Posting
 from inventory.posting_rows import Promised
+from inventory.references import reference_of_kits
 
 
 class Inbound:
@@ -75,6 +77,17 @@ class Inbound:
                 quantity -= units
         return quantity
 
+    def promise_part(
+        self, line: InboundLine, reference: str, units: int, terms: PromiseTerms, kit_id: int
+    ) -> PromisedUnits:
+        """Promises units of a line as a part of kits, at the place to which they come."""
+        line.promised += units
+        day = line.confirmed_on or terms.by
+        promised = PromisedUnits(line, reference, (line.location_id,), units, day, kit_id=kit_id)
+        promised.allowed_by = terms.allowed_by
+        self._new.append(promised)
+        return promised
+
     def promisable(
         self, variant_id: int, location_ids: Sequence[int], by: date, *, besides: str = ""
     ) -> Iterator[tuple[InboundLine, int]]:
@@ -106,7 +119,8 @@ class Inbound:
         """Takes units off what a demand was promised, the newest promise first; returns those that were not."""
         if not self.is_locked or not quantity:
             return quantity
-        own_new = [p for p in self._new if (p.reference, p.line.variant_id) == (reference, variant_id)]
+        named = reference, variant_id, 0
+        own_new = [p for p in self._new if (p.reference, p.line.variant_id, p.kit_id) == named]
         for promised in [*reversed(own_new), *self._promised_to(reference, variant_id)]:
             units = min(promised.open, quantity)
             promised.cancel(units)
@@ -124,6 +138,16 @@ class Inbound:
                 self._by_demand[promised.reference, promised.line.variant_id].append(promised)
             self._looked_up |= references
         return self._by_demand[reference, variant_id]
+
+    def of_kits(self, kit_ids: Collection[int]) -> list[PromisedUnits]:
+        """Returns what is promised as a part of these promises of kits, the newest first."""
+        new = [p for p in self._new if p.kit_id in kit_ids]
+        return [*reversed(new), *self._load(OF_KITS, [sorted(kit_ids)])]
+
+    def kits_changed(self) -> set[int]:
+        """Returns the promises of kits of which the operation has made, filled or taken away a part."""
+        changed = [p for p in self._loaded.values() if p.filled or p.cancelled or p.broken]
+        return {p.kit_id for p in [*self._new, *changed] if p.kit_id}
 
     def load(self, backorder_ids: Collection[int]) -> list[PromisedUnits]:
         """Returns these backorders of the merchant, closed ones too."""
@@ -152,7 +176,8 @@ class Inbound:
         for level in self._posting.levels_of(promised.line.variant_id, promised.location_ids):
             units = min(level.available, promised.open)
             if units > 0:
-                self._posting.hold(level, promised.reference, units, reason=Reason.BACKORDER_FILLED)
+                name = reference_of_kits(promised.kit_id) if promised.kit_id else promised.reference
+                self._posting.hold(level, name, units, reason=Reason.BACKORDER_FILLED)
                 promised.fill(units)
 
     def break_excess(self, lines: Iterable[InboundLine]) -> None:
@@ -183,6 +208,8 @@ class Inbound:
         for promised, units in sorted(broken, key=lambda each: each[0].id):
             if units > 0:
                 promised.give_up(units)
+            # Of kits, whole ones are owed: see `inventory.kit_backorders.balance`.
+            if units > 0 and not promised.kit_id:
                 self._posting.owe(
                     reference=promised.reference,
                     variant_id=promised.line.variant_id,
@@ -205,13 +232,19 @@ class Inbound:
             cursor.execute(BACKORDERS + condition, parameters)
             rows = cursor.fetchall()
         found = []
-        for identity, line_id, reference, location_ids, open_quantity, promised_on in rows:
+        for identity, line_id, reference, location_ids, open_quantity, promised_on, kit_id in rows:
             if identity not in self._loaded:
                 if open_quantity and line_id not in self.lines:
                     raise StockBusy
                 line = self.lines.get(line_id) or _closed_line(line_id)
                 self._loaded[identity] = PromisedUnits(
-                    line, reference, tuple(location_ids), open_quantity, promised_on, identity
+                    line,
+                    reference,
+                    tuple(location_ids),
+                    open_quantity,
+                    promised_on,
+                    identity,
+                    kit_id=kit_id or 0,
                 )
             found.append(self._loaded[identity])
         return found
@@ -252,6 +285,7 @@ class Inbound:
                 cancelled_quantity=p.cancelled,
                 promised_on=p.promised_on,
                 allowed_by=p.allowed_by,
+                kit_id=p.kit_id or None,
                 created_at=now,
             )
             for p in kept

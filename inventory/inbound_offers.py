@@ -1,7 +1,7 @@
-"""What of the goods still to come may be promised at several sets of places, read for many variants in one statement.
+"""What of the goods still to come may be promised at several sets of places, read for many variants at once.
 
 It is what `Inbound.take` would promise to an order that may be served from exactly these places: units confirmed to arrive
-there by a day and promised to nobody, less what is owed at any of the places.
+there by a day and promised to nobody, less what is owed at any of the places. Of kits, what `promise_kits` would.
 """
 
 from collections.abc import Collection
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from inventory.holds import OWED_CAUSES
 from inventory.promise_statements import OFFERED
+from inventory.promising import kits_offered
 
 #: Locations that serve together, by id.
 Places = tuple[int, ...]
@@ -21,7 +22,10 @@ Places = tuple[int, ...]
 def offered_inbound(
     merchant_id: int, variant_ids: Collection[int], by: date, places: Collection[Places]
 ) -> dict[tuple[int, Places], int]:
-    """Returns the units to come by a day that may be promised, by variant and set of places, where there are any."""
+    """Returns the units, or kits, to come by a day that may be promised, by variant and set of places, where there are any.
+
+    Two statements, three where kits are among them.
+    """
     sets = list(dict.fromkeys(places))
     named = [(number, location_id) for number, each in enumerate(sets) for location_id in each]
     parameters: dict[str, Any] = {
@@ -35,4 +39,6 @@ def offered_inbound(
     }
     with connection.cursor() as cursor:
         cursor.execute(OFFERED, parameters)
-        return {(row[0], sets[row[1]]): row[2] for row in cursor.fetchall() if row[2] > 0}
+        found = {(row[0], sets[row[1]]): row[2] for row in cursor.fetchall()}
+    found |= kits_offered(merchant_id, variant_ids, by, sets)
+    return {key: units for key, units in found.items() if units > 0}

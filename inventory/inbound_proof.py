@@ -51,12 +51,13 @@ WHERE told.units <> coalesce(moved.units, 0)
 ORDER BY told.operation_id LIMIT %s
 """
 
-#: What backorders were filled with against the units that were reserved for it.
+#: What backorders were filled with against the units that were reserved for it; of promised kits, under their own name.
 _FILLED: Final = """
 SELECT v.sku, told.reference, jsonb_build_object('filled', coalesce(moved.units, 0)), jsonb_build_object('filled', told.units)
 FROM (
-    SELECT merchant_id, reference, variant_id, sum(filled_quantity) AS units
-    FROM inventory_backorder GROUP BY merchant_id, reference, variant_id
+    SELECT merchant_id, coalesce('kit-backorder:' || kit_id, reference) AS reference, variant_id,
+           sum(filled_quantity) AS units
+    FROM inventory_backorder GROUP BY 1, 2, 3
 ) told
 JOIN inventory_variant v ON v.id = told.variant_id
 LEFT JOIN LATERAL (
@@ -69,15 +70,37 @@ WHERE told.units <> coalesce(moved.units, 0)
 ORDER BY told.variant_id LIMIT %s
 """
 
+#: What promised kits need of each part against what is reserved for them or waited for.
+_KITS: Final = """
+SELECT v.sku, k.reference, jsonb_build_object('parts', k.open_quantity * part.quantity),
+       jsonb_build_object('parts', coalesce(held.units, 0) + coalesce(waiting.units, 0))
+FROM inventory_kitbackorder k
+JOIN inventory_bundlepart part ON part.bundle_id = k.bundle_id
+JOIN inventory_variant v ON v.id = part.variant_id
+LEFT JOIN LATERAL (
+    SELECT sum(r.open_quantity) AS units
+    FROM inventory_reservation r JOIN inventory_stocklevel s ON s.id = r.level_id
+    WHERE r.merchant_id = k.merchant_id AND r.reference = 'kit-backorder:' || k.id AND r.variant_id = part.variant_id
+      AND s.location_id = k.location_id
+) held ON true
+LEFT JOIN LATERAL (
+    SELECT sum(b.open_quantity) AS units FROM inventory_backorder b
+    WHERE b.kit_id = k.id AND b.variant_id = part.variant_id
+) waiting ON true
+WHERE k.open_quantity * part.quantity <> coalesce(held.units, 0) + coalesce(waiting.units, 0)
+ORDER BY k.id, part.variant_id LIMIT %s
+"""
+
 _CHECKS: Final = (
     (_LINES, "the line of a purchase order is not what its events and backorders say"),
     (_RECEIPTS, "the goods received on a purchase order are not those that moved"),
     (_FILLED, "the goods that filled backorders are not those that were reserved for them"),
+    (_KITS, "kits that are promised do not have all their parts"),
 )
 
 
 def inbound_divergences(at_most: int) -> list[Divergence]:
-    """Returns up to so many places where inbound and ledger differ; three statements."""
+    """Returns up to so many places where inbound and ledger differ; four statements."""
     found: list[Divergence] = []
     with connection.cursor() as cursor:
         for sql, problem in _CHECKS:

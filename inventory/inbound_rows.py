@@ -6,6 +6,7 @@ from datetime import date
 from django.utils import timezone
 
 from inventory.errors import InvalidStockRequest
+from inventory.kits import Kit
 from inventory.models.purchasing import InboundEventKind
 from inventory.validation import check_text
 
@@ -98,6 +99,8 @@ class PromisedUnits:
     promised_on: date
     id: int = 0
     allowed_by: str = ""
+    #: The kits that the units are a part of; 0: none.
+    kit_id: int = 0
     filled: int = 0
     cancelled: int = 0
     broken: int = 0
@@ -120,6 +123,34 @@ class PromisedUnits:
     def _leave(self, units: int) -> None:
         self.open -= units
         self.line.promised -= units
+
+
+@dataclass(slots=True)
+class PromisedKits:
+    """A promise of kits, new or loaded under the locks of its parts, with what the operation does to it; in kits."""
+
+    id: int
+    reference: str
+    kit: Kit
+    location_id: int
+    location_ids: tuple[int, ...]
+    open: int
+    promised_on: date
+    allowed_by: str = ""
+    is_new: bool = False
+    filled: int = 0
+    cancelled: int = 0
+    broken: int = 0
+
+    @property
+    def pairs(self) -> set[tuple[int, int]]:
+        """The (variant, location) pairs of its parts."""
+        return {(part, self.location_id) for part, _ in self.kit.parts}
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the operation changed it."""
+        return bool(self.filled or self.cancelled or self.broken)
 
 
 @dataclass(frozen=True, slots=True)

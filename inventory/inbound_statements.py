@@ -18,11 +18,18 @@ ORDER BY id FOR NO KEY UPDATE
 """
 
 BACKORDERS: Final = """
-SELECT b.id, b.line_id, b.reference, b.location_ids, b.open_quantity, b.promised_on FROM inventory_backorder b
+SELECT b.id, b.line_id, b.reference, b.location_ids, b.open_quantity, b.promised_on, b.kit_id
+FROM inventory_backorder b
 """
 
 OF_REFERENCES: Final = """
 WHERE b.merchant_id = %s AND b.reference = ANY(%s::text[]) AND b.variant_id = ANY(%s::bigint[]) AND b.open_quantity > 0
+  AND b.kit_id IS NULL
+ORDER BY b.id DESC
+"""
+
+OF_KITS: Final = """
+WHERE b.kit_id = ANY(%s::bigint[]) AND b.open_quantity > 0
 ORDER BY b.id DESC
 """
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from django.db import DatabaseError, connection, transaction
 
 from config.database import PLAN_ONCE
-from inventory import announcements
+from inventory import announcements, kit_backorders
 from inventory.errors import (
     IdempotencyConflict,
     InvalidStockRequest,
@@ -142,7 +142,9 @@ def _perform(start: _Start, work: Callable[[Posting], None], also: frozenset[tup
             operation_id, reservation_ids, kits = begun
             posting = Posting(context.merchant_id, operation_id=operation_id, kits=kits, also=also)
             work(posting)
+            kit_backorders.balance(posting)
             _name_reservations(cursor, posting, reservation_ids)
+            kit_backorders.write(posting, operation_id)
             if posting.inbound is not None:
                 posting.inbound.write(operation_id)
             _append(cursor, context, operation_id, posting)

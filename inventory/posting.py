@@ -25,6 +25,7 @@ from inventory.posting_rows import (
 
 if TYPE_CHECKING:
     from inventory.inbound import Inbound
+    from inventory.inbound_rows import PromisedKits
 
 
 @dataclass(slots=True)
@@ -55,6 +56,10 @@ class Posting:
     new_kits: list[HeldKits] = field(default_factory=list)
     #: Variants of kits that this operation took the goods from.
     broken_kits: set[int] = field(default_factory=set)
+    #: Promises of kits that the operation made, or has read.
+    promised_kits: "dict[int, PromisedKits]" = field(default_factory=dict)
+    #: Ids for further ones.
+    kit_ids: list[int] = field(default_factory=list)
     #: Reservations that were given another end.
     extended: list[int] = field(default_factory=list)
     #: (variant, location) pairs that an earlier attempt turned out to need.
@@ -100,9 +105,10 @@ class Posting:
 
     def kits_available(self, kit: Kit, location_id: int) -> int:
         """Returns how many whole kits can be held at a location now."""
-        return whole_kits((self._available(part, location_id), units) for part, units in kit.parts)
+        return whole_kits((self.free(part, location_id), units) for part, units in kit.parts)
 
-    def _available(self, variant_id: int, location_id: int) -> int:
+    def free(self, variant_id: int, location_id: int) -> int:
+        """Returns the units that may be held at a location now; without a level there are none."""
         level = self.levels.get((variant_id, location_id))
         return 0 if level is None else level.available
 

@@ -2,7 +2,7 @@
 
 To come are confirmed lines of purchase orders and transfers under way that have a day. Only the former are promised to
 backorders; the latter are the merchant's own goods, in nobody's hands for a while. Of kits it is the largest number whose
-parts can be promised (`kit_promises`).
+parts can be promised (`kit_promises`); what `inventory.kit_backorders` would promise of them is `kits_to_come`.
 
 All numbers are in base units, and read for many variants in one statement, two more where kits are among them. Places that
 a platform draws on alone, and places that are switched off, do not count unless they are asked for.
@@ -216,6 +216,45 @@ def kits_by_day(
     parts = _parts_of(merchant_id, variant_ids)
     shelf = _shelf(merchant_id, parts, ALWAYS, location_ids)
     return {kit: by_day(made_of, shelf) for kit, made_of in parts.items()}
+
+
+def kits_to_come(
+    merchant_id: int, kit_id: int, *, location_ids: Collection[int] | None = None, besides: int = 0
+) -> list[tuple[date, int]]:
+    """Returns how many further kits may be promised to a backorder, by each day by which it is more; without transfers.
+
+    `besides` of the kits that are owed do not count: they are owed to whoever asks.
+    """
+    made_of = _parts_of(merchant_id, [kit_id]).get(kit_id)
+    if not made_of:
+        return []
+    shelf = _shelf(merchant_id, {kit_id: made_of}, ALWAYS, location_ids)
+    per_kit = dict(made_of)
+    for (part, _), each in shelf.items():
+        each.in_transit.clear()
+        each.owed = max(each.owed - besides * per_kit[part], 0)
+    (_, now), *later = by_day(made_of, shelf)
+    return [(day, kits - now) for day, kits in later if day is not None]
+
+
+def kits_offered(
+    merchant_id: int, variant_ids: Collection[int], by: date, places: Collection[tuple[int, ...]]
+) -> dict[tuple[int, tuple[int, ...]], int]:
+    """Returns the kits to come by a day that may be promised, by variant and set of places; one statement, two with kits."""
+    parts = _parts_of(merchant_id, variant_ids)
+    if not parts:
+        return {}
+    shelf = _shelf(merchant_id, parts, by, {place for each in places for place in each})
+    return {
+        (kit, each): sum(_further(made_of, shelf, place, by) for place in each)
+        for kit, made_of in parts.items()
+        for each in places
+    }
+
+
+def _further(made_of: Parts, shelf: Mapping[tuple[int, int], PartAtPlace], place: int, by: date) -> int:
+    """Returns the kits that may be promised at a place beyond those that can be held there now."""
+    return kits_at(made_of, shelf, place, by, with_transit=False) - kits_at(made_of, shelf, place, None)
 
 
 def eta_texts(

@@ -6,13 +6,34 @@ ship for one that is not its own.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Final
 
 from inventory.errors import InvalidStockRequest
 
 #: Takes a merchant and references of one beginning; returns those that are the merchant's.
 Owned = Callable[[int, Collection[str]], Collection[str]]
 
-_kept: dict[str, Owned] = {}
+#: Under such a name a promise of kits holds what is there of their parts; see `inventory.kit_backorders`.
+PROMISED_KITS: Final = "kit-backorder:"
+
+
+def _of_nobody(merchant_id: int, references: Collection[str]) -> Collection[str]:
+    return ()
+
+
+#: Nobody from outside speaks for a promise of kits.
+_kept: dict[str, Owned] = {PROMISED_KITS: _of_nobody}
+
+
+def reference_of_kits(kit_backorder_id: int) -> str:
+    """Returns the name under which a promise of kits holds parts."""
+    return f"{PROMISED_KITS}{kit_backorder_id}"
+
+
+def kits_named(reference: str) -> int:
+    """Returns which promise of kits holds parts under this name; 0: none."""
+    number = reference.removeprefix(PROMISED_KITS)
+    return int(number) if number != reference and number.isdecimal() else 0
 
 
 def keep(beginning: str, owned: Owned) -> None:
@@ -25,7 +46,7 @@ def check_free(references: Iterable[str]) -> None:
     for reference in references:
         if reference.startswith(tuple(_kept)):
             raise InvalidStockRequest(
-                "reference", f"{reference[:40]!r} is the name of an order line; choose another one."
+                "reference", f"{reference[:40]!r} is a name that OneCount gives itself; choose another one."
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 
-from inventory import taking
+from inventory import kit_backorders, taking
 from inventory.errors import InvalidStockRequest, UnknownStock
 from inventory.holds import fill_owed, held_for, load_owed, places_of, release_expired
 from inventory.inbound import promises_of
@@ -170,6 +170,7 @@ def _ship_one(
     unowed = taking.close_owed(posting, debts, rest)
     if unowed and line.reference:
         unowed = promises_of(posting).withdraw(line.reference, line.variant_id, unowed)
+        unowed = kit_backorders.withdraw(posting, line.reference, line.variant_id, unowed)
     taking.release_elsewhere(posting, own, unowed)
     kit = posting.kits.get(line.variant_id)
     if kit is not None:

@@ -14,6 +14,7 @@ from inventory.models.conflicts import ConflictCause
 from inventory.models.stock import MovementKind, Reason
 from inventory.posting import Posting
 from inventory.posting_rows import HeldKits, Hold, OwedUnits
+from inventory.references import kits_named
 
 
 def ship_held(
@@ -37,13 +38,15 @@ def ship_held(
     return quantity
 
 
-def release_elsewhere(posting: Posting, held: Sequence[Hold], quantity: int) -> None:
-    """Releases what a demand still holds of units that left from another place."""
+def release_elsewhere(posting: Posting, held: Sequence[Hold], quantity: int) -> int:
+    """Releases what a demand still holds of units that left from another place; returns how many that is."""
+    rest = quantity
     for reservation in held:
-        units = min(reservation.open, quantity)
+        units = min(reservation.open, rest)
         if units > 0:
             posting.release(reservation, units, Reason.SALE)
-            quantity -= units
+            rest -= units
+    return quantity - rest
 
 
 def ship_available(posting: Posting, level: LockedLevel, quantity: int) -> int:
@@ -164,6 +167,9 @@ def _break(posting: Posting, held: Hold, quantity: int) -> None:
     posting.release(held, quantity, Reason.BROKEN)
     if isinstance(held, HeldKits):
         posting.broken_kits.add(held.variant_id)
+    if kits_named(held.reference):
+        # Kept for kits that are promised: whole ones are owed, see `inventory.kit_backorders`.
+        return
     posting.owe(
         reference=held.reference,
         variant_id=held.variant_id,

@@ -30,7 +30,7 @@ from channels.sourcing import serving_ids
 from inventory.holds import OWED_CAUSES
 from inventory.kits import current_kits, whole_kits
 from inventory.models import Conflict
-from inventory.promising import ALWAYS, promisable
+from inventory.promising import ALWAYS, kits_to_come, promisable
 from reconciliation.models import RemedyKind, Resolution, ResolutionState
 from reconciliation.models.conflicts import OPEN_STATES
 
@@ -173,6 +173,13 @@ def _promised(case: _Case) -> list[Remedy]:
     """Offers the day by which all units can be promised, else the last day on which any can."""
     conflict, today = case.conflict, timezone.localdate()
     places = conflict.location_ids
+    kits = kits_to_come(
+        conflict.merchant_id, conflict.variant_id, location_ids=places, besides=conflict.open_quantity
+    )
+    if kits:
+        # The first day by which there are enough, else the last one.
+        on, count = next((each for each in kits if each[1] >= case.units), kits[-1])
+        return [_backorder(on, min(count, case.units), today)]
     coming = _rows(_COMING, conflict.merchant_id, conflict.variant_id, places, today)
     if not coming:
         return []
@@ -217,7 +224,7 @@ LEFT JOIN LATERAL (
     WHERE listing.channel_id = channel.id AND listing.variant_id = r.variant_id
 ) rank ON true
 WHERE level.merchant_id = %s AND level.variant_id = %s AND level.location_id = ANY(%s::bigint[])
-  AND r.open_quantity > 0 AND r.bundle_id IS NULL AND r.reference <> %s
+  AND r.open_quantity > 0 AND r.bundle_id IS NULL AND r.reference <> %s AND r.reference NOT LIKE 'kit-backorder:%%'
   AND coalesce(r.expires_at > clock_timestamp(), true)
 ORDER BY r.id DESC LIMIT %s
 """

@@ -196,7 +196,7 @@ class Business:
         )
 
     def buy(self, variant: Variant, location: Location, line: ChannelOrderLine) -> PurchaseOrder:
-        """Orders twenty units of a variant at a supplier of its own; they are confirmed, and one is promised."""
+        """Orders twenty units of a variant at a supplier of its own; some are promised, alone and in a kit."""
         number = next(_serial)
         supplier = Supplier.objects.create(merchant=self.merchant, code=f"supplier-{number}", name="Supplier")
         order = PurchaseOrder.objects.create(
@@ -207,6 +207,10 @@ class Business:
         on = timezone.localdate() + timedelta(days=3)
         confirm_lines(self.context(), [LineConfirmation(bought.pk, 20, on)])
         demand = Demand(line.reference, variant.pk, 1, (location.pk,))
+        promise(self.context(), [demand], PromiseTerms(on, "the tests"))
+        kit = VariantFactory(merchant=self.merchant)
+        define(self.context(), kit.pk, BundleKind.KIT, [Component(variant.pk, 2)])
+        demand = Demand(f"cart-{kit.pk}", kit.pk, 1, (location.pk,))
         promise(self.context(), [demand], PromiseTerms(on, "the tests"))
         return order
 

@@ -25,6 +25,8 @@ from inventory.models.catalogue import LocationKind
 from inventory.promising import promisable
 from inventory.stock_now import LevelNow, stock_now
 
+_NOT_ASKED: Final = {"available_to_promise": None, "inbound": None, "promisable": None}
+
 MOST_SKUS: Final = 200
 MOST_LOCATIONS: Final = 100
 
@@ -55,6 +57,11 @@ class AvailableSerializer(serializers.Serializer[Any]):
     )
     inbound = serializers.IntegerField(
         allow_null=True, help_text="With `by_date`: how much of that is still to come."
+    )
+    promisable = serializers.IntegerField(
+        allow_null=True,
+        help_text="With `by_date`: how much of that suppliers confirmed. Only these units are pre-ordered or promised to a "
+        "backorder; the others are in transit between places of the merchant.",
     )
     offered = serializers.IntegerField(
         allow_null=True,
@@ -148,7 +155,7 @@ class Availability(MerchantView):
                 "is_kit": each.is_kit,
                 "available": sum(place["available"] for place in each.places),
                 "locations": each.places,
-                **promised.get(identity, {"available_to_promise": None, "inbound": None}),
+                **promised.get(identity, _NOT_ASKED),
                 "offered": offered.get(identity),
                 "arrives": arrives.get(identity),
             }
@@ -225,7 +232,11 @@ class Availability(MerchantView):
         places = list(self._codes(asked.codes)) if asked.codes else None
         promised = promisable(self.caller.merchant_id, list(found), asked.by, location_ids=places)
         return {
-            identity: {"available_to_promise": each.units, "inbound": each.units - each.available}
+            identity: {
+                "available_to_promise": each.units,
+                "inbound": each.coming,
+                "promisable": each.inbound,
+            }
             for identity, each in promised.items()
         }
 

@@ -103,7 +103,7 @@ class Inputs:
     locations: tuple[LocationStock, ...] = ()
     rules: ResolvedRules = NO_RULES
     convention: Convention = Convention.EXCLUDES_OPEN_ORDERS
-    #: Units held for this channel's own open orders of the listing.
+    #: Units held for this channel's own open orders of the listing, or promised to them from inbound.
     own_open_units: int = 0
     largest: int | None = None
     #: What the shop should show now; read with the stock, so that both are of one instant.

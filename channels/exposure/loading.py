@@ -43,16 +43,13 @@ wanted AS MATERIALIZED (
     WHERE level.id = ANY(%(ids)s::bigint[])
 )"""
 
-# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. Kits
-# are held part by part, and counted by the first part. Which way leads from a shelf to what is held for its open orders is
-# written down (OFFSET 0): while these tables are young PostgreSQL has no idea of it.
-#: Units held for a channel's own open orders, by shelf: `wanted.id, units`, to be preceded by SELECT and a kind.
+# Units that an order lacks are open conflicts and held nowhere: they are not offered, so not added either. What it was
+# promised from inbound was offered, and is added. Kits are held part by part, and counted by the first part. Which way
+# leads from a shelf to what its open orders have is written down (OFFSET 0): while these tables are young PostgreSQL has
+# no idea of it.
+#: Units that a channel's own open orders hold or were promised, by shelf: `wanted.id, units`, after SELECT and a kind.
 OWN_OPEN: Final = """
-wanted.id,
-    sum(CASE
-        WHEN reservation.bundle_id IS NULL THEN reservation.open_quantity
-        WHEN reservation.lead_id = reservation.id THEN reservation.open_quantity / reservation.per_bundle
-    END)::bigint{filler}
+wanted.id, sum(own.units)::bigint{filler}
 FROM wanted
 JOIN channels_channel channel ON channel.id = wanted.channel_id AND channel.kind = ANY(%(kinds)s::text[])
 CROSS JOIN LATERAL (
@@ -63,11 +60,23 @@ CROSS JOIN LATERAL (
 ) line
 JOIN channels_channelorder placed ON placed.id = line.order_id AND placed.channel_id = wanted.channel_id
 CROSS JOIN LATERAL (
-    SELECT held.* FROM inventory_reservation held
+    SELECT CASE
+        WHEN held.bundle_id IS NULL THEN held.open_quantity
+        WHEN held.lead_id = held.id THEN held.open_quantity / held.per_bundle
+    END AS units
+    FROM inventory_reservation held
     WHERE held.merchant_id = channel.merchant_id AND held.reference = 'order-line:' || line.id
       AND held.open_quantity > 0
+    UNION ALL
+    SELECT waiting.open_quantity FROM inventory_backorder waiting
+    WHERE waiting.merchant_id = channel.merchant_id AND waiting.reference = 'order-line:' || line.id
+      AND waiting.open_quantity > 0 AND waiting.kit_id IS NULL
+    UNION ALL
+    SELECT kits.open_quantity FROM inventory_kitbackorder kits
+    WHERE kits.merchant_id = channel.merchant_id AND kits.reference = 'order-line:' || line.id
+      AND kits.open_quantity > 0
     OFFSET 0
-) reservation
+) own
 GROUP BY wanted.id"""
 
 # Rows of six kinds, told apart by their first column.

@@ -16,13 +16,19 @@ from channels.preorders import HORIZON, merchants_with_preorders
 from channels.pushes import mark_listing_levels
 from channels.rules.marking import picture, shelves_of
 
-# Without a day before, all that is overdue or within reach.
+# Without a day before, all that is overdue or within reach; and the kits that take it.
 _TURNED: Final = """
-SELECT DISTINCT line.variant_id FROM inventory_purchaseorderline line
-WHERE line.merchant_id = %(merchant)s AND line.confirmed_quantity > 0
-  AND (line.confirmed_on < %(today)s AND coalesce(line.confirmed_on >= %(before)s::date, true)
-       OR line.confirmed_on <= %(today)s + %(horizon)s
-          AND coalesce(line.confirmed_on > %(before)s::date + %(horizon)s, true))
+WITH turned AS (
+    SELECT DISTINCT line.variant_id FROM inventory_purchaseorderline line
+    WHERE line.merchant_id = %(merchant)s AND line.confirmed_quantity > 0
+      AND (line.confirmed_on < %(today)s AND coalesce(line.confirmed_on >= %(before)s::date, true)
+           OR line.confirmed_on <= %(today)s + %(horizon)s
+              AND coalesce(line.confirmed_on > %(before)s::date + %(horizon)s, true))
+)
+SELECT variant_id FROM turned
+UNION
+SELECT part.bundle_variant_id FROM turned JOIN inventory_bundlepart part
+    ON part.variant_id = turned.variant_id AND part.is_drawn_on
 """
 
 
@@ -48,7 +54,7 @@ def _follow(merchant_id: int, today: date) -> int:
 
 
 def _turned(merchant_id: int, before: date | None, today: date) -> set[int]:
-    """Returns the variants of which goods became overdue, or came within the horizon, after a day and until today."""
+    """Returns the variants of which goods, or a part, became overdue or came within reach after a day and until today."""
     parameters = {"merchant": merchant_id, "before": before, "today": today, "horizon": HORIZON.days}
     with connection.cursor() as cursor:
         cursor.execute(_TURNED, parameters)

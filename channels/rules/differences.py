@@ -1,7 +1,7 @@
-"""What two versions of a rule set state differently, rule by rule."""
+"""What two versions of a rule set state differently, rule by rule; also which of two rules comes first."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from channels.models import Rule, RuleSetVersion
 from channels.models.rules import SETTINGS
@@ -21,32 +21,73 @@ class Difference:
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a rule is about; two of the same name are told apart by what they name."""
+
+    name: str
+    named: tuple[object, ...]
+    #: Rules of the same class may be about the same shelf without one being more specific: then the first wins.
+    rivals: str = field(compare=False)
+
+
+#: Scope → setting → what is stated, in the order of the rules.
+_Stated = dict[_Scope, dict[str, str]]
+
+
 def differences(before: RuleSetVersion | None, after: RuleSetVersion) -> list[Difference]:
     """Returns what `after` states otherwise than `before`, sorted by scope; two statements."""
     old, new = _stated(before), _stated(after)
-    return [
-        Difference(scope, setting, old.get((scope, setting), ""), new.get((scope, setting), ""))
-        for scope, setting in sorted({*old, *new}, key=_order)
-        if old.get((scope, setting)) != new.get((scope, setting))
-    ]
+    found: list[Difference] = []
+    for scope in sorted({**old, **new}, key=lambda scope: (scope.name, str(scope.named))):
+        mine, theirs = old.get(scope, {}), new.get(scope, {})
+        found += [
+            Difference(scope.name, setting, mine.get(setting, ""), theirs.get(setting, ""))
+            for setting in _STATED
+            if mine.get(setting) != theirs.get(setting)
+        ]
+        found += _reordered(scope, old, new)
+    return found
 
 
-def _order(key: tuple[str, str]) -> tuple[str, int]:
-    scope, setting = key
-    return scope, _STATED.index(setting) if setting in _STATED else -1
+def _reordered(scope: _Scope, old: _Stated, new: _Stated) -> Iterator[Difference]:
+    """Says where a rule has another place among those of equal rank that both versions have."""
+    if scope.rivals and scope in old and scope in new:
+        places = [
+            [each for each in stated if each.rivals == scope.rivals and each in old and each in new].index(
+                scope
+            )
+            for stated in (old, new)
+        ]
+        if places[0] != places[1]:
+            yield Difference(scope.name, "order", *(str(place + 1) for place in places))
 
 
-def _stated(version: RuleSetVersion | None) -> dict[tuple[str, str], str]:
+def _stated(version: RuleSetVersion | None) -> _Stated:
     """Returns what a version states; of two rules with the same scope the one that wins."""
     if version is None:
         return {}
     rules: Iterable[Rule] = (
         version.rules.select_related(*_RELATED).defer("channel__credentials").order_by("position", "id")
     )
-    stated: dict[tuple[str, str], str] = {}
+    stated: _Stated = {}
     for rule in rules:
+        settings = stated.setdefault(_scope_of(rule), {})
         for setting in _STATED:
             value = getattr(rule, setting)
             if value is not None:
-                stated.setdefault((rule.scope, setting), str(value))
+                settings.setdefault(setting, str(value))
     return stated
+
+
+def _scope_of(rule: Rule) -> _Scope:
+    goods = "variant" if rule.variant_id else "tag" if rule.tag_id else "category" if rule.category else "all"
+    channels = (
+        "pool" if rule.pool_id else "channel" if rule.channel_id else "group" if rule.group_id else "all"
+    )
+    has_rivals = goods == "tag" or channels in {"pool", "group"}
+    return _Scope(
+        rule.scope,
+        (rule.variant_id, rule.tag_id, rule.category, rule.channel_id, rule.group_id, rule.pool_id),
+        f"{goods} on {channels}" if has_rivals else "",
+    )

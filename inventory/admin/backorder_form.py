@@ -77,5 +77,5 @@ def backorder_page(request: HttpRequest, conflict_id: int) -> HttpResponseBase:
 def _show(request: HttpRequest, conflict: Conflict, form: Any) -> HttpResponseBase:
     title = f"Backorder: {conflict.open_quantity} × {conflict.variant}"
     return own_page(
-        request, "onecount/stock_form.html", title, form=form, note=f"Confirmed: {days_of(conflict.variant)}."
+        request, "onecount/stock_form.html", title, form=form, note=f"Confirmed: {days_of(conflict)}."
     )

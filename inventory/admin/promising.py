@@ -5,13 +5,14 @@ from datetime import date
 
 from config.admin_panels import Panel, list_of
 from inventory.eta import LeadTime
-from inventory.models import Location, Variant
+from inventory.models import Conflict, Location, Variant
 from inventory.promising import (
     ALWAYS,
     arrivals,
     eta_texts,
     kits_by_day,
     kits_by_location,
+    kits_to_come,
     promisable,
     promisable_by_location,
 )
@@ -50,10 +51,12 @@ def _codes(found: Iterable[tuple[int, int]]) -> dict[int, str]:
     return dict(Location.objects.filter(pk__in=[place for _, place in found]).values_list("pk", "code"))
 
 
-def days_of(variant: Variant) -> str:
-    """Names the days on which units of a variant are confirmed that are promised to nobody."""
+def days_of(conflict: Conflict) -> str:
+    """Names the days on which units are confirmed that are promised to nobody; of kits, by which that makes whole ones."""
+    variant, places = conflict.variant, conflict.location_ids
+    kits = kits_to_come(variant.merchant_id, variant.pk, location_ids=places, besides=conflict.open_quantity)
     coming = arrivals(variant.merchant_id, [variant.pk])
-    named = [
+    named = [f"{units} kits by {day}" for day, units in kits] or [
         f"{each.confirmed - each.promised} on {each.on}" for each in coming if each.confirmed > each.promised
     ]
     return ", ".join(named) or "nothing that is not promised already"

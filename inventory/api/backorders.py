@@ -27,12 +27,18 @@ class BackorderSerializer(serializers.ModelSerializer[Backorder]):
         help_text="Units whose goods slipped or fell away; they became a conflict."
     )
     allowed_by = serializers.CharField(help_text="Which rule, or who, allowed the promise.")
+    kit_sku = serializers.CharField(
+        source="kit.variant.sku",
+        allow_null=True,
+        default=None,
+        help_text="Of units promised as a part of kits: which kits. They are filled, and cancelled, whole.",
+    )
 
     class Meta:
         model = Backorder
         fields = (
             "id", "reference", "sku", "purchase_order_id", "line_id", "quantity", "open_quantity", "filled_quantity",
-            "cancelled_quantity", "broken_quantity", "promised_on", "allowed_by", "created_at",
+            "cancelled_quantity", "broken_quantity", "promised_on", "allowed_by", "kit_sku", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -64,8 +70,8 @@ class Backorders(Reads):
     filterset_class = BackorderFilters
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Brings variant and line along."""
-        return rows.select_related("variant", "line")
+        """Brings variant, line and kit along."""
+        return rows.select_related("variant", "line", "kit__variant")
 
     @step(BackorderCancellationSerializer, BackorderSerializer)
     def cancel(self, request: Request, pk: str) -> Response:

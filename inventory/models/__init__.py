@@ -1,7 +1,7 @@
 """The tables of the inventory app, by topic."""
 
 from inventory.models.access import ApiAnswer, ApiKey, ApiKeyUse
-from inventory.models.backorders import Backorder
+from inventory.models.backorders import Backorder, KitBackorder
 from inventory.models.bundles import Bundle, BundleComponent, BundleKind, BundlePart
 from inventory.models.catalogue import Location, Merchant, Product, Variant
 from inventory.models.changes import CatalogueNote, Change, ChangeKind, FeedMark
@@ -45,6 +45,7 @@ __all__ = [
     "ImportJob",
     "ImportedRow",
     "InboundEvent",
+    "KitBackorder",
     "Location",
     "Merchant",
     "Product",

@@ -7,23 +7,28 @@ import time_machine
 from django.utils import timezone
 
 from channels.exposure import explain, targets
-from channels.models import Channel, ListingLevel
+from channels.fanout import fan_out
+from channels.models import Channel, FulfilmentRequest, ListingLevel
 from channels.preorders import HORIZON, allows_preorders, forget_preorders
 from channels.rules.arrivals import follow_days
 from inventory.ledger import Context
-from inventory.models import Backorder, Conflict
-from inventory.purchasing import LineConfirmation, confirm_lines, place
+from inventory.models import Backorder, Conflict, KitBackorder
+from inventory.purchasing import LineConfirmation, LineReceipt, confirm_lines, place, receive_lines
 from tests.channels.rules.drawing import due, in_force, settle_marks
 from tests.channels.shop import Shop, line, open_shop
+from tests.channels.telling import INCLUDING, use_platform
+from tests.channels.test_bundles import bundle
 from tests.channels.test_orders import apply
 from tests.inventory.buying import draft, in_days
 
 pytestmark = pytest.mark.django_db
 
 
-def shop_with_inbound(units: int, *, limit: int | None) -> tuple[Shop, ListingLevel]:
+def shop_with_inbound(
+    units: int, *, limit: int | None, kind: str = "woocommerce"
+) -> tuple[Shop, ListingLevel]:
     """A channel with nothing in stock, and so many units confirmed for next week."""
-    shop = open_shop({"MUG": 0})
+    shop = open_shop({"MUG": 0}, kind=kind)
     level = shop.shelf(shop.list_variant("MUG"))
     if limit is not None:
         in_force(shop.merchant, {"preorder_limit": limit})
@@ -174,3 +179,56 @@ def test_what_comes_into_reach_is_offered_from_then_on_and_its_shelf_is_told() -
 def test_days_mark_nothing_where_no_rule_allows_pre_orders() -> None:
     shop_with_inbound(3, limit=None)
     assert follow_days() == 0
+
+
+# -- kits, and platforms that subtract their open orders
+
+
+def shop_with_kits(kind: str = "woocommerce") -> tuple[Shop, ListingLevel, int]:
+    """A channel with six spoons, no mug and eight mugs to come, and sets of two mugs and a spoon that may be pre-ordered."""
+    shop = open_shop({"MUG": 0, "SPOON": 6}, kind=kind)
+    bundle(shop, "SET", {"MUG": 2, "SPOON": 1})
+    level = shop.shelf(shop.list_variant("SET"))
+    in_force(shop.merchant, {"preorder_limit": 9})
+    forget_preorders()
+    return shop, level, confirmed(shop, 8)
+
+
+def test_kits_are_offered_as_many_as_have_all_parts_there_or_confirmed() -> None:
+    shop, level, line_id = shop_with_kits()
+    assert targets([level.pk]) == {level.pk: 4}
+    fan_out()
+    assert due(level.listing) == [True]
+    apply(shop, line("SET", 3), id="1")
+    assert targets([level.pk]) == {level.pk: 1}
+    assert not Conflict.objects.exists()
+    promised = KitBackorder.objects.get()
+    assert (promised.open_quantity, promised.reference[:11]) == (3, "order-line:")
+    apply(shop, line("SET", 3, cancelled=1), id="1", at=1)
+    assert targets([level.pk]) == {level.pk: 2}
+    receive_lines(Context(shop.merchant.pk, "arrived"), [LineReceipt(line_id, 8)])
+    assert FulfilmentRequest.objects.get().units == 2 * 3
+    assert targets([level.pk]) == {level.pk: 2}
+
+
+def test_the_day_that_a_part_is_overdue_marks_the_kits() -> None:
+    _, level, _ = shop_with_kits()
+    follow_days()
+    fan_out()
+    settle_marks()
+    with time_machine.travel(timezone.now() + timedelta(days=4)):
+        assert follow_days() == 1
+        assert targets([level.pk]) == {level.pk: 0}
+        assert due(level.listing) == [True]
+
+
+def test_what_was_promised_is_added_where_the_platform_subtracts_its_open_orders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_platform(monkeypatch, **INCLUDING)
+    shop, level = shop_with_inbound(9, limit=9, kind="telling")
+    apply(shop, line("MUG", 2), id="1")
+    assert targets([level.pk]) == {level.pk: 7 + 2}
+    kits, level, _ = shop_with_kits(kind="telling")
+    apply(kits, line("SET", 1), id="1")
+    assert targets([level.pk]) == {level.pk: 3 + 1}

@@ -157,6 +157,18 @@ def test_units_left_from_where_somebody_says_they_left(cast: Cast) -> None:
     assert level_of(cast.mug, cast.store) == (3, 0, 0)
 
 
+def test_a_hold_that_is_given_up_by_a_shipment_from_elsewhere_fills_what_others_are_owed(cast: Cast) -> None:
+    stock(cast, 1, 0)
+    cast.settle("order", wanted=1)
+    stock(cast, 0, 1)
+    cast.settle("taker", wanted=1)
+    cast.settle("waits", wanted=1, places=[cast.warehouse.pk])
+    assert owed() == {("waits", "shortage"): 1}
+    cast.settle("order", fulfilled=1, left_from=cast.store.pk)
+    assert held_at(cast) == {("taker", "store"): 1, ("waits", "warehouse"): 1}
+    assert owed() == {("order", "beyond_record"): 1}
+
+
 def test_units_that_left_from_elsewhere_than_they_were_held_give_up_their_hold(cast: Cast) -> None:
     stock(cast, 2, 5)
     cast.settle("order", wanted=2)

@@ -13,7 +13,7 @@ from channels.orders import apply_state
 from inventory.demands import DemandChange, settle
 from inventory.errors import IdempotencyConflict, InvalidStockRequest, StockError
 from inventory.ledger import Context
-from inventory.models import Backorder, Conflict, Reservation, StockOperation
+from inventory.models import Backorder, Conflict, KitBackorder, Reservation, StockOperation
 from inventory.stock import CountLine, count
 from reconciliation import resolving
 from reconciliation.causes import examine
@@ -21,6 +21,7 @@ from reconciliation.models import ConflictCase, RemedyKind, Resolution
 from reconciliation.remedies import Remedy, remedies_of, undecided_units
 from reconciliation.resolving import Decision, done_by_hand, drop
 from tests.channels.shop import NOON
+from tests.channels.test_bundles import bundle
 from tests.inventory.cast import assert_ledger_holds
 from tests.inventory.racing import PATIENCE, race
 from tests.reconciliation.desk import Desk, apply, open_desk, remedy
@@ -86,6 +87,23 @@ def test_a_backorder_of_what_comes_is_offered_where_not_all_does(desk: Desk) -> 
     apply(conflict, BACKORDER)
     conflict.refresh_from_db()
     assert conflict.open_quantity == 1
+
+
+def test_kits_are_backordered_by_the_day_by_which_all_their_parts_are_confirmed(desk: Desk) -> None:
+    desk.shop.add_variant("SPOON", {"main": 2})
+    bundle(desk.shop, "SET", {"MUG": 2, "SPOON": 1})
+    desk.shop.list_variant("SET")
+    conflict = desk.conflict(desk.sell(3, sku="SET"))
+    assert not [each for each in remedies_of(conflict) if each.kind is BACKORDER]
+    desk.order_goods(4, days=2)
+    desk.order_goods(9, days=5, sku="SPOON")
+    day = desk.order_goods(3, days=7)
+    best = remedy(conflict, BACKORDER)
+    assert (best.target, best.units) == (day.isoformat(), 3)
+    apply(conflict, BACKORDER)
+    conflict.refresh_from_db()
+    assert (conflict.open_quantity, KitBackorder.objects.get().open_quantity) == (0, 3)
+    assert_ledger_holds()
 
 
 def test_units_are_taken_only_from_demands_that_come_later(desk: Desk) -> None:

@@ -156,3 +156,24 @@ def test_two_versions_are_compared_setting_by_setting() -> None:
         ("category Paper on all channels", "buffer_units", "2", ""),
     ]
     assert differences(first, first) == []
+
+
+def test_another_order_of_rules_of_equal_rank_is_a_difference() -> None:
+    shop = open_shop({"MUG": 9})
+    fragile, heavy = (Tag.objects.create(merchant=shop.merchant, name=name) for name in ("fragile", "heavy"))
+    rules = [{"tag": fragile, "maximum": 2}, {"tag": heavy, "maximum": 5}, {"maximum": 7}]
+    first, second = draft(shop.merchant, *rules), draft(shop.merchant, *reversed(rules))
+    found = [(each.scope, each.setting, each.before, each.after) for each in differences(first, second)]
+    assert found == [
+        ("tag fragile on all channels", "order", "1", "2"),
+        ("tag heavy on all channels", "order", "2", "1"),
+    ]
+
+
+def test_a_channel_and_a_group_of_the_same_name_are_not_mistaken_for_each_other() -> None:
+    shop = open_shop({"MUG": 9})
+    group = group_of(shop.merchant, shop.channel.name, shop.channel)
+    first = draft(shop.merchant, {"channel": shop.channel, "maximum": 2})
+    second = draft(shop.merchant, {"group": group, "maximum": 2})
+    changed = sorted((each.before, each.after) for each in differences(first, second))
+    assert changed == [("", "2"), ("2", "")]
