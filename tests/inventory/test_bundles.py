@@ -126,7 +126,7 @@ def test_what_has_stock_becomes_no_kit_and_what_is_held_no_composite(kitchen: Ki
     assert refused(kitchen, kitchen.mug, {kitchen.shirt: 1}) == "variant"
     reserve(kitchen.context(), [kitchen.demand("order", 1)])
     assert refused(kitchen, kitchen.set, {kitchen.mug: 2}, kind=COMPOSITE) == "kind"
-    with pytest.raises(InvalidStockRequest, match="kind: units of it are held or owed"):
+    with pytest.raises(InvalidStockRequest, match="kind: units of it are held, promised or owed"):
         dissolve(kitchen.context(), kitchen.set.pk)
 
 

@@ -329,7 +329,7 @@ _BOUNDED = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     max_examples=examples(12),
-    stateful_step_count=40,
+    stateful_step_count=30,
 )
 _PARTS = st.sampled_from(["mug", "spoon"])
 _GOODS = st.sampled_from(["set", "set", "set", "mug", "spoon"])
