@@ -1,6 +1,7 @@
 """Kits promised out of what is still to come: whole ones, in order of promise, never the same part twice."""
 
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,9 @@ from tests.properties import examples
 class Dinner(Kitchen):
     """Sets of two mugs and a spoon, promised out of mugs and spoons that are to come."""
 
+    #: The line by which mugs come.
+    line: int = 0
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.buying = Buying(self)
@@ -71,7 +75,7 @@ def dinner(db: None) -> Dinner:
     """Three spoons in the warehouse, and ten mugs to come there in five days."""
     dinner = Dinner()
     dinner.stock(0, 3)
-    dinner.line = dinner.buying.order(10, days=5)  # type: ignore[attr-defined]
+    dinner.line = dinner.buying.order(10, days=5)
     return dinner
 
 
@@ -126,7 +130,7 @@ def test_no_more_kits_are_promised_than_their_parts_allow(dinner: Dinner) -> Non
 def test_kits_are_filled_whole_and_in_order_of_promise(dinner: Dinner) -> None:
     dinner.promise("anna", 2)
     dinner.promise("bob", 1)
-    dinner.buying.receive(dinner.line, 3)  # type: ignore[attr-defined]
+    dinner.buying.receive(dinner.line, 3)
     assert kits() == {"anna": (1, 1, 0, 0), "bob": (1, 0, 0, 0)}
     assert held_parts("anna") == {
         (dinner.mug.sku, dinner.warehouse.code): 2,
@@ -145,9 +149,9 @@ def test_a_kit_waits_for_the_part_that_comes_last(dinner: Dinner) -> None:
     late = dinner.buying.order(9, days=8, variant=dinner.spoon)
     dinner.promise("anna", 5)
     assert set(Backorder.objects.values_list("promised_on", flat=True)) == {in_days(8)}
-    dinner.buying.slip(dinner.line, 8)  # type: ignore[attr-defined]
+    dinner.buying.slip(dinner.line, 8)
     assert owed() == {}
-    dinner.buying.receive(dinner.line, 10)  # type: ignore[attr-defined]
+    dinner.buying.receive(dinner.line, 10)
     assert kits() == {"anna": (2, 3, 0, 0)}
     dinner.buying.receive(late, 2)
     assert kits() == {"anna": (0, 5, 0, 0)}
@@ -159,7 +163,7 @@ def test_kits_whose_part_will_not_come_in_time_are_owed_and_what_was_kept_for_th
     dinner: Dinner, what: str
 ) -> None:
     dinner.promise("anna", 3)
-    line: int = dinner.line  # type: ignore[attr-defined]
+    line = dinner.line
     if what == "slip":
         dinner.buying.slip(line, 6)
     elif what == "cancel":
@@ -185,7 +189,7 @@ def test_kits_whose_part_will_not_come_in_time_are_owed_and_what_was_kept_for_th
 
 def test_a_promise_whose_day_is_over_is_owed(dinner: Dinner) -> None:
     dinner.promise("anna", 1)
-    with time_machine.travel(timezone.now() + timezone.timedelta(days=6)):
+    with time_machine.travel(timezone.now() + timedelta(days=6)):
         assert break_missed() == 1
     assert owed() == {("anna", "inbound"): 1}
     assert held() == {}
@@ -204,7 +208,7 @@ def test_a_part_that_is_lost_breaks_its_kits_alone(dinner: Dinner) -> None:
 def test_a_broken_promise_is_kept_from_another_place_where_the_kit_is_whole(dinner: Dinner) -> None:
     dinner.promise("anna", 1)
     dinner.stock(2, 1, dinner.store)
-    dinner.buying.cancel(dinner.line)  # type: ignore[attr-defined]
+    dinner.buying.cancel(dinner.line)
     assert owed() == {}
     assert {place for _, place in held_parts("anna")} == {dinner.store.code}
     assert_all_holds()
@@ -260,7 +264,7 @@ def test_what_was_promised_stays_what_it_was_made_of(dinner: Dinner) -> None:
     with pytest.raises(InvalidStockRequest, match="promised"):
         dissolve(dinner.context(), dinner.set.pk)
     dinner.make(dinner.set, {dinner.mug: 1})
-    dinner.buying.receive(dinner.line, 2)  # type: ignore[attr-defined]
+    dinner.buying.receive(dinner.line, 2)
     assert len(held_parts("anna")) == 2
     dinner.promise("bob", 1)
     dinner.settle("bob", variant=dinner.set, cancelled=1)
@@ -463,8 +467,9 @@ class DinnerMachine(RuleBasedStateMachine):
             elif held_units.lead_id == held_units.pk:
                 kits = held_units.open_quantity // (held_units.per_bundle or 1)
                 units[held_units.reference, held_units.bundle.variant_id] += kits
-        waits = [*Backorder.objects.filter(kit__isnull=True), *KitBackorder.objects.all()]
-        for row in [*waits, *Conflict.objects.exclude(cause="beyond_record")]:
+        waits: list[Backorder | KitBackorder | Conflict] = [*Backorder.objects.filter(kit__isnull=True)]
+        waits += [*KitBackorder.objects.all(), *Conflict.objects.exclude(cause="beyond_record")]
+        for row in waits:
             units[row.reference, row.variant_id] += row.open_quantity
         assert +units == +self.outstanding
 

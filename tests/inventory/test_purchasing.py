@@ -296,13 +296,11 @@ def test_goods_that_arrive_complete_owed_kits_before_they_go_to_promises() -> No
 
 
 @pytest.mark.django_db
-def test_kits_are_neither_ordered_nor_promised() -> None:
+def test_kits_are_not_ordered() -> None:
     kitchen = Kitchen()
     buying = Buying(kitchen)
     with pytest.raises(InvalidStockRequest, match="a kit has no stock of its own"):
         buying.order(3, variant=kitchen.set)
-    with pytest.raises(InvalidStockRequest, match="a kit has no stock of its own"):
-        buying.promise("order", 1, variant=kitchen.set)
     buying.order(3)
     with pytest.raises(InvalidStockRequest, match="units of it are to come on purchase orders"):
         kitchen.make(kitchen.mug, {kitchen.spoon: 1})
