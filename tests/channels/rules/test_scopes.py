@@ -161,7 +161,11 @@ def test_two_versions_are_compared_setting_by_setting() -> None:
 def test_another_order_of_rules_of_equal_rank_is_a_difference() -> None:
     shop = open_shop({"MUG": 9})
     fragile, heavy = (Tag.objects.create(merchant=shop.merchant, name=name) for name in ("fragile", "heavy"))
-    rules = [{"tag": fragile, "maximum": 2}, {"tag": heavy, "maximum": 5}, {"maximum": 7}]
+    rules: list[dict[str, Any]] = [
+        {"tag": fragile, "maximum": 2},
+        {"tag": heavy, "maximum": 5},
+        {"maximum": 7},
+    ]
     first, second = draft(shop.merchant, *rules), draft(shop.merchant, *reversed(rules))
     found = [(each.scope, each.setting, each.before, each.after) for each in differences(first, second)]
     assert found == [
