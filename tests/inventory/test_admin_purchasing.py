@@ -13,6 +13,7 @@ from django.urls import reverse
 from inventory.admin.order_forms import ORDER_PAGES
 from inventory.models import (
     Conflict,
+    KitBackorder,
     PurchaseOrder,
     PurchaseOrderLine,
     StockMovement,
@@ -23,6 +24,7 @@ from inventory.models import (
 from inventory.purchasing import place
 from tests.back_office import person
 from tests.factories import LocationFactory, ProductFactory, VariantFactory
+from tests.inventory.bundling import Kitchen
 from tests.inventory.buying import Buying, draft, in_days, waiting
 from tests.inventory.cast import Cast, held, level_of, owed
 
@@ -354,3 +356,19 @@ def test_the_pages_of_an_order_cost_the_same_whatever_its_lines(operator: Client
 
     queries(1)
     assert queries(2) == queries(12)
+
+
+def test_the_page_of_promised_kits_shows_what_it_has_of_each_part(operator: Client) -> None:
+    kitchen = Kitchen()
+    kitchen.stock(0, 3)
+    buying = Buying(kitchen)
+    buying.order(8, days=3)
+    buying.promise("anna", 2, variant=kitchen.set)
+    promised = KitBackorder.objects.get()
+    shown = operator.get(reverse("admin:inventory_kitbackorder_change", args=[promised.pk]))
+    (panel,) = (each for each in shown.context["panels"] if each.title == "Parts")
+    assert sorted(row[1:] for row in panel.rows) == [(1, 2, 0), (2, 0, 4)]
+    listed = operator.get(reverse("admin:inventory_reservation_changelist")).content.decode()
+    assert f"{kitchen.set} promised to anna" in listed
+    parts = reverse("admin:inventory_backorder_changelist")
+    assert str(kitchen.set) in operator.get(parts, {"kit__id__exact": promised.pk}).content.decode()
