@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -168,10 +168,13 @@ def market(variants: int, *, in_forms: float = 0.4) -> Iterator[Market]:
     children = residents(host=HOST, port=web_port, workers=WORKERS)
     web, others = children[0], children[1:]
     with (
+        ExitStack() as clients,
         override_settings(PUBLIC_URL=address, ALLOW_LOOPBACK_PLATFORMS=True),
         running([shop.child(Temper(limits="generous")) for shop in shops], **variables) as platforms,
         running([web], **variables) as group,
     ):
+        for shop in shops:
+            clients.enter_context(shop.client)
         _say(f"connecting {len(shops)} shops with {variants:,} variants")
         forget_channels()
         yield Market(
