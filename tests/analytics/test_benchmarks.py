@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from psycopg import sql
 
 from analytics.benchmarks import BENCHMARKS
+from inventory.models import Reservation
 from tests import database
 from tests.benchmarks import pgbench, reserve, scratch
 
@@ -98,5 +100,5 @@ def test_pgbench_is_given_statements_that_a_reservation_sends(monkeypatch: pytes
     seed = reserve.seed_stock()
     for case in (reserve.CASES[0], reserve.CASES[2], reserve.CASES[4]):
         script = pgbench.script(seed, case, variants=20)
-        pgbench.run_once(script, database=pgbench.connection.settings_dict["NAME"])
-    assert reserve.Reservation.objects.count() == 2 * (1 + 10 + 1)
+        pgbench.run_once(script, database=connection.settings_dict["NAME"])
+    assert Reservation.objects.count() == 2 * (1 + 10 + 1)

@@ -44,7 +44,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
     def ours() -> float:
         spans.extend(_lease(job))
-        return len(spans) * job["size"] / sum(spans)
+        return float(len(spans) * job["size"] / sum(spans))
 
     sides = [("ours", ours), ("plain", lambda: _update(job))]
     rates = {name: side() for name, side in (sides if job["is_ours_first"] else reversed(sides))}

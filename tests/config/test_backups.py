@@ -13,7 +13,7 @@ import pytest
 from config.embedded_postgres import SUPERUSER, EmbeddedServer
 from config.environment import BASE_DIR
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
 
 #: Receives a unit so many times, each in a transaction of its own, and prints the clock of the database.
 _RECEIVE = """
@@ -74,7 +74,7 @@ class Installation:
 
     def _run(self, command: list[str], variables: dict[str, str]) -> str:
         done = subprocess.run(
-            command, cwd=BASE_DIR, env=self._known | variables, capture_output=True, text=True, timeout=120
+            command, cwd=BASE_DIR, env=self._known | variables, capture_output=True, text=True, timeout=250
         )
         assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-4000:])
         return done.stdout
