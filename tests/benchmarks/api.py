@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -45,8 +46,8 @@ def run(*, runs: int, seconds: float, variants: int) -> dict[str, Any]:
         merchant = lay_out(variants, locations=LOCATIONS)
         queries = _count_queries(Caller(merchant), variants)
         keys = [_key(merchant) for _ in range(CLIENTS)]
-        with web_server() as port:
-            clients = [Client(port, key, variants) for key in keys]
+        with web_server() as port, ExitStack() as stack:
+            clients = [stack.enter_context(closing(Client(port, key, variants))) for key in keys]
             shown = _availability(clients[0], runs, seconds, queries)
             reserved, p99 = _reservations(clients, runs, seconds)
         return document("api", runs, [shown, reserved], _aims(shown, queries, p99))
@@ -95,6 +96,10 @@ class Client:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._variants = variants
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
 
     def ask(self) -> None:
         """Asks for the availability of some SKUs."""
