@@ -10,7 +10,7 @@ from django.core.management import execute_from_command_line
 from config import startup
 
 #: Commands that only print or read files, and start no database server.
-_WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "sandbox", "version"})
+_WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "recover", "sandbox", "version"})
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -11,11 +11,12 @@ rather than from edited files.
 
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -55,6 +56,9 @@ _SETTINGS: Final = {
 _FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+#: Seconds after which the log is archived at the latest, however little there is of it: what a lost disk costs.
+_ARCHIVE_SECONDS: Final = 60
+
 _left_to_others: Final[list[subprocess.Popen[bytes]]] = []
 
 
@@ -65,12 +69,25 @@ class EmbeddedServerError(RuntimeError):
 class EmbeddedServer:
     """A PostgreSQL server under `home`, shared by every process that has called `acquire`."""
 
-    def __init__(self, home: Path, *, is_durable: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        is_durable: bool = True,
+        archive: Path | None = None,
+        further_settings: Mapping[str, str] | None = None,
+        patience: float = _START_TIMEOUT_SECONDS,
+    ) -> None:
+        """`archive` keeps every piece of the write-ahead log; `patience` is in seconds, for the start."""
         self.home = installation.home_for(home)
         self.socket_directory = installation.socket_directory_for(self.home)
         self._data = self.home / "data"
         self._log = self.home / "postgres.log"
+        self._archive = archive
         self._settings = _SETTINGS | ({} if is_durable else _FORGETFUL)
+        self._settings |= {} if archive is None else _archiving(archive)
+        self._settings |= further_settings or {}
+        self._patience = patience
         self._share: IO[bytes] | None = None
         self._holder_pid = 0
         self._child: subprocess.Popen[bytes] | None = None
@@ -217,6 +234,8 @@ class EmbeddedServer:
 
     def _initialise(self) -> None:
         installation.make_private(self.socket_directory)
+        if self._archive is not None:
+            self._make_archive(self._archive)
         if self._data.exists():
             return
         # Under another name until complete, so that a killed initdb leaves nothing that looks like a cluster.
@@ -235,6 +254,15 @@ class EmbeddedServer:
             *(() if "fsync" not in self._settings else ("--no-sync",)),
         )
         draft.rename(self._data)
+
+    def _make_archive(self, directory: Path) -> None:
+        """Creates the directory of the archived log, and refuses one that the server could not write to."""
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        installation.make_private(directory)
+        if not installation.account().can_enter(directory):
+            raise EmbeddedServerError(
+                f"PostgreSQL's account cannot reach {directory}. Choose another ONECOUNT_WAL_ARCHIVE, or let it pass."
+            )
 
     def _run(self, program: str, *arguments: str) -> None:
         with self._open_log() as log:
@@ -273,7 +301,7 @@ class EmbeddedServer:
         return self._log.open("ab")
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + self._patience
         while not self._answers():
             if self._child is not None and self._child.poll() is not None:
                 raise EmbeddedServerError(
@@ -298,6 +326,17 @@ class EmbeddedServer:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(_STOP_TIMEOUT_SECONDS)
             self._child = None
+
+
+def _archiving(directory: Path) -> dict[str, str]:
+    """Returns the settings that keep every piece of the write-ahead log, whole or not at all."""
+    target = shlex.quote(f"{directory}/") + "%f"
+    command = f"test ! -f {target} && cp %p {target}.part && mv {target}.part {target}"
+    return {
+        "archive_mode": "on",
+        "archive_command": command,
+        "archive_timeout": f"{_ARCHIVE_SECONDS}s",
+    }
 
 
 def _try_exclusive(file: IO[bytes]) -> bool:

@@ -113,6 +113,10 @@ LOGGING = {
 DATABASE_URL = env.text("DATABASE_URL")
 #: Where the embedded server lives; None where DATABASE_URL names another server.
 EMBEDDED_POSTGRES_HOME: Path | None = None if DATABASE_URL else DATA_DIR / "postgres"
+#: Where the embedded server keeps its write-ahead log for recovery to an instant; None: it keeps none.
+WAL_ARCHIVE: Path | None = (
+    (BASE_DIR / env.text("ONECOUNT_WAL_ARCHIVE")).absolute() if env.text("ONECOUNT_WAL_ARCHIVE") else None
+)
 #: Connections a web process keeps in its pool. Only `config/wsgi.py` asks for a pool: one opened before a
 #: fork shares its connections with the children, who then read each other's answers.
 DATABASE_POOL_SIZE = (

@@ -34,7 +34,7 @@ def hold_database() -> EmbeddedServer | None:
     if home is None:
         return None
     create_directory(home.parent)
-    server = EmbeddedServer(home)
+    server = EmbeddedServer(home, archive=settings.WAL_ARCHIVE)
     server.acquire()
     atexit.register(server.release)
     return server

@@ -164,12 +164,12 @@ class Drift:
 
     def _begin(self, kind: str, shop: Shop, **faults: object) -> None:
         shop.client.set_faults(**faults)
-        self.faults.append(Fault(kind, shop.kind, timezone.now()))
+        self.faults.append(Fault(kind, shop.key, timezone.now()))
 
     def _end(self, kind: str, shop: Shop, **faults: object) -> None:
         shop.client.set_faults(**faults)
         for fault in self.faults:
-            if (fault.kind, fault.shop) == (kind, shop.kind) and fault.ended_at is None:
+            if (fault.kind, fault.shop) == (kind, shop.key) and fault.ended_at is None:
                 fault.ended_at = timezone.now()
 
     def _edit_everywhere(self, stage: Stage) -> None:
@@ -179,14 +179,14 @@ class Drift:
 
     def _edit(self, stage: Stage, shop: Shop, units: int) -> None:
         """Writes another number into the shop's own stock, of goods that nobody bought of late."""
-        level = quiet_shelf(stage.channels[shop.kind], self._used)
+        level = quiet_shelf(stage.channels[shop.key], self._used)
         if level is None or level.expected is None:
-            log.warning("nothing_to_edit", shop=shop.kind)
+            log.warning("nothing_to_edit", shop=shop.key)
             return
         self._used.add(level.pk)
         wrote = level.expected + units
         shop.client.edit_stock(level.listing.sku, wrote, place_code(level))
-        fault = Fault("edit", shop.kind, timezone.now(), None, level.pk, level.listing.sku, wrote)
+        fault = Fault("edit", shop.key, timezone.now(), None, level.pk, level.listing.sku, wrote)
         self.faults.append(fault)
 
     # -- once they have left
@@ -203,7 +203,7 @@ class Drift:
             # A push wrote over them before anybody looked; nobody buys now, so that these will be seen.
             for fault in unseen:
                 self.faults.remove(fault)
-                shop = next(each for each in stage.shops if each.kind == fault.shop)
+                shop = next(each for each in stage.shops if each.key == fault.shop)
                 self._edit(stage, shop, EDITS[0])
 
     def _find_discrepancies(self) -> None:

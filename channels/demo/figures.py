@@ -61,6 +61,27 @@ class Arrival:
     done_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One order of which other shelves had to be told."""
+
+    #: Key of the shop that sold it, and when (Unix seconds).
+    shop: str
+    sold_at: float
+    #: None while we have not heard of it.
+    arrival: Arrival | None
+
+    @property
+    def seconds(self) -> float:
+        """From the sale to the last of the shelves; infinite while one is missing."""
+        return _seconds(self.arrival, self.sold_at)
+
+    @property
+    def seconds_from_arrival(self) -> float:
+        """The same from the moment on at which we heard of it."""
+        return _seconds(self.arrival, self.arrival.arrived_at.timestamp()) if self.arrival else math.inf
+
+
 #: Diverged listings that the summary names.
 EVIDENCE: Final = 10
 
@@ -70,7 +91,7 @@ class Stage:
     """What the figures are about: the shops, their channels, and when it began."""
 
     shops: Sequence[Shop]
-    #: By kind of shop.
+    #: By key of the shop.
     channels: Mapping[str, Channel]
     #: Units for sale at the start, by SKU.
     opening: Mapping[str, int]
@@ -87,7 +108,7 @@ class Stage:
 def summary(
     stage: Stage, books: Mapping[str, dict[str, Any]], adjusted: Sequence[StockEvent]
 ) -> dict[str, Any]:
-    """Returns the figures; `books` are the shops' own, by kind, and `adjusted` what else changed the stock."""
+    """Returns the figures; `books` are the shops' own, by key, and `adjusted` what else changed the stock."""
     oversell = count_oversold(stage.opening, [*_events_of(books, stage.parts), *adjusted])
     differing = diverged(stage, books)
     sold = [order for book in books.values() for order in book["orders"]]
@@ -171,26 +192,27 @@ def _ledger_ok() -> bool:
 
 
 def _latency(stage: Stage, books: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    arrivals = _arrivals(stage)
-    from_sale: dict[str, list[float]] = {}
-    from_arrival: list[float] = []
-    for kind, channel in stage.channels.items():
-        known = [
-            (order["committed_at"], arrivals.get((channel.pk, str(order["id"]))))
-            for order in books[kind]["orders"]
-        ]
-        told = [
-            (sold_at, arrival) for sold_at, arrival in known if arrival is None or _had_to_be_told(arrival)
-        ]
-        from_sale[kind] = [_seconds(arrival, sold_at) for sold_at, arrival in told]
-        from_arrival += [_seconds(arrival, arrival.arrived_at.timestamp()) for _, arrival in told if arrival]
-    every = [seconds for of_kind in from_sale.values() for seconds in of_kind]
+    found = samples(stage, books)
+    from_sale = {shop: [sample.seconds for sample in found if sample.shop == shop] for shop in stage.channels}
+    from_arrival = [sample.seconds_from_arrival for sample in found if sample.arrival]
+    every = [seconds for of_shop in from_sale.values() for seconds in of_shop]
     return {
         "latency_ms": percentiles(every),
         "latency_from_arrival_ms": percentiles(from_arrival),
-        "latency_by_channel": {kind: percentiles(of_kind) for kind, of_kind in from_sale.items()},
+        "latency_by_channel": {shop: percentiles(of_shop) for shop, of_shop in from_sale.items()},
         "latency_unfinished": sum(math.isinf(seconds) for seconds in every),
     }
+
+
+def samples(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[Sample]:
+    """Returns every order in the shops' books of which others had to be told; one that is not known yet is a sample, too."""
+    arrivals = _arrivals(stage)
+    sold = [
+        Sample(key, order["committed_at"], arrivals.get((channel.pk, str(order["id"]))))
+        for key, channel in stage.channels.items()
+        for order in books[key]["orders"]
+    ]
+    return [each for each in sold if each.arrival is None or _had_to_be_told(each.arrival)]
 
 
 def _arrivals(stage: Stage) -> dict[tuple[int, str], Arrival]:

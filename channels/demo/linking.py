@@ -21,6 +21,8 @@ from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, StockLevel, Variant
 
+#: Items put on sale by one call.
+LOAD_AT_ONCE: Final = 5_000
 #: Lines shipped in one operation.
 SHIP_AT_ONCE: Final = 500
 
@@ -46,19 +48,19 @@ def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> Non
         stock[skus[variant_id]] = {codes[location]: count for location, count in kits.items()}
     forms = Variant.objects.filter(merchant=merchant).values("product").annotate(count=Count("id"))
     counts = dict(forms.values_list("product", "count"))
-    shop.client.load_catalogue(
-        [
-            CatalogueItem(
-                sku=variant.sku,
-                title=variant.title or variant.product.title,
-                gtin=variant.gtin,
-                price=prices.get(variant.sku, Decimal("9.95")),
-                quantities={**nothing, **stock.get(variant.sku, {})},
-                parent=variant.product.title if counts[variant.product_id] > 1 else None,
-            )
-            for variant in variants
-        ]
-    )
+    items = [
+        CatalogueItem(
+            sku=variant.sku,
+            title=variant.title or variant.product.title,
+            gtin=variant.gtin,
+            price=prices.get(variant.sku, Decimal("9.95")),
+            quantities={**nothing, **stock.get(variant.sku, {})},
+            parent=variant.product.title if counts[variant.product_id] > 1 else None,
+        )
+        for variant in variants
+    ]
+    for start in range(0, len(items), LOAD_AT_ONCE):
+        shop.client.load_catalogue(items[start : start + LOAD_AT_ONCE])
 
 
 def link(shop: Shop, merchant: Merchant) -> Channel:

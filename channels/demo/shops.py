@@ -39,18 +39,27 @@ class Shop:
     kind: str
     name: str
     port: int
+    #: Which one of its platform's it is.
+    number: int = 1
     client: SandboxClient = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = SandboxClient(f"http://127.0.0.1:{self.port}")
 
+    @property
+    def key(self) -> str:
+        """Tells it from all others: its platform, and its number where it is not the first."""
+        return self.kind if self.number == 1 else f"{self.kind}-{self.number}"
+
     def child(self, temper: Temper) -> Child:
         """Returns the process that serves this shop."""
         return python_child(
-            f"shop-{self.kind}",
+            f"shop-{self.key}",
             str(BASE_DIR / "manage.py"),
             "sandbox",
             f"--platform={self.kind}",
+            # Its secrets depend on it.
+            f"--name={'' if self.number == 1 else f'Sample {self.key} shop'}",
             f"--port={self.port}",
             f"--profile={temper.profile}",
             f"--limits={temper.limits}",
@@ -72,3 +81,14 @@ def is_up(client: SandboxClient) -> bool:
 def shops(first_port: int = FIRST_PORT, kinds: Sequence[str] = tuple(SHOPS)) -> list[Shop]:
     """Returns the shops of these platforms on consecutive ports."""
     return [Shop(kind, SHOPS[kind][0], first_port + SHOPS[kind][1]) for kind in kinds]
+
+
+def shops_on(ports: Sequence[int]) -> list[Shop]:
+    """Returns a shop on each of these ports, the platforms by turns."""
+    kinds = tuple(SHOPS)
+    made = []
+    for place, port in enumerate(ports):
+        kind, number = kinds[place % len(kinds)], place // len(kinds) + 1
+        name = SHOPS[kind][0]
+        made.append(Shop(kind, name if number == 1 else f"{name} {number}", port, number))
+    return made

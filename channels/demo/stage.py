@@ -102,7 +102,7 @@ class Performance:
             self._thread.join(1.0)
 
     def _needed(self) -> list[str]:
-        return ["web", "jobs", "pusher", "reconciler", *(f"shop-{shop.kind}" for shop in self._shops)]
+        return ["web", "jobs", "pusher", "reconciler", *(f"shop-{shop.key}" for shop in self._shops)]
 
     def _measure(self) -> None:
         """Notes the largest memory of this process and all that descend from it."""
@@ -130,7 +130,7 @@ class Performance:
         became_quiet = wait_until_quiet(stage, self._is_stopping.is_set)
         if not became_quiet:
             log.warning("not_quiet", seconds=QUIET_LIMIT)
-        books = {shop.kind: shop.client.book() for shop in stage.shops}
+        books = {shop.key: shop.client.book() for shop in stage.shops}
         figures = summary(stage, books, self._play.events)
         return {
             **figures,
@@ -147,7 +147,7 @@ class Performance:
             # Most of it is waiting for the shops' answers.
             linked = [pool.submit(self._open, shop) for shop in self._shops]
         for shop, channel in zip(self._shops, linked, strict=True):
-            channels[shop.kind] = channel.result()
+            channels[shop.key] = channel.result()
         if self._on_connected:
             self._on_connected(list(channels.values()))
         self._announce(f"The shops are connected, {time.monotonic() - started:.0f} s later.")

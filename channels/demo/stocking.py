@@ -14,6 +14,7 @@ from inventory.stock import StockLine, receive
 
 #: Lines of one opening receipt.
 BATCH = 500
+_ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,14 @@ def _create_variants(merchant: Merchant, goods: Sequence[Goods]) -> None:
     new = [item for item in goods if item.sku not in known]
     titles = {item.product: item.category for item in new}
     products = Product.objects.bulk_create(
-        Product(merchant=merchant, title=title[:300], category=category) for title, category in titles.items()
+        [
+            Product(merchant=merchant, title=name[:300], category=category)
+            for name, category in titles.items()
+        ],
+        batch_size=_ROWS_AT_ONCE,
     )
     by_title = dict(zip(titles, products, strict=True))
-    Variant.objects.bulk_create(
+    variants = [
         Variant(
             merchant=merchant,
             product=by_title[item.product],
@@ -74,7 +79,8 @@ def _create_variants(merchant: Merchant, goods: Sequence[Goods]) -> None:
             title=item.title[:300],
         )
         for item in new
-    )
+    ]
+    Variant.objects.bulk_create(variants, batch_size=_ROWS_AT_ONCE)
 
 
 def _batches(lines: Iterable[StockLine]) -> Iterator[list[StockLine]]:

@@ -8,80 +8,46 @@ the clients share its cores.
 import http.client
 import itertools
 import json
-import os
 import random
-import socket
-import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from config.residents import answers, web_command
 from inventory.access import KeyTerms, issue
-from inventory.models import Location, Merchant, Product
+from inventory.models import Merchant
 from inventory.models.access import LARGEST_RATE
 from tests.benchmarks.api_caller import Caller
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.seeding import lay_out
+from tests.benchmarks.web import HOST, web_server
 
-VARIANTS: Final = 100_000
 LOCATIONS: Final = 3
 ASKED: Final = 100
 CLIENTS: Final = 8
-#: Worker processes of the server, as `serve` has them by default.
-WORKERS: Final = 2
 #: Seconds in which the server warms up before it is measured.
 WARM: Final = 1.0
-
-_HOST: Final = "127.0.0.1"
-
-# One operation receives a thousand units of everything everywhere.
-_SEED: Final = (
-    """
-    INSERT INTO inventory_variant (merchant_id, product_id, sku, gtin, title, is_active, created_at)
-    SELECT %(merchant)s, %(product)s, 'SKU-' || lpad(n::text, 6, '0'), '', '', true, now()
-    FROM generate_series(0, %(variants)s - 1) n
-    """,
-    """
-    INSERT INTO inventory_stockoperation
-        (merchant_id, key, digest, verb, outcome, actor, source, document, occurred_at, recorded_at)
-    VALUES (%(merchant)s, 'opening', '', 'receive', '{"held": [], "short": []}', '', '', '', now(), now())
-    """,
-    """
-    INSERT INTO inventory_stocklevel
-        (merchant_id, variant_id, location_id, on_hand, reserved, unavailable, version, safety_stock, recorded_at)
-    SELECT v.merchant_id, v.id, l.id, 1000, 0, 0, 1, 0, now()
-    FROM inventory_variant v JOIN inventory_location l USING (merchant_id) WHERE v.merchant_id = %(merchant)s
-    """,
-    """
-    INSERT INTO inventory_stockmovement
-        (merchant_id, operation_id, level_id, version, kind, reason, on_hand_delta, reserved_delta, unavailable_delta,
-         on_hand_after, reserved_after, unavailable_after, occurred_at, recorded_at)
-    SELECT s.merchant_id, o.id, s.id, 1, 'receipt', 'opening', 1000, 0, 0, 1000, 0, 0, s.recorded_at, s.recorded_at
-    FROM inventory_stocklevel s JOIN inventory_stockoperation o USING (merchant_id) WHERE s.merchant_id = %(merchant)s
-    """,
-)
 
 Ask = Callable[[], None]
 
 
-def run(*, runs: int, seconds: float, variants: int = VARIANTS) -> dict[str, Any]:
+def run(*, runs: int, seconds: float, variants: int) -> dict[str, Any]:
     """Measures in `runs` pairs of `seconds` each and returns the JSON document."""
-    with scratch_database() as database, override_settings(ROOT_URLCONF="tests.benchmarks.api_urls"):
-        merchant = _seed(variants)
+    with scratch_database(), override_settings(ROOT_URLCONF="tests.benchmarks.web_urls"):
+        merchant = lay_out(variants, locations=LOCATIONS)
         queries = _count_queries(Caller(merchant), variants)
         keys = [_key(merchant) for _ in range(CLIENTS)]
-        with _server(database) as port:
-            clients = [Client(port, key, variants) for key in keys]
+        with web_server() as port, ExitStack() as stack:
+            clients = [stack.enter_context(closing(Client(port, key, variants))) for key in keys]
             shown = _availability(clients[0], runs, seconds, queries)
             reserved, p99 = _reservations(clients, runs, seconds)
         return document("api", runs, [shown, reserved], _aims(shown, queries, p99))
@@ -127,9 +93,13 @@ class Client:
     """Calls the server over one connection that stays open."""
 
     def __init__(self, port: int, key: str, variants: int) -> None:
-        self._connection = http.client.HTTPConnection(_HOST, port, timeout=30)
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._variants = variants
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
 
     def ask(self) -> None:
         """Asks for the availability of some SKUs."""
@@ -167,30 +137,6 @@ def _key(merchant: Merchant) -> str:
     )[1]
 
 
-@contextmanager
-def _server(database: str) -> Iterator[int]:
-    """Runs the web server of `serve` on the benchmark's database, on a port that it returns."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-    command = web_command(
-        host=_HOST, port=port, workers=WORKERS, application="tests.benchmarks.api_server:application"
-    )
-    server = subprocess.Popen(
-        [sys.executable, *command], env={**os.environ, "BENCHMARK_DATABASE": database}, start_new_session=True
-    )
-    try:
-        until = time.monotonic() + 60
-        while not answers(host=_HOST, port=port):
-            if server.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("The server did not start.")
-            time.sleep(0.1)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
 def _count_queries(caller: Caller, variants: int) -> int:
     with CaptureQueriesContext(connection) as captured:
         caller.get("/api/v1/availability", {"sku": _skus(variants)})
@@ -220,17 +166,3 @@ def _durations(ask: Ask, seconds: float) -> list[float]:
         ask()
         found.append(time.perf_counter() - started)
     return found
-
-
-def _seed(count: int) -> Merchant:
-    """Lays out variants with a thousand units of each at each location, past the ledger: what is measured comes later."""
-    merchant = Merchant.objects.create(name="Benchmark", slug="benchmark")
-    product = Product.objects.create(merchant=merchant, title="Benchmark")
-    for number in range(LOCATIONS):
-        Location.objects.create(merchant=merchant, code=f"W{number}", name=f"Warehouse {number}")
-    named = {"merchant": merchant.pk, "product": product.pk, "variants": count}
-    with connection.cursor() as cursor:
-        for statement in _SEED:
-            cursor.execute(statement, named)
-        cursor.execute("VACUUM ANALYZE")
-    return merchant

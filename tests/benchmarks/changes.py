@@ -8,7 +8,6 @@ measured without anything to do, and with 20 operations a second.
 
 import itertools
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -19,7 +18,6 @@ from typing import Any, Final
 
 from django.db import connection
 
-from config.environment import BASE_DIR
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, Product, StockLevel, Variant
 from inventory.sequencer import TICK, Sequencer
@@ -27,6 +25,7 @@ from inventory.stock import StockLine, receive
 from tests.benchmarks.api_caller import Caller
 from tests.benchmarks.report import Aim, Result, document
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.workers import workers
 
 WRITERS: Final = 4
 #: Variants of each writer's own, and those that all share.
@@ -70,13 +69,13 @@ class Mirror:
 
 def run(*, changes: int) -> dict[str, Any]:
     """Has so many changes told and consumed, and returns the JSON document."""
-    with scratch_database() as database:
+    with scratch_database():
         merchant, location, variants = _seed()
         caller = Caller(merchant)
         mirror = Mirror(_page(caller, {})["next_cursor"])
         jobs = _jobs(merchant, location, variants, changes)
         started = time.perf_counter()
-        with _sequencing(), _writing(database, jobs):
+        with _sequencing(), _writing(jobs):
             wrote = _consume(caller, mirror, changes, started)
         seconds = time.perf_counter() - started
         plain = _insert_plainly()
@@ -148,17 +147,13 @@ def _sequencing() -> Iterator[None]:
 
 
 @contextmanager
-def _writing(database: str, jobs: list[dict[str, Any]]) -> Iterator[None]:
-    command = [sys.executable, "-m", "tests.benchmarks.changes_writer", database]
-    writers = [
-        subprocess.Popen([*command, json.dumps(job)], stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
-        for job in jobs
-    ]
-    try:
+def _writing(jobs: list[dict[str, Any]]) -> Iterator[None]:
+    with workers(len(jobs), "tests.benchmarks.changes_loop:work") as writers:
+        for writer, job in zip(writers, jobs, strict=True):
+            writer.begin(job)
         yield
-    finally:
         for writer in writers:
-            writer.communicate(timeout=600)
+            writer.wait()
 
 
 def _consume(caller: Caller, mirror: Mirror, changes: int, started: float) -> dict[str, Any]:

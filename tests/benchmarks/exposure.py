@@ -60,7 +60,7 @@ class Case:
         return rows
 
 
-def run(*, runs: int, listings: int = 100_000) -> dict[str, Any]:
+def run(*, runs: int, listings: int) -> dict[str, Any]:
     """Measures in `runs` pairs and returns the JSON document."""
     with scratch_database():
         merchant = _seed(listings // CHANNELS)

@@ -73,8 +73,8 @@ class Seed:
     parts: tuple[Part, ...]
 
 
-def run(*, runs: int, seconds: float) -> dict[str, Any]:
-    """Measures every size in `runs` pairs, and returns the JSON document; `seconds` plays no part, each run is one change."""
+def run(*, runs: int) -> dict[str, Any]:
+    """Measures every size in `runs` pairs of one change each, and returns the JSON document."""
     with scratch_database():
         seed = _seed()
         results = [_measure(seed, part, runs) for part in seed.parts]

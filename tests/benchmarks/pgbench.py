@@ -13,15 +13,12 @@ from django.db import connection, transaction
 from config import postgres_installation
 from inventory.ledger import Context
 from inventory.reservations import Demand, reserve
+from tests.benchmarks.programs import ProgramFailed, path_of
 
 if TYPE_CHECKING:
     from tests.benchmarks.reserve import Case, Seed
 
 Statement = tuple[str, Sequence[Any]]
-
-
-class PgbenchFailed(Exception):
-    """The reference could not be measured; the message says why."""
 
 
 #: What the locking query hands to the statements after it, in place of the arithmetic that Python does.
@@ -47,34 +44,35 @@ def script(seed: "Seed", case: "Case", *, variants: int) -> str:
 
 def rate(text: str, *, database: str, clients: int, seconds: float) -> float:
     """Runs the script with this many clients and returns its transactions a second."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "reserve.sql")
-        path.write_text(text)
-        command = [
-            _program(),
-            *("--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--jobs={clients}"),
-            *(f"--time={max(round(seconds), 1)}", f"--file={path}", database),
-        ]
-        done = _run(command)
-    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
-    if done.returncode or found is None:
-        raise PgbenchFailed(f"pgbench failed: {done.stderr[-2000:]}")
+    options = [f"--client={clients}", f"--jobs={clients}", f"--time={max(round(seconds), 1)}"]
+    said = _run(text, database, options)
+    found = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
+    if found is None:
+        raise ProgramFailed(f"pgbench said nothing of its rate: {said[-2000:]}")
     return float(found[1])
 
 
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise PgbenchFailed(
-            f"There is no {command[0]}. Install PostgreSQL's client programs and put pgbench on the PATH."
-        ) from error
+def run_once(text: str, *, database: str) -> None:
+    """Runs the script for two orders in a row. Raises `ProgramFailed` where a statement fails."""
+    _run(text, database, ["--transactions=2"])
+
+
+def _run(text: str, database: str, options: Sequence[str]) -> str:
+    """Runs the script and returns what pgbench prints."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "reserve.sql")
+        path.write_text(text)
+        command = [_program(), "--no-vacuum", "--protocol=prepared", *options, f"--file={path}", database]
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProgramFailed(f"pgbench failed: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 def _program() -> str:
     """pgbench of the embedded server's release, or the one on the PATH for another server."""
     if settings.EMBEDDED_POSTGRES_HOME is None:
-        return "pgbench"
+        return path_of("pgbench", package="postgresql-contrib")
     return str(postgres_installation.binaries() / "pgbench")
 
 

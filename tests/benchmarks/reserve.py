@@ -5,17 +5,14 @@ its idempotency key, due mark and on-commit hook; pgbench is given the statement
 call computed in between (the levels after it) computed by the locking query.
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from django.db import connection
 
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, Listing, ListingLevel
-from config.environment import BASE_DIR
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, Product, Reservation, StockLevel, Variant
 from inventory.models.stock import Reason
@@ -24,6 +21,7 @@ from inventory.stock import StockLine, receive
 from tests.benchmarks import pgbench
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.workers import Worker, together, workers
 
 VARIANTS: Final = 1_000
 CHANNELS: Final = 3
@@ -31,6 +29,8 @@ CHANNELS: Final = 3
 STOCK: Final = 1_000_000
 #: Units of the variant that the last case sells out, wanted by more buyers than there are units.
 LAST_UNITS: Final = 500
+#: Seconds, at least, in which they are gone.
+SELL_OUT: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,16 @@ class Seed:
 def run(*, runs: int, seconds: float) -> dict[str, Any]:
     """Measures every case in `runs` pairs of `seconds` each, and returns the JSON document."""
     with scratch_database() as database:
-        seed = _seed()
-        workers = Workers(max(case.processes for case in CASES), database)
-        try:
-            bench = Bench(seed, database, workers, runs, seconds)
+        seed = seed_stock()
+        with workers(max(case.processes for case in CASES), "tests.benchmarks.reserve_loop:work") as started:
+            bench = Bench(seed, database, started, runs, seconds)
             results = [*(bench.measure(case) for case in CASES), bench.sell_out()]
-        finally:
-            workers.stop()
         ledger_ok = all(proof.is_ok for proof in prove())
         return document("reserve", runs, results, _aims(results, ledger_ok=ledger_ok))
 
 
-def _seed() -> Seed:
+def seed_stock() -> Seed:
+    """Lays out a merchant whose goods are listed everywhere, with stock of all of them."""
     merchant = Merchant.objects.create(name="Benchmark", slug="benchmark")
     location = Location.objects.create(merchant=merchant, code="W1", name="Warehouse")
     product = Product.objects.create(merchant=merchant, title="Benchmark product")
@@ -109,45 +107,13 @@ def _list_everywhere(merchant: Merchant, location: Location, variants: Sequence[
         )
 
 
-class Workers:
-    """Processes that reserve, started once: what is measured is the work, not the start of Python."""
-
-    def __init__(self, count: int, database: str) -> None:
-        command = [sys.executable, "-m", "tests.benchmarks.reserve_worker", database]
-        self._processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=BASE_DIR)
-            for _ in range(count)
-        ]
-        for process in self._processes:
-            _pipe(process.stdout).readline()
-
-    def run(self, count: int, job: dict[str, Any]) -> list[dict[str, Any]]:
-        """Has `count` of them do the same job at the same time; returns what each counted."""
-        chosen = self._processes[:count]
-        for process in chosen:
-            _pipe(process.stdin).write(json.dumps(job) + "\n")
-            _pipe(process.stdin).flush()
-        return [json.loads(_pipe(process.stdout).readline()) for process in chosen]
-
-    def stop(self) -> None:
-        """Ends them."""
-        for process in self._processes:
-            process.communicate(timeout=30)
-
-
-def _pipe(pipe: IO[str] | None) -> IO[str]:
-    if pipe is None:
-        raise RuntimeError("the worker has no pipe")
-    return pipe
-
-
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What every measurement needs."""
 
     seed: Seed
     database: str
-    workers: Workers
+    workers: Sequence[Worker]
     runs: int
     seconds: float
 
@@ -165,7 +131,7 @@ class Bench:
     def measure(self, case: Case) -> Result:
         """Measures ours and pgbench in turn, changing who goes first."""
         script = pgbench.script(self.seed, case, variants=VARIANTS)
-        self.workers.run(case.processes, self.job(case) | {"seconds": 0.3})
+        together(self.workers[: case.processes], self.job(case) | {"seconds": 0.3})
         pairs = []
         for number in range(self.runs):
             sides = {"ours": lambda: self._ours(case), "theirs": lambda: self._theirs(case, script)}
@@ -176,7 +142,7 @@ class Bench:
         return paired(case.name, "orders/s", "pgbench, same statements", pairs, **_oversold(self.seed))
 
     def _ours(self, case: Case) -> float:
-        done = self.workers.run(case.processes, self.job(case))
+        done = together(self.workers[: case.processes], self.job(case))
         return float(sum(answer["reserved"] / answer["seconds"] for answer in done))
 
     def _theirs(self, case: Case, script: str) -> float:
@@ -185,8 +151,8 @@ class Bench:
     def sell_out(self) -> Result:
         """Four processes want one variant until it is gone: exactly its units may be sold."""
         variant_id = self.seed.first_variant_id + VARIANTS
-        job = self.job(CASES[-1]) | {"first_variant_id": variant_id, "seconds": 3.0}
-        answers = self.workers.run(4, job)
+        job = self.job(CASES[-1]) | {"first_variant_id": variant_id, "seconds": max(self.seconds, SELL_OUT)}
+        answers = together(self.workers[: CASES[-1].processes], job)
         level = StockLevel.objects.get(variant_id=variant_id)
         sold = Reservation.objects.filter(variant_id=variant_id).count()
         notes = {

@@ -10,16 +10,17 @@ from inventory.ledger import Context
 from inventory.reservations import Demand, reserve
 
 
-def reserve_until(job: dict[str, Any], until: float, source: random.Random) -> dict[str, int]:
-    """Reserves orders until `until` (monotonic seconds); counts those reserved and those refused."""
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    """Reserves orders for the job's seconds; counts those reserved and those refused."""
+    source, started = random.Random(), time.monotonic()
     counted = {"reserved": 0, "refused": 0}
-    while time.monotonic() < until:
+    while time.monotonic() < started + job["seconds"]:
         try:
             reserve(Context(job["merchant_id"], f"benchmark:{uuid.uuid4()}"), _order(job, source))
             counted["reserved"] += 1
         except InsufficientStock:
             counted["refused"] += 1
-    return counted
+    return counted | {"seconds": time.monotonic() - started}
 
 
 def _order(job: dict[str, Any], source: random.Random) -> list[Demand]:

@@ -1,5 +1,7 @@
 """Tasks reach exactly one worker, come up again when it dies, and wake-ups do not pile up."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from django_q.tasks import async_task
 from pytest_django import DjangoAssertNumQueries
 
 from config import heartbeat, jobs, notify
+from config.environment import BASE_DIR
 from config.job_broker import PostgresBroker
 from config.jobs import wake
 
@@ -153,3 +156,22 @@ def test_under_supervision_the_broker_slips_in_a_heartbeat_that_belongs_to_no_ro
     assert (row_id, task["func"]) == (0, "config.heartbeat.beat")
     heartbeat.beat()
     assert (tmp_path / "beat").exists()
+
+
+def test_the_cluster_shares_what_it_has_loaded_with_its_workers() -> None:
+    script = (
+        "import gc, os, sys; sys.argv = ['manage.py', 'qcluster']\n"
+        "from config import startup; startup.prepare()\n"
+        "import django; django.setup()\n"
+        "before = gc.get_freeze_count()\n"
+        "pid = os.fork()\n"
+        "if not pid: print(before, gc.get_freeze_count(), flush=True); os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    # Frozen by the parent, before the fork: the child's collector has nothing of it to look at.
+    assert before == 0
+    assert after > 100_000

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command, execute_from_command_line
 
+from analytics.benchmarks import BENCHMARKS, OPTIONS
 from channels.demo.options import is_well
 from tests.channels.demo.files import line, write
 
@@ -20,12 +21,7 @@ from tests.channels.demo.files import line, write
         ),
         (
             "benchmark",
-            [
-                "{reserve,fanout,exposure,timetravel,rehearsal,api,changes,reconcile}",
-                "--runs",
-                "--seconds",
-                "--json",
-            ],
+            [f"{{{','.join(BENCHMARKS)},all}}", *(f"--{name}" for name in OPTIONS), "--skip", "--json"],
         ),
         ("verify_ledger", ["--json", "--at-most"]),
     ],
@@ -63,6 +59,8 @@ def test_help_names_every_option(
         (["benchmark", "speed"], "name: invalid choice: 'speed'"),
         (["benchmark", "reserve", "--runs", "0"], "--runs: 0 is below 1."),
         (["benchmark", "reserve", "--seconds", "0"], "--seconds: 0 is not above 0."),
+        (["benchmark", "scale", "--sizes", "10,none"], "--sizes: 'none' is no whole number."),
+        (["benchmark", "all", "--skip", "speed"], "--skip: invalid choice: 'speed'"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_named(arguments: list[str], message: str) -> None:
