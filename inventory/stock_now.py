@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from django.db import connection
 
+from inventory.arrays import text_array
+
 # Looked up level by level: there are few of each variant, and none else is read.
 _NOW: Final = """
 SELECT v.id, v.sku,
@@ -48,7 +50,7 @@ def stock_now(merchant_id: int, skus: Collection[str], codes: Collection[str] = 
 
     With their levels at the locations named, else at all in use but those that a platform draws on alone.
     """
-    named = [sorted(codes)] if codes else []
+    named = [text_array(codes)] if codes else []
     with connection.cursor() as cursor:
-        cursor.execute(_NAMED if codes else _USUAL, [*named, merchant_id, sorted(skus)])
+        cursor.execute(_NAMED if codes else _USUAL, [*named, merchant_id, text_array(skus)])
         return [VariantNow(*row) for row in cursor.fetchall()]

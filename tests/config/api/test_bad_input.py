@@ -46,7 +46,9 @@ def address(endpoint: Endpoint, api: Api) -> str:
     "bodies", [SOME_BODIES, pytest.param(BODIES, marks=pytest.mark.slow)], ids=["some", "all"]
 )
 def test_no_body_brings_an_endpoint_down(bodies: list[bytes], api: Api) -> None:
-    for endpoint in [each for each in endpoints() if each.method != "GET"]:
+    writes = [each for each in endpoints() if each.method != "GET"]
+    # What ends a row comes last, so that there is one until then.
+    for endpoint in sorted(writes, key=lambda each: each.method == "DELETE"):
         path = address(endpoint, api)
         for body in bodies:
             response = api.send(endpoint.method, path, body)
