@@ -15,8 +15,8 @@ from channels.models.fulfilment import RequestState
 from channels.models.orders import ChannelOrderLine
 from channels.request_states import check_move
 from inventory.announcements import HoldChange
+from inventory.arrays import array
 from inventory.errors import StockBusy
-from inventory.statements import array
 
 #: Somebody else may close a request while units are added to it; another one is made then.
 _ROUNDS: Final = 5

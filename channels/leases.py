@@ -15,7 +15,7 @@ from django.db import connection
 
 from channels.connectors.base import Address
 from config.database import NEED_NOT_LAST
-from inventory.statements import array
+from inventory.arrays import array
 
 #: Seconds; more than twice what all calls of one batch may take together.
 LEASE_SECONDS: Final = 40.0

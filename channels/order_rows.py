@@ -11,7 +11,7 @@ from django.db import connection
 from channels.models import Channel, ChannelOrder
 from channels.order_states import StateKey
 from config.database import PLAN_ONCE
-from inventory.statements import array
+from inventory.arrays import array
 
 # A concurrent twin waits here for the first one's commit.
 _INSERT: Final = """

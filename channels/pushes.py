@@ -17,7 +17,7 @@ from channels.models.listings import Lane
 from channels.preorders import allows_preorders, forget_preorders
 from config.notify import notify_after_commit
 from inventory.announcements import LevelChange
-from inventory.statements import array
+from inventory.arrays import array
 
 #: Rows locked together by what has no need to be whole.
 _AT_ONCE: Final = 1_000
@@ -159,11 +159,14 @@ def mark_due(merchant_id: int, changes: Sequence[LevelChange]) -> None:
         merchant_id
     )
     columns: list[Any] = [
-        [change.variant_id for change in changes],
-        [change.location_id for change in changes],
-        [change.available_delta or (change.inbound_delta if is_inbound_offered else 0) for change in changes],
-        [change.available_after for change in changes],
-        [int(lane_of(change)) for change in changes],
+        array(change.variant_id for change in changes),
+        array(change.location_id for change in changes),
+        array(
+            change.available_delta or (change.inbound_delta if is_inbound_offered else 0)
+            for change in changes
+        ),
+        array(change.available_after for change in changes),
+        array(int(lane_of(change)) for change in changes),
     ]
     with connection.cursor() as cursor:
         cursor.execute(_MARK_CHANGES, [*columns, merchant_id, kinds_told_of_open_orders()])

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from inventory.arrays import array
 from inventory.errors import InvalidStockRequest, StockBusy
 from inventory.inbound import promises_of
 from inventory.kits import KITS_AS_JSON, Kit, current_kits, kits_from
@@ -119,7 +120,7 @@ OWED_CAUSES: Final = (
 
 def release_expired(posting: Posting) -> int:
     """Releases what has expired on the locked levels; returns the number of reservations released."""
-    expired = _load(posting, _EXPIRED, [[level.id for level in posting.levels.values()]])
+    expired = _load(posting, _EXPIRED, [array(level.id for level in posting.levels.values())])
     alive = [held for held in expired if held.open]
     for held in alive:
         posting.release(held, held.open, Reason.EXPIRY)

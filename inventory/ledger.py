@@ -20,6 +20,7 @@ from django.db import DatabaseError, connection, transaction
 
 from config.database import PLAN_ONCE
 from inventory import announcements, kit_backorders
+from inventory.arrays import array
 from inventory.errors import (
     IdempotencyConflict,
     InvalidStockRequest,
@@ -180,7 +181,7 @@ def _begin(cursor: Any, start: _Start) -> tuple[int, list[int], dict[int, Kit]] 
             c.document,
             c.occurred_at,
             start.reservations,
-            start.variants,
+            array(start.variants),
         ],
     )
     row = cursor.fetchone()

@@ -19,6 +19,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from inventory.arrays import array
 from inventory.errors import UnknownStock
 from inventory.models import Location
 
@@ -71,7 +72,7 @@ def lock_levels(
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("Stock levels are locked inside a transaction only.")
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [merchant_id, sorted(variant_ids), sorted(location_ids)])
+        cursor.execute(_LOCK, [merchant_id, array(variant_ids), array(location_ids)])
         return [LockedLevel(*row) for row in cursor.fetchall()]
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from django.db import connection
 
+from inventory.arrays import text_array
+
 _FIND: Final = """
 SELECT id, sku, NULL FROM inventory_variant WHERE merchant_id = %s AND sku = ANY(%s::text[])
 UNION ALL
@@ -27,7 +29,7 @@ class Names:
 def find_names(merchant_id: int, skus: Collection[str], codes: Collection[str]) -> Names:
     """Returns those of a merchant's variants and places that there are."""
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, [merchant_id, sorted(skus), merchant_id, sorted(codes)])
+        cursor.execute(_FIND, [merchant_id, text_array(skus), merchant_id, text_array(codes)])
         rows = cursor.fetchall()
     variants = {name: identity for identity, name, is_active in rows if is_active is None}
     places = [row for row in rows if row[2] is not None]

@@ -41,10 +41,15 @@ def keep(beginning: str, owned: Owned) -> None:
     _kept[beginning] = owned
 
 
+def is_kept(reference: str) -> bool:
+    """Returns whether an app keeps a reference for its own."""
+    return reference.startswith(tuple(_kept))
+
+
 def check_free(references: Iterable[str]) -> None:
     """Refuses references that an app keeps for its own. Raises `InvalidStockRequest`."""
     for reference in references:
-        if reference.startswith(tuple(_kept)):
+        if is_kept(reference):
             raise InvalidStockRequest(
                 "reference", f"{reference[:40]!r} is a name that OneCount gives itself; choose another one."
             )

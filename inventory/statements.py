@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+from inventory.arrays import array
 from inventory.posting import Posting
 from inventory.posting_rows import HeldUnits, OwedUnits
 
@@ -207,11 +208,6 @@ def _movement_parts(posting: Posting, operation_id: int, occurred_at: datetime |
         (_MOVE, [*head, level_ids, versions, *texts, *numbers]),
         (_UPDATE_LEVELS, levels),
     ]
-
-
-def array(values: Iterable[object]) -> str:
-    """Returns a PostgreSQL array literal of numbers, NULLs or quoted texts."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def _instants(values: Iterable[datetime | None]) -> str:

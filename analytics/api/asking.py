@@ -1,5 +1,6 @@
 """What all figures are asked for with: days, channel, goods, and the page."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, timedelta
 from typing import Any, Final
@@ -35,7 +36,7 @@ SKU: Final = OpenApiParameter("sku", str, description="Only this variant.")
 LOCATION: Final = OpenApiParameter("location", str, description="The code of a location.")
 
 
-class Figures(MerchantView):
+class Figures(MerchantView, ABC):
     """Figures of a span of days, page by page."""
 
     resource = "analytics"
@@ -43,9 +44,9 @@ class Figures(MerchantView):
     #: What the parts of a row's key are.
     key_types: Sequence[type] = ()
 
+    @abstractmethod
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """Returns the key of a row, by which pages go on."""
-        raise NotImplementedError
 
     def asked(self, request: Request, **more: Any) -> Asked:
         """Returns what is asked for. Raises `ValidationError`."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from analytics import tickets
 from analytics.models import SupportTicket
 from channels.models import Channel
+from config.api.examples import request_example
 from config.api.fields import Instant, RowId, StrictSerializer, Text, items
 from config.api.problems import NOT_FOUND, Problem
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, WholeFilter
 from inventory.api.naming import Sku, variant_ids
 from inventory.api.views import Reads
 
@@ -41,14 +42,9 @@ class TicketBodySerializer(StrictSerializer):
     sku = Sku(required=False, allow_null=True)
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "A customer who could not buy a mug",
-            value={"tickets": [{"number": "T-4711", "opened_at": "2026-01-31T14:00:00Z", "sku": "MUG-BLUE"}]},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "A customer who could not buy a mug",
+    {"tickets": [{"number": "T-4711", "opened_at": "2026-01-31T14:00:00Z", "sku": "MUG-BLUE"}]},
 )
 class TicketsSerializer(StrictSerializer):
     """Up to 1,000 tickets, all or none."""
@@ -69,8 +65,8 @@ class TicketFilters(Filters):
     number = django_filters.CharFilter()
     channel = WholeFilter(field_name="channel_id")
     sku = django_filters.CharFilter(field_name="variant__sku")
-    opened_since = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
-    opened_before = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
+    opened_since = InstantFilter(field_name="opened_at", lookup_expr="gte")
+    opened_before = InstantFilter(field_name="opened_at", lookup_expr="lt")
 
 
 class Tickets(Reads):

@@ -1,7 +1,6 @@
 """Daily facts, and what says how far ledger and orders have been counted. Written by `analytics.facts` alone.
 
-A day on which nothing happened has no row. Days are those of UTC. Foreign keys are not checked by the database: what
-they name is never deleted, and the check would lock rows of channels while thousands of facts are written.
+A day on which nothing happened has no row. Days are those of UTC.
 """
 
 from datetime import timedelta
@@ -9,19 +8,17 @@ from datetime import timedelta
 from django.db import models
 from django.db.models import F, Q
 
+from analytics.models.bases import Figure
 from channels.models import Channel
-from inventory.models import Location, Merchant, StockLevel, Variant
+from inventory.models import Location, StockLevel, Variant
 
 
-class StockFact(models.Model):
+class StockFact(Figure):
     """What moved on one day of one variant at one location for one channel, in units, from the ledger's movements.
 
     `received - shipped + returned + transferred + adjusted` is by how much what is on hand changed. Kits move as their parts.
     """
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     variant = models.ForeignKey(
         Variant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
@@ -73,12 +70,9 @@ class StockFact(models.Model):
         return self.received - self.shipped + self.returned + self.transferred + self.adjusted
 
 
-class StockDay(models.Model):
+class StockDay(Figure):
     """One level on a day on which it moved: what it began and ended with, and how long nothing was available in between."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     variant = models.ForeignKey(
         Variant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
@@ -115,7 +109,7 @@ class StockDay(models.Model):
         return f"{self.recorded_on} {self.variant_id} at {self.location_id}"
 
 
-class LevelMark(models.Model):
+class LevelMark(Figure):
     """Up to which version a level's movements are counted.
 
     Versions of a level have no gap and commit in their order, because each is written under the level's lock; ids of movements
@@ -125,24 +119,18 @@ class LevelMark(models.Model):
     level = models.OneToOneField(
         StockLevel, on_delete=models.CASCADE, primary_key=True, related_name="+", db_constraint=False
     )
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     version = models.BigIntegerField()
 
     def __str__(self) -> str:
         return f"{self.level_id} up to {self.version}"
 
 
-class SalesFact(models.Model):
+class SalesFact(Figure):
     """What one channel sold of one variant on one day in one currency, from the orders as they are stated now.
 
     Amounts are units by the line's price, as the platform states prices; never added across currencies.
     """
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     channel = models.ForeignKey(
         Channel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from simple_history.models import HistoricalRecords
 
+from analytics.models.bases import Figure
 from channels.models import Channel, ChannelOrder
 from inventory.models import Merchant, Variant
 
@@ -33,12 +34,9 @@ class Kpi(models.TextChoices):
     HANDLING = "handling", "Handling time of an item"
 
 
-class KpiDay(models.Model):
+class KpiDay(Figure):
     """One figure of one day, of one channel or of all of a merchant's together. A day without a whole has no row."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     kpi = models.CharField("KPI", max_length=16, choices=Kpi.choices)
     #: Empty: all channels together.
     channel = models.ForeignKey(
@@ -76,12 +74,9 @@ class KpiDay(models.Model):
         return f"{self.kpi} of {self.measured_on}"
 
 
-class ToldOrder(models.Model):
+class ToldOrder(Figure):
     """How long it took until one other channel had been told of an order: kept for the days that may be measured again."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     order = models.ForeignKey(
         ChannelOrder, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
@@ -140,12 +135,9 @@ class KpiTarget(models.Model):
         return f"{self.get_kpi_display()}: {self.value.normalize():f}"
 
 
-class FastSeller(models.Model):
+class FastSeller(Figure):
     """A variant that counted as fast-selling on a day: the best tenth by units of the 28 days before."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
     measured_on = models.DateField()
     variant = models.ForeignKey(
         Variant, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False

@@ -1,15 +1,18 @@
 """How many of something can be had: now, by a day, as of an instant, on a channel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from operator import add
 from typing import Any, Final
 
+from django.http import HttpResponse
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
 from channels.arrival_texts import arrival_texts
@@ -23,12 +26,15 @@ from inventory.history import levels_as_of
 from inventory.models import Location, Variant
 from inventory.models.catalogue import LocationKind
 from inventory.promising import promisable
-from inventory.stock_now import LevelNow, stock_now
+from inventory.stock_now import VariantNow, stock_now
 
 _NOT_ASKED: Final = {"available_to_promise": None, "inbound": None, "promisable": None}
 
 MOST_SKUS: Final = 200
 MOST_LOCATIONS: Final = 100
+#: Making an encoder takes longer than most of what it encodes here.
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_NOTHING_FURTHER: Final = ',"available_to_promise":null,"inbound":null,"promisable":null,"offered":null,"arrives":null},'
 
 
 class PlaceSerializer(serializers.Serializer[Any]):
@@ -94,11 +100,25 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Found:
-    """A variant with what was found of it."""
+    """What was found of a variant otherwise than in its stock of now: of a kit, or of the past."""
 
-    sku: str
-    is_kit: bool
     places: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, code: str, available: int, *own: int | None) -> None:
+        """Adds a place with what is on hand, reserved and unavailable there."""
+        members = ("location", "on_hand", "reserved", "unavailable", "available")
+        self.places.append(dict(zip(members, (code, *own, available), strict=True)))
+
+    def json(self, variant: VariantNow) -> str:
+        """Returns the variant as an object that is still open."""
+        shown = {
+            "sku": variant.sku,
+            "variant_id": variant.id,
+            "is_kit": variant.is_kit,
+            "available": sum(place["available"] for place in self.places),
+            "locations": self.places,
+        }
+        return _json(shown)[:-1]
 
 
 class Availability(MerchantView):
@@ -139,30 +159,16 @@ class Availability(MerchantView):
             ),
         ],
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         """Tells how many of up to 200 variants can be had; as many statements for one as for all."""
         asked = self._asked(request)
-        found = self._variants(asked)
-        self._fill(found, asked)
-        promised = self._promised(found, asked)
-        channel = self._channel(asked.channel_id)
-        offered = self._offered(found, channel)
-        arrives = {} if channel is None else arrival_texts(channel, list(found))
-        data = [
-            {
-                "sku": each.sku,
-                "variant_id": identity,
-                "is_kit": each.is_kit,
-                "available": sum(place["available"] for place in each.places),
-                "locations": each.places,
-                **promised.get(identity, _NOT_ASKED),
-                "offered": offered.get(identity),
-                "arrives": arrives.get(identity),
-            }
-            for identity, each in found.items()
-        ]
-        known = {each.sku for each in found.values()}
-        return Response({"data": data, "unknown": [sku for sku in asked.skus if sku not in known]})
+        variants = stock_now(self.caller.merchant_id, asked.skus, asked.codes)
+        further = self._further([each.id for each in variants], asked)
+        data = _joined(self._shown(variants, asked), further)
+        known = {each.sku for each in variants}
+        unknown = _json([sku for sku in asked.skus if sku not in known])
+        body = f'{{"data":[{data}],"unknown":{unknown}}}'
+        return HttpResponse(body, content_type=JSONRenderer.media_type)
 
     def _asked(self, request: Request) -> _Asked:
         asked = _Asked(
@@ -178,47 +184,37 @@ class Availability(MerchantView):
             raise ValidationError({"as_of": ["Leave out by_date and channel: the past is what it was."]})
         return asked
 
-    def _variants(self, asked: _Asked) -> dict[int, _Found]:
-        """Returns the variants, with what there is of them now unless the past is asked for."""
-        rows = stock_now(self.caller.merchant_id, asked.skus, asked.codes)
-        return {
-            each.id: _Found(
-                each.sku, each.is_kit, [] if asked.at else [_level(level) for level in each.levels]
-            )
-            for each in rows
-        }
-
-    def _fill(self, found: dict[int, _Found], asked: _Asked) -> None:
-        """Adds what is made of parts, and what there was."""
-        kits = [identity for identity, each in found.items() if each.is_kit]
+    def _shown(self, variants: Sequence[VariantNow], asked: _Asked) -> Sequence[str]:
+        """Returns each variant with its places, as an object that is still open; what is made of parts, or past, anew."""
+        kits = [each for each in variants if each.is_kit]
         if kits and asked.at is not None:
-            message = f"{found[kits[0]].sku} is a kit, which has no stock of its own. Ask for its parts."
+            message = f"{kits[0].sku} is a kit, which has no stock of its own. Ask for its parts."
             raise Problem(REFUSED, message, field="as_of")
         if asked.at is not None:
-            self._fill_past(found, asked)
-        if kits:
-            self._fill_kits(found, kits, asked.codes)
+            anew = self._past(variants, asked, asked.at)
+        elif kits:
+            anew = self._kits(kits, asked.codes)
+        else:
+            anew = {}
+        return [anew[each.id].json(each) if each.id in anew else each.json for each in variants]
 
-    def _fill_kits(self, found: dict[int, _Found], kits: Sequence[int], codes: Sequence[str]) -> None:
-        shown = self._codes(codes)
-        for variant_id, by_place in kits_available(self.caller.merchant_id, kits).items():
+    def _kits(self, kits: Sequence[VariantNow], codes: Sequence[str]) -> dict[int, _Found]:
+        shown, found = self._codes(codes), {each.id: _Found() for each in kits}
+        for variant_id, by_place in kits_available(self.caller.merchant_id, list(found)).items():
             for location_id, units in by_place.items():
                 if location_id in shown:
-                    place = {
-                        "location": shown[location_id],
-                        "on_hand": None,
-                        "reserved": None,
-                        "unavailable": None,
-                    }
-                    found[variant_id].places.append({**place, "available": units})
+                    found[variant_id].add(shown[location_id], units, None, None, None)
+        return found
 
-    def _fill_past(self, found: dict[int, _Found], asked: _Asked) -> None:
-        shown = self._codes(asked.codes)
-        at: Any = asked.at
+    def _past(self, variants: Sequence[VariantNow], asked: _Asked, at: datetime) -> dict[int, _Found]:
+        shown, found = self._codes(asked.codes), {each.id: _Found() for each in variants}
         for past in levels_as_of(self.caller.merchant_id, list(found), at) if found else ():
             if past.location_id in shown:
-                level = LevelNow(shown[past.location_id], past.on_hand, past.reserved, past.unavailable)
-                found[past.variant_id].places.append(_level(level))
+                available = past.on_hand - past.reserved - past.unavailable
+                found[past.variant_id].add(
+                    shown[past.location_id], available, past.on_hand, past.reserved, past.unavailable
+                )
+        return found
 
     def _codes(self, codes: Sequence[str]) -> dict[int, str]:
         rows = self.rows(Location).filter(**_where(codes))
@@ -226,11 +222,29 @@ class Availability(MerchantView):
             rows = rows.exclude(kind=LocationKind.CHANNEL_OWNED)
         return dict(rows.values_list("pk", "code"))
 
-    def _promised(self, found: Mapping[int, _Found], asked: _Asked) -> dict[int, dict[str, int]]:
-        if asked.by is None or not found:
+    def _further(self, ids: Sequence[int], asked: _Asked) -> Sequence[str]:
+        """Returns what else was asked for, as the last members of each variant; nothing where it was not."""
+        channel = self._channel(asked.channel_id)
+        if channel is None and asked.by is None:
+            return []
+        promised = self._promised(ids, asked)
+        offered = self._offered(ids, channel)
+        arrives = {} if channel is None else arrival_texts(channel, ids)
+        members = [
+            {
+                **promised.get(identity, _NOT_ASKED),
+                "offered": offered.get(identity),
+                "arrives": arrives.get(identity),
+            }
+            for identity in ids
+        ]
+        return [f",{_json(each)[1:]}" for each in members]
+
+    def _promised(self, ids: Sequence[int], asked: _Asked) -> dict[int, dict[str, int]]:
+        if asked.by is None or not ids:
             return {}
         places = list(self._codes(asked.codes)) if asked.codes else None
-        promised = promisable(self.caller.merchant_id, list(found), asked.by, location_ids=places)
+        promised = promisable(self.caller.merchant_id, ids, asked.by, location_ids=places)
         return {
             identity: {
                 "available_to_promise": each.units,
@@ -266,11 +280,8 @@ def _where(codes: Sequence[str]) -> dict[str, Any]:
     return {"code__in": codes} if codes else {"is_active": True}
 
 
-def _level(level: LevelNow) -> dict[str, Any]:
-    return {
-        "location": level.location,
-        "on_hand": level.on_hand,
-        "reserved": level.reserved,
-        "unavailable": level.unavailable,
-        "available": level.available,
-    }
+def _joined(shown: Sequence[str], further: Sequence[str]) -> str:
+    """Returns the variants, each with what else was asked for; nothing else is the same for all of them."""
+    if further:
+        return ",".join(map(add, shown, further))
+    return _NOTHING_FURTHER.join([*shown, ""]).removesuffix(",")

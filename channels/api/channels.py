@@ -19,6 +19,7 @@ from channels.models.channels import MOST_DELIVERY_DAYS
 from channels.own_systems import connect
 from channels.simulated import is_simulated
 from channels.tuning import poll_now, push_now, tune
+from config.api.examples import request_example
 from config.api.fields import StrictSerializer, Text, Truth, Whole
 from config.api.problems import TEST_KEY, WRONG_STATE, Problem
 from inventory.api.filters import Filters, TruthFilter
@@ -47,6 +48,7 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         return is_simulated(channel)
 
 
+@request_example("The till of a shop", {"name": "Counter", "locations": ["store"]})
 class ChannelBodySerializer(StrictSerializer):
     """A system of your own, which sends its orders here."""
 
@@ -60,6 +62,7 @@ class ChannelBodySerializer(StrictSerializer):
     is_simulated = Truth(default=False, help_text="For tests: test keys may use it.")
 
 
+@request_example("Two units withheld of each listing", {"buffer_units": 2})
 class ChannelChangeSerializer(StrictSerializer):
     """What a channel is offered, and whether it is told."""
 

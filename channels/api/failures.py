@@ -13,9 +13,10 @@ from channels.models import ErrorEntry, Retry, WebhookDelivery
 from channels.models.error_log import ErrorJob
 from channels.models.inbound import DeliveryState
 from channels.models.retry_queue import RetryKind, RetryState
+from config.api.examples import request_example
 from config.api.fields import RowId, StrictSerializer, items
 from config.api.problems import WRONG_STATE, Problem
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, WholeFilter
 from inventory.api.views import Reads, step
 
 
@@ -45,8 +46,8 @@ class ErrorFilters(Filters):
     channel = WholeFilter(field_name="channel_id")
     job = django_filters.ChoiceFilter(choices=ErrorJob.choices)
     code = django_filters.CharFilter()
-    since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    before = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+    since = InstantFilter(field_name="at", lookup_expr="gte")
+    before = InstantFilter(field_name="at", lookup_expr="lt")
 
 
 class Errors(Reads):
@@ -79,10 +80,11 @@ class MessageFilters(Filters):
     channel = WholeFilter(field_name="channel_id")
     topic = django_filters.CharFilter()
     state = django_filters.ChoiceFilter(choices=DeliveryState.choices)
-    received_since = django_filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="gte")
-    received_before = django_filters.IsoDateTimeFilter(field_name="received_at", lookup_expr="lt")
+    received_since = InstantFilter(field_name="received_at", lookup_expr="gte")
+    received_before = InstantFilter(field_name="received_at", lookup_expr="lt")
 
 
+@request_example("Two messages", {"message_ids": [7, 8]})
 class NamedMessagesSerializer(StrictSerializer):
     """Which messages."""
 

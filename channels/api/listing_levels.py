@@ -14,6 +14,7 @@ from channels.models import ListingLevel, Push
 from channels.models.listings import Lane
 from channels.models.outbound import PushOutcome
 from channels.pushes import mark_listing_levels, replay
+from config.api.examples import request_example
 from config.api.fields import RowId, StrictSerializer, items
 from config.api.problems import WRONG_STATE, Problem
 from inventory.api.filters import Filters, TruthFilter, WholeFilter
@@ -70,6 +71,7 @@ class PushSerializer(serializers.ModelSerializer[Push]):
         read_only_fields = fields
 
 
+@request_example("Two listing levels", {"listing_level_ids": [41, 42]})
 class ShelvesSerializer(StrictSerializer):
     """Which listing levels."""
 

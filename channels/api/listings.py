@@ -19,6 +19,7 @@ from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.past_inputs import inputs_as_of
 from channels.pushes import mark_listing_levels
+from config.api.examples import request_example
 from config.api.fields import StrictSerializer
 from inventory.api.filters import Filters, TruthFilter, WholeFilter
 from inventory.api.naming import Sku, variant_id
@@ -66,6 +67,7 @@ class ListingSerializer(serializers.ModelSerializer[Listing]):
         read_only_fields = fields
 
 
+@request_example("Which variant it is", {"sku": "MUG-BLUE"})
 class MapSerializer(StrictSerializer):
     """Which variant it is."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,10 +15,12 @@ from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine
 from channels.own_systems import take_order
 from channels.screening import LARGEST_QUANTITY
+from config.api.examples import request_example
 from config.api.fields import Instant, RowId, StrictSerializer, Text, Truth, Whole
 from config.api.problems import NOT_FOUND, Problem
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, WholeFilter
 from inventory.api.naming import Code
+from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
 from inventory.api.views import Reads
 
 MOST_LINES = 1_000
@@ -45,13 +47,14 @@ class OrderSerializer(serializers.ModelSerializer[ChannelOrder]):
     """The newest known state of an order."""
 
     channel_id = serializers.IntegerField()
-    lines = OrderLineSerializer(many=True)
+    line_count = serializers.IntegerField(help_text=COUNT_HELP)
+    lines = OrderLineSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = ChannelOrder
         fields = (
             "id", "channel_id", "external_id", "number", "ordered_at", "updated_at", "country", "currency", "is_test",
-            "is_deleted", "arrived_at", "applied_at", "lines",
+            "is_deleted", "arrived_at", "applied_at", "line_count", "lines",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -86,20 +89,15 @@ class OrderLineBodySerializer(StrictSerializer):
     )
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "A paid order of the web shop",
-            value={
-                "channel": 3,
-                "external_id": "1001",
-                "updated_at": "2026-01-31T14:00:00Z",
-                "ordered_at": "2026-01-31T13:59:00Z",
-                "lines": [{"external_id": "1", "sku": "MUG-BLUE", "quantity": 2}],
-            },
-            request_only=True,
-        )
-    ]
+@request_example(
+    "A paid order of the web shop",
+    {
+        "channel": 3,
+        "external_id": "1001",
+        "updated_at": "2026-01-31T14:00:00Z",
+        "ordered_at": "2026-01-31T13:59:00Z",
+        "lines": [{"external_id": "1", "sku": "MUG-BLUE", "quantity": 2}],
+    },
 )
 class OrderBodySerializer(StrictSerializer):
     """An order as it is now. Of several states the one with the latest `updated_at` counts, in whatever sequence they come."""
@@ -129,8 +127,8 @@ class OrderFilters(Filters):
     channel = WholeFilter(field_name="channel_id")
     external_id = django_filters.CharFilter()
     number = django_filters.CharFilter()
-    ordered_since = django_filters.IsoDateTimeFilter(field_name="ordered_at", lookup_expr="gte")
-    ordered_before = django_filters.IsoDateTimeFilter(field_name="ordered_at", lookup_expr="lt")
+    ordered_since = InstantFilter(field_name="ordered_at", lookup_expr="gte")
+    ordered_before = InstantFilter(field_name="ordered_at", lookup_expr="lt")
 
 
 class Orders(Reads):
@@ -142,7 +140,7 @@ class Orders(Reads):
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings the lines along."""
-        return rows.prefetch_related("lines")
+        return with_lines(rows, self.rows(ChannelOrderLine), is_list=self.action == "list")
 
     @extend_schema(request=OrderBodySerializer, responses={201: OrderSerializer})
     def create(self, request: Request) -> Response:

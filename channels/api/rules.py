@@ -17,11 +17,13 @@ from channels.models.rehearsals import RehearsalState
 from channels.models.rules import SETTINGS, Quantile, VersionState
 from channels.rehearsals import running
 from channels.rules import lifecycle
+from config.api.examples import request_example
 from config.api.fields import MOST_ITEMS, BecauseSerializer, Instant, RowId, StrictSerializer, Text, Whole
 from config.api.problems import NOT_FOUND, WRONG_STATE, Problem
 from inventory.api.filters import Filters, WholeFilter
 from inventory.api.naming import Sku, variant_ids
-from inventory.api.views import Changes, Reads, step
+from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
+from inventory.api.views import Changes, MerchantView, Reads, step
 from inventory.models import Tag
 
 _LARGEST: Final = 2**31 - 1
@@ -37,6 +39,7 @@ class RuleSetSerializer(serializers.ModelSerializer[RuleSet]):
         read_only_fields = fields
 
 
+@request_example("Rules for the season", {"name": "Christmas", "priority": 10})
 class RuleSetBodySerializer(StrictSerializer):
     """A rule set."""
 
@@ -73,13 +76,14 @@ class VersionSerializer(serializers.ModelSerializer[RuleSetVersion]):
 
     rule_set_id = serializers.IntegerField()
     state = serializers.ChoiceField(choices=VersionState.choices)
-    rules = RuleSerializer(many=True)
+    rule_count = serializers.IntegerField(source="line_count", help_text=COUNT_HELP)
+    rules = RuleSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = RuleSetVersion
         fields = (
             "id", "rule_set_id", "number", "state", "effective_from", "effective_until", "why", "created_by", "created_at",
-            "approved_by", "approved_at", "approved_because", "rules",
+            "approved_by", "approved_at", "approved_because", "rule_count", "rules",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -111,6 +115,9 @@ RuleBodySerializer = type(
 )
 
 
+@request_example(
+    "A tenth withheld everywhere", {"why": "Returns come late.", "rules": [{"buffer_percent": 10}]}
+)
 class DraftSerializer(StrictSerializer):
     """A draft of the next version."""
 
@@ -172,7 +179,7 @@ class RuleSets(Changes):
         self.signed(version).save()
         if rules := self._rules(version, body["rules"]):
             bulk_create_with_history(rules, Rule, default_change_reason=self.caller.change_reason)
-        return Response(_version(self.rows(RuleSetVersion), version.pk), status=HTTPStatus.CREATED)
+        return Response(_version(self, version.pk), status=HTTPStatus.CREATED)
 
     @step(BecauseSerializer, RuleSetSerializer, url_path="roll-back", url_name="roll-back")
     def roll_back(self, request: Request, pk: str) -> Response:
@@ -242,12 +249,13 @@ def _check_rules(rules: list[Rule]) -> None:
             ) from None
 
 
-def _version(rows: QuerySet[RuleSetVersion], pk: int) -> Any:
-    return VersionSerializer(_with_rules(rows).get(pk=pk)).data
+def _version(view: MerchantView, pk: int) -> Any:
+    return VersionSerializer(_with_rules(view, view.rows(RuleSetVersion)).get(pk=pk)).data
 
 
-def _with_rules(rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows.prefetch_related("rules__variant", "rules__tag")
+def _with_rules(view: MerchantView, rows: QuerySet[Any], *, is_list: bool = False) -> QuerySet[Any]:
+    rules = view.rows(Rule).select_related("variant", "tag")
+    return with_lines(rows, rules, name="rules", is_list=is_list)
 
 
 class RuleVersions(Reads):
@@ -259,7 +267,7 @@ class RuleVersions(Reads):
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings the rules along."""
-        return _with_rules(rows)
+        return _with_rules(self, rows, is_list=self.action == "list")
 
     @step(BecauseSerializer, VersionSerializer)
     def approve(self, request: Request, pk: str) -> Response:
@@ -283,9 +291,7 @@ class RuleVersions(Reads):
         version: Any = self.found(pk)
         because = self.body(BecauseSerializer)["because"]
         is_in_force = lifecycle.activate(version.pk, actor=self.caller.actor, because=because)
-        return Response(
-            {"is_in_force": is_in_force, "version": _version(self.rows(RuleSetVersion), version.pk)}
-        )
+        return Response({"is_in_force": is_in_force, "version": _version(self, version.pk)})
 
 
 class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
@@ -306,6 +312,9 @@ class RehearsalSerializer(serializers.ModelSerializer[Rehearsal]):
         read_only_fields = fields
 
 
+@request_example(
+    "A week of events", {"version_id": 5, "since": "2026-01-24T00:00:00Z", "until": "2026-01-31T00:00:00Z"}
+)
 class RehearsalBodySerializer(StrictSerializer):
     """What is to be rehearsed."""
 

@@ -8,12 +8,14 @@ from channels.models import (
     Channel,
     ChannelGroup,
     ChannelOrder,
+    ChannelOrderLine,
     ErrorEntry,
     Listing,
     ListingLevel,
     Push,
     Rehearsal,
     Retry,
+    Rule,
     RuleSet,
     RuleSetVersion,
     WebhookDelivery,
@@ -42,12 +44,14 @@ enter(Channel, "merchant", for_tests=_simulated)
 enter(Listing, "channel__merchant", for_tests=of_simulated)
 enter(ListingLevel, "channel__merchant", for_tests=of_simulated)
 enter(ChannelOrder, "channel__merchant", for_tests=of_simulated)
+enter(ChannelOrderLine, "order__channel__merchant")
 enter(Push, "channel__merchant", for_tests=of_simulated)
 enter(ErrorEntry, "channel__merchant", for_tests=of_simulated)
 enter(WebhookDelivery, "channel__merchant", for_tests=of_simulated)
 enter(Retry, "merchant", for_tests=of_simulated)
 enter(ChannelGroup, "merchant")
 enter(Rehearsal, "merchant", for_tests=_unless_live)
+enter(Rule, "version__rule_set__merchant")
 enter(RuleSet, "merchant")
 enter(Tag, "merchant")
 enter(RuleSetVersion, "rule_set__merchant", for_tests=_unless_live)

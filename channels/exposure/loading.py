@@ -28,8 +28,8 @@ from channels.exposure.inputs import (
 from channels.preorders import free_inbound
 from channels.rules.book import ChannelFacts, RuleBook, channels_by_id, load_book
 from channels.rules.resolved import ResolvedRules
+from inventory.arrays import array
 from inventory.inbound_offers import Places
-from inventory.statements import array
 
 #: The shelves that are asked for, and what is theirs alone.
 WANTED: Final = """

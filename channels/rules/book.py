@@ -17,7 +17,7 @@ from django.db import connection
 from channels.models.rules import SETTINGS
 from channels.rules.past_statements import GOODS_AT
 from channels.rules.resolved import Pool, ResolvedRules
-from inventory.statements import array
+from inventory.arrays import array
 
 
 @dataclass(frozen=True, slots=True)

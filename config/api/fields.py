@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Final
 
 from rest_framework import serializers
 
+from config.api.examples import request_example
+
 #: Largest id and largest number that a column of 64 bits holds.
 LARGEST_ID: Final = 2**63 - 1
 #: Largest quantity of a line, as the ledger has it.
@@ -71,6 +73,9 @@ class Because(Text):
         return text
 
 
+@request_example(
+    "A reason for whoever reads it in a year", {"because": "Agreed with the supplier by telephone."}
+)
 class BecauseSerializer(StrictSerializer):
     """Why it is done."""
 

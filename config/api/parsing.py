@@ -1,9 +1,10 @@
 """Bodies come in and go out as JSON, and as nothing else."""
 
 import json
+import re
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
@@ -12,7 +13,8 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 #: Levels of lists and objects within each other; no request of ours has more than five.
-DEEPEST: int = 20
+DEEPEST: Final = 20
+_UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class StrictJSONParser(JSONParser):
@@ -50,7 +52,7 @@ def check(value: Any, depth: int = 0) -> None:
 
 def check_text(text: str) -> None:
     """Raises `ParseError` for NUL and lone surrogates."""
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _UNFIT.search(text):
         raise ParseError("The body holds a NUL or half a character.")
 
 

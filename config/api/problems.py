@@ -32,68 +32,71 @@ class Kind:
     remedy: str
 
 
-INVALID: Final = Kind("invalid-request", 400, "The request cannot be understood", "Correct the named fields.")
-UNREADABLE: Final = Kind("unreadable-body", 400, "The body is no JSON", "Send one JSON object, in UTF-8.")
-NO_KEY: Final = Kind(
-    "no-key", 401, "No valid key", "Send `Authorization: Bearer <key>` with a key that is in force."
-)
-NO_SCOPE: Final = Kind("missing-scope", 403, "The key may not do this", "Use a key that has the named scope.")
-TEST_KEY: Final = Kind(
+_kinds: Final[list[Kind]] = []
+
+
+def kind(name: str, status: int, title: str, remedy: str) -> Kind:
+    """Makes a kind of refusal, which the description of the API names from then on."""
+    made = Kind(name, status, title, remedy)
+    _kinds.append(made)
+    return made
+
+
+INVALID: Final = kind("invalid-request", 400, "The request cannot be understood", "Correct the named fields.")
+UNREADABLE: Final = kind("unreadable-body", 400, "The body is no JSON", "Send one JSON object, in UTF-8.")
+NO_KEY: Final = kind("no-key", 401, "No valid key", "Send `Authorization: Bearer <key>` with a key in force.")
+NO_SCOPE: Final = kind("missing-scope", 403, "The key may not do this", "Use a key that has the named scope.")
+TEST_KEY: Final = kind(
     "test-key",
     403,
     "A test key touches simulated shops only",
     "Use a live key, or a merchant without live channels.",
 )
-NOT_FOUND: Final = Kind(
+NOT_FOUND: Final = kind(
     "not-found", 404, "There is no such thing", "Check the id, SKU or code that you named."
 )
-NO_METHOD: Final = Kind(
+NO_METHOD: Final = kind(
     "method-not-allowed", 405, "Not with this method", "Use a method of the header Allow."
 )
-EXISTS: Final = Kind(
+EXISTS: Final = kind(
     "already-exists", 409, "It exists already", "Change the one that exists, or choose another name."
 )
-IN_PROGRESS: Final = Kind(
+IN_PROGRESS: Final = kind(
     "request-in-progress",
     409,
     "The same request is being worked on",
     "Send it again with the same key in a moment.",
 )
-WRONG_STATE: Final = Kind("wrong-state", 409, "Its state does not allow this", "Read it again, then decide.")
-CHANGED: Final = Kind(
-    "changed-meanwhile", 412, "Somebody changed it meanwhile", "Read it again, then repeat the change."
-)
-FORGOTTEN: Final = Kind(
+WRONG_STATE: Final = kind("wrong-state", 409, "Its state does not allow this", "Read it again, then decide.")
+FORGOTTEN: Final = kind(
     "changes-forgotten",
     410,
     "The feed does not reach back to this cursor",
     "Begin anew: ask without a cursor, read the stock levels, then read on from the cursor you were given.",
 )
-TOO_LARGE: Final = Kind("body-too-large", 413, "The body is too large", "Send it in several requests.")
-WRONG_TYPE: Final = Kind(
+CHANGED: Final = kind(
+    "changed-meanwhile", 412, "Somebody changed it meanwhile", "Read it again, then repeat the change."
+)
+TOO_LARGE: Final = kind("body-too-large", 413, "The body is too large", "Send it in several requests.")
+WRONG_TYPE: Final = kind(
     "unsupported-media-type", 415, "Only JSON is accepted", "Send `Content-Type: application/json`."
 )
-REFUSED: Final = Kind(
+REFUSED: Final = kind(
     "refused", 422, "This cannot be done as asked", "Change the request as the detail says."
 )
-KEY_REUSED: Final = Kind(
+KEY_REUSED: Final = kind(
     "idempotency-key-reused",
     422,
     "The idempotency key belongs to another request",
     "Use a new key for a new request.",
 )
-TOO_MANY: Final = Kind("rate-limit", 429, "Too many requests", "Wait as many seconds as Retry-After says.")
-FAILED: Final = Kind(
+TOO_MANY: Final = kind("rate-limit", 429, "Too many requests", "Wait as many seconds as Retry-After says.")
+FAILED: Final = kind(
     "internal-error", 500, "Something went wrong here", "Try again; tell whoever runs this server."
 )
-BUSY: Final = Kind(
+BUSY: Final = kind(
     "busy", 503, "The rows are being changed by somebody else", "Send the same request again in a moment."
 )
-
-KINDS: Final = (
-    INVALID, UNREADABLE, NO_KEY, NO_SCOPE, TEST_KEY, NOT_FOUND, NO_METHOD, EXISTS, IN_PROGRESS, WRONG_STATE, CHANGED,
-    FORGOTTEN, TOO_LARGE, WRONG_TYPE, REFUSED, KEY_REUSED, TOO_MANY, FAILED, BUSY,
-)  # fmt: skip
 
 #: Seconds after which a busy row is worth another try.
 _SOON: Final = 1
@@ -276,5 +279,14 @@ _FRAMEWORK: Final[Sequence[tuple[Any, Translate]]] = (
 
 def described(status: int) -> str:
     """Returns what a status means here, for the description of the API."""
-    names = [f"`{kind.name}`" for kind in KINDS if kind.status == status]
+    names = [f"`{each.name}`" for each in _kinds if each.status == status]
     return f"{HTTPStatus(status).phrase}: {', '.join(names)}"
+
+
+def examples(status: int) -> dict[str, Any]:
+    """Returns how each kind of refusal with this status looks, for the description of the API."""
+    return {
+        each.name: {"summary": each.title, "value": Problem(each).body}
+        for each in _kinds
+        if each.status == status
+    }

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentIdentity, ResolvedComponent
 from drf_spectacular.utils import Direction, OpenApiParameter
 
-from config.api.problems import MEDIA_TYPE, ProblemSerializer, described
+from config.api.problems import MEDIA_TYPE, ProblemSerializer, described, examples
 
 _ALWAYS: Final = (400, 401, 403, 404, 405, 429, 500, 503)
 _WRITES: Final = (409, 413, 415, 422)
@@ -27,10 +28,13 @@ _IF_MATCH: Final = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `ETag` of what the change was made of; refused with 412 where somebody changed it meanwhile.",
 )
-_RATE: Final = {
-    "RateLimit-Limit": "Requests that the key may make in a minute.",
-    "RateLimit-Remaining": "How many of them are left.",
-    "RateLimit-Reset": "Seconds until all of them may be made again.",
+_RATE: Final[dict[str, dict[str, Any]]] = {
+    name: {"description": text, "schema": {"type": "integer"}}
+    for name, text in {
+        "RateLimit-Limit": "Requests that the key may make in a minute.",
+        "RateLimit-Remaining": "How many of them are left.",
+        "RateLimit-Reset": "Seconds until all of them may be made again.",
+    }.items()
 }
 
 
@@ -74,16 +78,24 @@ class ApiSchema(AutoSchema):
             statuses.add(412)
         statuses.update(getattr(self.view, "further_statuses", ()))
         for status in sorted(statuses):
-            content = {MEDIA_TYPE: {"schema": reference}}
+            content = {MEDIA_TYPE: {"schema": reference, "examples": self._examples(status)}}
             bodies[str(status)] = {"description": described(status), "content": content}
+        rate = {name: self._shared(ResolvedComponent.HEADER, name, header) for name, header in _RATE.items()}
         for status, body in bodies.items():
             if status not in {"401", "500"}:
-                body["headers"] = {**body.get("headers", {}), **_rate_headers()}
+                body["headers"] = {**body.get("headers", {}), **rate}
         return dict(sorted(bodies.items()))
 
+    def _examples(self, status: int) -> dict[str, Any]:
+        """Returns how refusals with this status look."""
+        shown = examples(status)
+        return {name: self._shared(ResolvedComponent.EXAMPLE, name, each) for name, each in shown.items()}
 
-def _rate_headers() -> dict[str, Any]:
-    return {name: {"description": text, "schema": {"type": "integer"}} for name, text in _RATE.items()}
+    def _shared(self, kind: str, name: str, content: dict[str, Any]) -> Any:
+        """Returns a reference to something that is described once for all operations."""
+        component = ResolvedComponent(name, kind, content, ComponentIdentity(name))  # type: ignore[no-untyped-call]
+        self.registry.register_on_missing(component)
+        return component.ref
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

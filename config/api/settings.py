@@ -26,7 +26,8 @@ One true stock count, for your own systems.
 **Writes.** Send an `Idempotency-Key` with each, and repeat it with the same key when you got no answer: it is done once, and
 answered as the first time, for at least 24 hours. A refused request leaves no key behind.
 
-**Lists** come in pages: read on with `next_cursor` as `cursor`. What is written meanwhile neither repeats nor skips a row.
+**Lists** come in pages: read on with `next_cursor` as `cursor`. What is written meanwhile repeats no row, and skips none of
+those that were there when you began.
 
 **Edits.** `ETag` names the version that you read; `If-Match` has your change refused with 412 where somebody was faster.
 

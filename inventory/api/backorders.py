@@ -1,18 +1,27 @@
 """Backorders: units promised to somebody from goods that are still to come."""
 
+from http import HTTPStatus
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import Quantity, StrictSerializer
+from config.api.examples import request_example
+from config.api.fields import Day, Quantity, StrictSerializer, Text, Truth, items
+from config.api.problems import REFUSED, Problem
+from inventory.api.demands import DemandSerializer, demands_in
 from inventory.api.filters import Filters, TruthFilter, WholeFilter
+from inventory.api.naming import OutcomeSerializer
+from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
-from inventory.backorders import BackorderUnits, cancel_backorders
+from inventory.backorders import BackorderUnits, cancel_backorders, promise
+from inventory.inbound_rows import PromiseTerms
 from inventory.models import Backorder
+from inventory.references import is_kept
 
 
 class BackorderSerializer(serializers.ModelSerializer[Backorder]):
@@ -43,6 +52,40 @@ class BackorderSerializer(serializers.ModelSerializer[Backorder]):
         read_only_fields = fields
 
 
+@request_example(
+    "Five mugs for a customer who waits until March",
+    {
+        "by": "2026-02-28",
+        "lines": [{"reference": "order-1001", "sku": "MUG-BLUE", "quantity": 5}],
+    },
+)
+class PromiseSerializer(StrictSerializer):
+    """What is to be promised to whom."""
+
+    lines = items(DemandSerializer())
+    by = Day(help_text="The last day for which goods may be confirmed that are promised.")
+    allow_partial = Truth(default=False, help_text="Promise what there is, instead of all or nothing.")
+    document = Text(required=False, allow_blank=True)
+
+
+class PromisedSerializer(serializers.Serializer[Any]):
+    """Units promised from one line of a purchase order."""
+
+    backorder_id = serializers.IntegerField()
+    reference = serializers.CharField()
+    sku = serializers.CharField()
+    line_id = serializers.IntegerField(help_text="The line of the purchase order.")
+    quantity = serializers.IntegerField()
+    promised_on = serializers.DateField(help_text="The day for which the goods are confirmed.")
+
+
+class PromiseOutcomeSerializer(OutcomeSerializer):
+    """What was held from what is available, what was promised, and what could not be had."""
+
+    promised = PromisedSerializer(many=True)
+
+
+@request_example("Two units are no longer wanted", {"quantity": 2})
 class BackorderCancellationSerializer(StrictSerializer):
     """How many units are no longer wanted."""
 
@@ -73,10 +116,40 @@ class Backorders(Reads):
         """Brings variant, line and kit along."""
         return rows.select_related("variant", "line", "kit__variant")
 
+    @extend_schema(request=PromiseSerializer, responses={201: PromiseOutcomeSerializer})
+    def create(self, request: Request) -> Response:
+        """Holds what is available and promises the rest from goods confirmed in time, the earliest first. Not for kits.
+
+        A promise whose goods slip or fall away becomes a conflict. The key is noted as who allowed it.
+        """
+        body = self.body(PromiseSerializer)
+        demands, names = demands_in(self.caller, body["lines"])
+        terms = PromiseTerms(body["by"], self.caller.actor)
+        context = self.context(document=body.get("document", ""))
+        outcome = promise(context, demands, terms, allow_partial=body["allow_partial"])
+        skus = {identity: sku for sku, identity in names.variants.items()}
+        promised = [
+            {
+                "backorder_id": each.backorder_id,
+                "reference": each.reference,
+                "sku": skus[each.variant_id],
+                "line_id": each.line_id,
+                "quantity": each.quantity,
+                "promised_on": each.promised_on,
+            }
+            for each in outcome.promised
+        ]
+        shown = {**shown_outcome(outcome, names), "promised": promised}
+        return Response(shown, status=HTTPStatus.CREATED)
+
     @step(BackorderCancellationSerializer, BackorderSerializer)
     def cancel(self, request: Request, pk: str) -> Response:
         """Takes a promise back whose goods are no longer wanted; others may be promised them from then on."""
         backorder: Any = self.found(pk)
+        if is_kept(backorder.reference):
+            raise Problem(
+                REFUSED, "It is promised to an order of a channel. Cancel the order instead.", field="id"
+            )
         quantity = self.body(BackorderCancellationSerializer).get("quantity")
         cancel_backorders(self.context(), [BackorderUnits(backorder.pk, quantity)])
         return self.shown(backorder)

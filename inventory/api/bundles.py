@@ -5,11 +5,12 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Quantity, StrictSerializer
 from inventory import bundles
 from inventory.api.filters import Filters, TruthFilter
@@ -50,18 +51,13 @@ class ComponentBodySerializer(StrictSerializer):
     quantity = Quantity(max_value=LARGEST_AMOUNT, help_text="In one bundle, in the component's base unit.")
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "A gift set of two mugs and a tray",
-            value={
-                "sku": "GIFT-SET",
-                "kind": "kit",
-                "components": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TRAY", "quantity": 1}],
-            },
-            request_only=True,
-        )
-    ]
+@request_example(
+    "A gift set of two mugs and a tray",
+    {
+        "sku": "GIFT-SET",
+        "kind": "kit",
+        "components": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TRAY", "quantity": 1}],
+    },
 )
 class BundleBodySerializer(StrictSerializer):
     """What a variant is made of from now on."""

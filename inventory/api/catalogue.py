@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory.api.bulk_variants import BulkResultSerializer, upsert
@@ -30,6 +31,7 @@ class ProductSerializer(serializers.ModelSerializer[Product]):
         read_only_fields = fields
 
 
+@request_example("A product", {"title": "Mug", "category": "Kitchen"})
 class ProductBodySerializer(StrictSerializer):
     """A product."""
 
@@ -83,6 +85,7 @@ class VariantSerializer(serializers.ModelSerializer[Variant]):
         read_only_fields = fields
 
 
+@request_example("A blue mug", {"sku": "MUG-BLUE", "title": "Mug, blue", "gtin": "4006381333931"})
 class VariantBodySerializer(StrictSerializer):
     """A variant."""
 
@@ -95,6 +98,9 @@ class VariantBodySerializer(StrictSerializer):
     is_active = Truth(required=False)
 
 
+@request_example(
+    "Two variants", {"items": [{"sku": "MUG-BLUE", "title": "Mug, blue"}, {"sku": "TRAY", "title": "Tray"}]}
+)
 class BulkVariantsSerializer(StrictSerializer):
     """Up to 1,000 variants."""
 
@@ -168,6 +174,9 @@ class LocationSerializer(serializers.ModelSerializer[Location]):
 CHOSEN_KINDS = [(kind.value, kind.label) for kind in LocationKind if kind is not LocationKind.IN_TRANSIT]
 
 
+@request_example(
+    "A warehouse", {"code": "main", "name": "Main warehouse", "kind": "warehouse", "country": "NL"}
+)
 class LocationBodySerializer(StrictSerializer):
     """A location."""
 

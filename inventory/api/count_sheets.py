@@ -4,13 +4,15 @@ from http import HTTPStatus
 from typing import Any
 
 import django_filters
-from django.db.models import Count, QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Instant, StrictSerializer, Text, Truth, Whole, items
 from inventory import count_sheets
 from inventory.api.filters import Filters
@@ -67,14 +69,8 @@ class CountSheetLineSerializer(serializers.ModelSerializer[CountSheetLine]):
         return shown
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Two variants counted blindly",
-            value={"location": "main", "skus": ["MUG-BLUE", "TRAY"], "is_blind": True},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "Two variants counted blindly", {"location": "main", "skus": ["MUG-BLUE", "TRAY"], "is_blind": True}
 )
 class CountSheetBodySerializer(StrictSerializer):
     """What is to be counted."""
@@ -92,6 +88,13 @@ class CountedSerializer(StrictSerializer):
     counted = Whole(help_text="Units on hand, reserved ones included.")
 
 
+@request_example(
+    "What was counted of two variants",
+    {
+        "lines": [{"sku": "MUG-BLUE", "counted": 38}, {"sku": "TRAY", "counted": 17}],
+        "counted_by": "Day shift",
+    },
+)
 class CountsSerializer(StrictSerializer):
     """What was counted; entered again, it replaces what was entered."""
 
@@ -100,6 +103,7 @@ class CountsSerializer(StrictSerializer):
     counted_at = Instant(required=False, allow_null=True, help_text="When it was counted; else now.")
 
 
+@request_example("One variant again", {"skus": ["MUG-BLUE"]})
 class RecountSerializer(StrictSerializer):
     """Which variants are to be counted again."""
 
@@ -123,9 +127,14 @@ class CountSheets(Reads):
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings along the place, and how many lines there are."""
         placed: QuerySet[Any] = rows.select_related("location").annotate(
-            line_count=Count("lines"), counted_count=Count("lines__counted_quantity")
+            line_count=self._count("pk"), counted_count=self._count("counted_quantity")
         )
         return placed
+
+    def _count(self, field: str) -> Coalesce:
+        """Returns how many lines of a sheet say something there; looked up for the sheets of the page alone."""
+        lines = self.rows(CountSheetLine).filter(sheet=OuterRef("pk")).order_by().values("sheet")
+        return Coalesce(Subquery(lines.annotate(number=Count(field)).values("number")), 0)
 
     @extend_schema(request=CountSheetBodySerializer, responses={201: CountSheetSerializer})
     def create(self, request: Request) -> Response:

@@ -2,11 +2,12 @@
 
 from typing import Any, Final
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import LARGEST_QUANTITY, Instant, StrictSerializer, Text, Whole, items
 from config.api.problems import NOT_FOUND, Problem, ProblemSerializer, problem_of
 from inventory.api.naming import Code, Sku, places
@@ -51,19 +52,14 @@ class EventSerializer(StrictSerializer):
         return attrs
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Two mugs picked, and a shelf counted",
-            value={
-                "events": [
-                    {"id": "wms-1", "action": "pick", "sku": "MUG-BLUE", "location": "main", "delta": -2},
-                    {"id": "wms-2", "action": "count", "sku": "TRAY", "location": "main", "level": 17},
-                ]
-            },
-            request_only=True,
-        )
-    ]
+@request_example(
+    "Two mugs picked, and a shelf counted",
+    {
+        "events": [
+            {"id": "wms-1", "action": "pick", "sku": "MUG-BLUE", "location": "main", "delta": -2},
+            {"id": "wms-2", "action": "count", "sku": "TRAY", "location": "main", "level": 17},
+        ]
+    },
 )
 class EventsSerializer(StrictSerializer):
     """Up to 1,000 events, in the order in which they happened."""

@@ -1,5 +1,6 @@
 """Filters that take what their columns can hold, and refuse the rest with the field."""
 
+from datetime import datetime
 from typing import Any
 
 import django_filters
@@ -7,6 +8,7 @@ from django import forms
 from django.core.validators import RegexValidator
 
 from config.api.fields import LARGEST_ID
+from inventory.api.query import NO_INSTANT, as_instant
 
 _DIGITS = RegexValidator(r"\A[0-9]{1,19}\Z", "Enter a whole number.")
 
@@ -31,6 +33,25 @@ class WholeFilter(django_filters.NumberFilter):
 
     def get_max_validator(self) -> None:
         """Returns none: the field's own maximum says it."""
+
+
+class InstantField(forms.Field):
+    """An instant with its time zone."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Returns the instant. Raises `ValidationError`: read as UTC, one without a zone would be another than was meant."""
+        if value in self.empty_values:
+            return None
+        found = as_instant(str(value))
+        if found is None:
+            raise forms.ValidationError(NO_INSTANT)
+        return found
+
+
+class InstantFilter(django_filters.IsoDateTimeFilter):
+    """When something happened."""
+
+    field_class = InstantField
 
 
 class TruthField(forms.Field):

@@ -4,11 +4,12 @@ from http import HTTPStatus
 from typing import Any
 
 import django_filters
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import StrictSerializer, Text, Truth
 from inventory.api.filters import Filters
 from inventory.api.views import Reads
@@ -56,14 +57,8 @@ class ImportJobSerializer(serializers.ModelSerializer[ImportJob]):
         return job.report or None
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Opening balances",
-            value={"name": "opening.csv", "content": "sku,location,quantity\nMUG-BLUE,main,40\n"},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "Opening balances", {"name": "opening.csv", "content": "sku,location,quantity\nMUG-BLUE,main,40\n"}
 )
 class ImportBodySerializer(StrictSerializer):
     """A CSV file; its columns are those of `import_stock`."""

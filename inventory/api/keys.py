@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Instant, Quantity, StrictSerializer, Text, Truth, Whole
 from config.api.problems import TEST_KEY, Problem
 from inventory.access import LONGEST_OVERLAP, USUAL_OVERLAP, KeyTerms, issue, revoke, rotate
@@ -42,6 +43,10 @@ class NewKeySerializer(serializers.Serializer[Any]):
     key = KeySerializer()
 
 
+@request_example(
+    "A key of a warehouse system",
+    {"name": "WMS", "scopes": ["stock:read", "stock:write"], "requests_per_minute": 1200},
+)
 class KeyBodySerializer(StrictSerializer):
     """What a key is to be."""
 
@@ -54,6 +59,7 @@ class KeyBodySerializer(StrictSerializer):
     expires_at = Instant(required=False, allow_null=True)
 
 
+@request_example("An hour to change over", {"overlap_seconds": 3600})
 class RotationSerializer(StrictSerializer):
     """How long the old key stays in force."""
 

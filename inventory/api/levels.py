@@ -6,7 +6,7 @@ import django_filters
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, WholeFilter
 from inventory.api.views import Reads
 from inventory.models import StockLevel, StockMovement
 from inventory.models.stock import MovementKind, Reason
@@ -34,7 +34,7 @@ class StockLevelFilters(Filters):
     sku = django_filters.CharFilter(field_name="variant__sku")
     variant = WholeFilter(field_name="variant_id")
     location = django_filters.CharFilter(field_name="location__code")
-    recorded_since = django_filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="gte")
+    recorded_since = InstantFilter(field_name="recorded_at", lookup_expr="gte")
 
 
 class StockLevels(Reads):
@@ -82,8 +82,8 @@ class MovementFilters(Filters):
     location = django_filters.CharFilter(field_name="level__location__code")
     kind = django_filters.ChoiceFilter(choices=MovementKind.choices)
     reason = django_filters.ChoiceFilter(choices=Reason.choices)
-    recorded_since = django_filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="gte")
-    recorded_before = django_filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="lt")
+    recorded_since = InstantFilter(field_name="recorded_at", lookup_expr="gte")
+    recorded_before = InstantFilter(field_name="recorded_at", lookup_expr="lt")
 
 
 class Movements(Reads):

@@ -10,8 +10,8 @@ from config.api.problems import (
     KEY_REUSED,
     NOT_FOUND,
     REFUSED,
-    Kind,
     Problem,
+    kind,
     register,
     register_constraints,
 )
@@ -31,14 +31,14 @@ from inventory.errors import (
 )
 from inventory.models import Variant
 
-SHORT: Final = Kind(
+SHORT: Final = kind(
     "insufficient-stock",
     409,
     "There is less than asked for",
     "Ask for less, elsewhere, or with `allow_partial`.",
 )
-EXPIRED: Final = Kind("reservation-expired", 409, "The reservation has expired", "Reserve again.")
-CLOSED: Final = Kind(
+EXPIRED: Final = kind("reservation-expired", 409, "The reservation has expired", "Reserve again.")
+CLOSED: Final = kind(
     "reservation-closed",
     409,
     "The reservation holds less than asked for",

@@ -10,11 +10,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Day, Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory import purchasing
 from inventory.api.filters import Filters, TruthFilter
 from inventory.api.naming import Code, Sku, places, variant_ids
+from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
 from inventory.api.views import Changes, Reads, step
 from inventory.models import PurchaseOrder, PurchaseOrderLine, Supplier
 from inventory.models.purchasing import PurchaseOrderState
@@ -32,6 +34,7 @@ class SupplierSerializer(serializers.ModelSerializer[Supplier]):
         read_only_fields = fields
 
 
+@request_example("A supplier", {"code": "acme", "name": "Acme", "lead_time_days": 14})
 class SupplierBodySerializer(StrictSerializer):
     """A supplier."""
 
@@ -85,7 +88,8 @@ class PurchaseOrderSerializer(serializers.ModelSerializer[PurchaseOrder]):
     supplier = serializers.CharField(source="supplier.code")
     location = serializers.CharField(source="location.code")
     state = serializers.ChoiceField(choices=PurchaseOrderState.choices)
-    lines = PurchaseOrderLineSerializer(many=True)
+    line_count = serializers.IntegerField(help_text=COUNT_HELP)
+    lines = PurchaseOrderLineSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = PurchaseOrder
@@ -97,6 +101,7 @@ class PurchaseOrderSerializer(serializers.ModelSerializer[PurchaseOrder]):
             "state",
             "ordered_on",
             "note",
+            "line_count",
             "lines",
             "created_at",
         )
@@ -112,6 +117,15 @@ class OrderedLineSerializer(StrictSerializer):
     confirmed_on = Day(required=False, allow_null=True)
 
 
+@request_example(
+    "Forty mugs, confirmed for a day",
+    {
+        "number": "PO-1001",
+        "supplier": "acme",
+        "location": "main",
+        "lines": [{"sku": "MUG-BLUE", "quantity": 40, "confirmed_on": "2026-02-28"}],
+    },
+)
 class PurchaseOrderBodySerializer(StrictSerializer):
     """Goods that were ordered."""
 
@@ -145,24 +159,32 @@ class LineCancellationSerializer(StrictSerializer):
     quantity = Quantity(required=False, allow_null=True)
 
 
+@request_example(
+    "All that will come of a line", {"lines": [{"line_id": 12, "quantity": 36, "is_last": True}]}
+)
 class ReceiptsSerializer(StrictSerializer):
     """Goods that arrived on lines of an order."""
 
     lines = items(LineReceiptSerializer())
 
 
+@request_example(
+    "Ten units confirmed for a day", {"lines": [{"line_id": 12, "quantity": 10, "on": "2026-02-28"}]}
+)
 class ConfirmationsSerializer(StrictSerializer):
     """What the supplier says of lines of an order."""
 
     lines = items(LineConfirmationSerializer())
 
 
+@request_example("Four units of a line will not come", {"lines": [{"line_id": 12, "quantity": 4}]})
 class CancellationsSerializer(StrictSerializer):
     """What will not come; without lines, nothing more of the order."""
 
     lines = items(LineCancellationSerializer(), required=False)
 
 
+@request_example("A week later", {"to": "2026-03-07"})
 class DateSerializer(StrictSerializer):
     """Another day for everything still to come."""
 
@@ -187,7 +209,9 @@ class PurchaseOrders(Reads):
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings supplier, location and lines along."""
-        return rows.select_related("supplier", "location").prefetch_related("lines__variant")
+        lines = self.rows(PurchaseOrderLine).select_related("variant")
+        documents = rows.select_related("supplier", "location")
+        return with_lines(documents, lines, is_list=self.action == "list")
 
     @extend_schema(request=PurchaseOrderBodySerializer, responses={201: PurchaseOrderSerializer})
     def create(self, request: Request) -> Response:

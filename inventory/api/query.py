@@ -13,6 +13,7 @@ from config.api.fields import LARGEST_ID
 #: Instants before these are nobody's stock; those after them no database can add to.
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+NO_INSTANT: Final = "An instant with its time zone, such as 2026-01-31T14:00:00Z."
 
 
 def instant(request: Request, name: str) -> datetime | None:
@@ -20,12 +21,20 @@ def instant(request: Request, name: str) -> datetime | None:
     text = request.query_params.get(name)
     if text is None:
         return None
+    found = as_instant(text)
+    if found is None:
+        raise ValidationError({name: [NO_INSTANT]})
+    return found
+
+
+def as_instant(text: str) -> datetime | None:
+    """Returns the instant that a text names with its time zone; None where it names none."""
     try:
         found = parse_datetime(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not _FIRST <= found <= _LAST:
-        raise ValidationError({name: ["An instant with its time zone, such as 2026-01-31T14:00:00Z."]})
+        return None
+    if found is None or found.tzinfo is None or not text.isascii() or not _FIRST <= found <= _LAST:
+        return None
     return found
 
 

@@ -1,27 +1,34 @@
 """Units held for carts and orders of the merchant's own systems."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import ValidationError
 
+from config.api.examples import request_example
 from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
+from config.api.problems import NO_SCOPE, REFUSED, Kind, Problem
 from inventory import reservations
+from inventory.api.demands import DemandSerializer, demands_in
 from inventory.api.filters import Filters, TruthFilter
-from inventory.api.naming import Code, OutcomeSerializer, Sku, names_in
+from inventory.api.naming import OutcomeSerializer
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
 from inventory.models import Reservation
-from inventory.references import check_free
+from inventory.references import is_kept
 
+_OF_AN_ORDER: Final = {
+    REFUSED: "An order of a channel holds it. Change the order, or resolve its conflict.",
+    NO_SCOPE: "An order of a channel holds it: the key lacks the scope orders:write.",
+}
 #: A hold with an end lasts at most this long, in seconds: 30 days.
 LONGEST_HOLD = 30 * 24 * 3600
 
@@ -54,26 +61,9 @@ class ReservationFilters(Filters):
         return rows.filter(open_quantity__gt=0) if value else rows.filter(open_quantity=0)
 
 
-class DemandSerializer(StrictSerializer):
-    """Units wanted for somebody."""
-
-    reference = Text(help_text="Whose demand it is, in your words: cart or order line.")
-    sku = Sku()
-    quantity = Quantity()
-    locations = serializers.ListField(
-        child=Code(), required=False, min_length=1, max_length=100,
-        help_text="Where it may be taken from, in order of preference; without it, from all in use, by code.",
-    )  # fmt: skip
-
-
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Two mugs held for a cart for fifteen minutes",
-            value={"ttl_seconds": 900, "lines": [{"reference": "cart-81", "sku": "MUG-BLUE", "quantity": 2}]},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "Two mugs held for a cart for fifteen minutes",
+    {"ttl_seconds": 900, "lines": [{"reference": "cart-81", "sku": "MUG-BLUE", "quantity": 2}]},
 )
 class ReserveSerializer(StrictSerializer):
     """What is to be held."""
@@ -89,12 +79,14 @@ class ReserveSerializer(StrictSerializer):
     document = Text(required=False, allow_blank=True)
 
 
+@request_example("One hold", {"reservation_ids": [81]})
 class NamedSerializer(StrictSerializer):
     """Which reservations."""
 
     reservation_ids = items(RowId())
 
 
+@request_example("Fifteen minutes from now", {"reservation_ids": [81], "ttl_seconds": 900})
 class ExtendSerializer(NamedSerializer):
     """Which reservations, and for how long from now."""
 
@@ -110,6 +102,10 @@ class UnitsSerializer(StrictSerializer):
     )
 
 
+@request_example(
+    "All of one hold, and a unit of another",
+    {"units": [{"reservation_id": 81}, {"reservation_id": 82, "quantity": 1}]},
+)
 class SomeUnitsSerializer(StrictSerializer):
     """Units of reservations."""
 
@@ -131,20 +127,7 @@ class Reservations(Reads):
     def create(self, request: Request) -> Response:
         """Holds units: all or nothing, or as many as there are. With `ttl_seconds` they are given back by themselves."""
         body = self.body(ReserveSerializer)
-        lines = body["lines"]
-        check_free(line["reference"] for line in lines)
-        names = names_in(self.caller, lines)
-        if not names.in_use and any("locations" not in line for line in lines):
-            raise ValidationError({"lines": ["There is no location in use. Add one first."]})
-        demands = [
-            reservations.Demand(
-                line["reference"],
-                names.variants[line["sku"]],
-                line["quantity"],
-                tuple(names.places[code] for code in line.get("locations", ())) or names.in_use,
-            )
-            for line in lines
-        ]
+        demands, names = demands_in(self.caller, body["lines"])
         outcome = reservations.reserve(
             self.context(document=body.get("document", "")),
             demands,
@@ -157,28 +140,42 @@ class Reservations(Reads):
     def confirm(self, request: Request) -> Response:
         """Makes holds permanent, all or none."""
         ids = self.body(NamedSerializer)["reservation_ids"]
+        self._leave_orders(ids, "reservation_ids[{}]")
         return Response(shown_outcome(reservations.confirm(self.context(), ids)))
 
     @step(ExtendSerializer, OutcomeSerializer, on_row=False)
     def extend(self, request: Request) -> Response:
         """Gives holds another end, all or none."""
         body = self.body(ExtendSerializer)
+        self._leave_orders(body["reservation_ids"], "reservation_ids[{}]")
         until = timezone.now() + timedelta(seconds=body["ttl_seconds"])
         return Response(shown_outcome(reservations.extend(self.context(), body["reservation_ids"], until)))
 
     @step(SomeUnitsSerializer, OutcomeSerializer, on_row=False)
     def release(self, request: Request) -> Response:
-        """Gives held units back."""
-        return Response(shown_outcome(reservations.release(self.context(), self._units())))
+        """Gives held units back. What an order of a channel holds follows the order: it is refused here."""
+        units = self._units()
+        self._leave_orders([each.reservation_id for each in units], "units[{}].reservation_id")
+        return Response(shown_outcome(reservations.release(self.context(), units)))
 
     @step(SomeUnitsSerializer, OutcomeSerializer, on_row=False)
     def fulfil(self, request: Request) -> Response:
-        """Records that held goods left."""
-        return Response(shown_outcome(reservations.fulfil(self.context(), self._units())))
+        """Records that held goods left. For what an order of a channel holds, the key needs `orders:write` as well."""
+        units = self._units()
+        if not self.caller.may("orders", "write"):
+            self._leave_orders([each.reservation_id for each in units], "units[{}].reservation_id", NO_SCOPE)
+        return Response(shown_outcome(reservations.fulfil(self.context(), units)))
 
     def _units(self) -> list[reservations.ReservedUnits]:
         given = self.body(SomeUnitsSerializer)["units"]
         return [reservations.ReservedUnits(each["reservation_id"], each.get("quantity")) for each in given]
+
+    def _leave_orders(self, ids: Sequence[int], field: str, kind: Kind = REFUSED) -> None:
+        """Refuses what an order of a channel holds: another state of the order would hold it anew. Raises `Problem`."""
+        holders = dict(self.rows(Reservation).filter(pk__in=ids).values_list("pk", "reference"))
+        for index, identity in enumerate(ids):
+            if is_kept(holders.get(identity, "")):
+                raise Problem(kind, _OF_AN_ORDER[kind], field=field.format(index))
 
 
 def _end(seconds: int | None) -> datetime | None:

@@ -10,10 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import StrictSerializer, Text, Whole, items
 from inventory import returns
 from inventory.api.filters import Filters
 from inventory.api.naming import Code, LineSerializer, Sku, location_ids, variant_ids
+from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
 from inventory.api.views import Reads, step
 from inventory.models import CustomerReturn, ReturnLine
 from inventory.models.returns import ReturnState
@@ -39,11 +41,12 @@ class ReturnSerializer(serializers.ModelSerializer[CustomerReturn]):
     """What one customer sends back."""
 
     state = serializers.ChoiceField(choices=ReturnState.choices)
-    lines = ReturnLineSerializer(many=True)
+    line_count = serializers.IntegerField(help_text=COUNT_HELP)
+    lines = ReturnLineSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = CustomerReturn
-        fields = ("id", "reference", "state", "lines", "created_at", "given_up_at")
+        fields = ("id", "reference", "state", "line_count", "lines", "created_at", "given_up_at")
         read_only_fields = fields
 
 
@@ -55,6 +58,10 @@ class AnnouncedLineSerializer(StrictSerializer):
     quantity = Whole()
 
 
+@request_example(
+    "Two mugs are to come back",
+    {"reference": "RMA-17", "lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 2}]},
+)
 class AnnouncementSerializer(StrictSerializer):
     """What a customer sends back."""
 
@@ -62,6 +69,10 @@ class AnnouncementSerializer(StrictSerializer):
     lines = items(AnnouncedLineSerializer())
 
 
+@request_example(
+    "Two mugs came back",
+    {"reference": "RMA-17", "lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 2}]},
+)
 class ReturnedSerializer(StrictSerializer):
     """Goods that came back, announced or not."""
 
@@ -78,6 +89,10 @@ class VerdictSerializer(StrictSerializer):
     written_off = Whole(default=0)
 
 
+@request_example(
+    "One is fit for sale, one is not",
+    {"verdicts": [{"sku": "MUG-BLUE", "location": "main", "released": 1, "written_off": 1}]},
+)
 class InspectionSerializer(StrictSerializer):
     """What an inspection says."""
 
@@ -101,7 +116,8 @@ class Returns(Reads):
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings the lines along."""
-        return rows.prefetch_related("lines__variant", "lines__location")
+        lines = self.rows(ReturnLine).select_related("variant", "location")
+        return with_lines(rows, lines, is_list=self.action == "list")
 
     @extend_schema(request=AnnouncementSerializer, responses={201: ReturnSerializer})
     def create(self, request: Request) -> Response:

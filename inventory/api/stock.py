@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import LARGEST_QUANTITY, Instant, RowId, StrictSerializer, Text, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory import conditions, stock
@@ -37,14 +37,9 @@ class HeadSerializer(StrictSerializer):
     occurred_at = Instant(required=False, help_text="By the clock of whoever reports it; else now.")
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "A delivery of forty mugs",
-            value={"document": "DN-4711", "lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 40}]},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "A delivery of forty mugs",
+    {"document": "DN-4711", "lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 40}]},
 )
 class ReceiptSerializer(HeadSerializer):
     """Goods that arrived."""
@@ -63,6 +58,13 @@ class AdjustmentLineSerializer(StrictSerializer):
     reverses_id = RowId(required=False, allow_null=True, help_text="The movement that this one corrects.")
 
 
+@request_example(
+    "One broken mug",
+    {
+        "document": "INC-9",
+        "lines": [{"sku": "MUG-BLUE", "location": "main", "delta": -1, "reason": "damage"}],
+    },
+)
 class AdjustmentSerializer(HeadSerializer):
     """Corrections, losses, damage."""
 
@@ -77,6 +79,7 @@ class CountLineSerializer(StrictSerializer):
     counted = Whole(help_text="Units on hand, reserved ones included.")
 
 
+@request_example("What was counted", {"lines": [{"sku": "MUG-BLUE", "location": "main", "counted": 38}]})
 class CountSerializer(HeadSerializer):
     """What was counted."""
 
@@ -89,12 +92,20 @@ class ShipmentLineSerializer(LineSerializer):
     reference = Text(required=False, help_text="Whose reservation is used up first.")
 
 
+@request_example(
+    "Two mugs left for a cart",
+    {"lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 2, "reference": "cart-81"}]},
+)
 class ShipmentSerializer(HeadSerializer):
     """Goods that left."""
 
     lines = items(ShipmentLineSerializer())
 
 
+@request_example(
+    "Two mugs to be inspected",
+    {"reason": "inspection", "lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 2}]},
+)
 class ConditionSerializer(HeadSerializer):
     """Units that become unavailable."""
 
@@ -102,6 +113,7 @@ class ConditionSerializer(HeadSerializer):
     lines = items(LineSerializer())
 
 
+@request_example("Two mugs", {"lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 2}]})
 class PutBackSerializer(HeadSerializer):
     """Unavailable units that become available, or are scrapped."""
 
@@ -116,6 +128,10 @@ class SafetyLineSerializer(StrictSerializer):
     quantity = Whole()
 
 
+@request_example(
+    "Five units kept back from the channels",
+    {"lines": [{"sku": "MUG-BLUE", "location": "main", "quantity": 5}]},
+)
 class SafetySerializer(StrictSerializer):
     """Safety stock of up to 1,000 levels."""
 

@@ -9,10 +9,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Day, Quantity, StrictSerializer, Text, Truth, Whole, items
 from inventory import transfer_drafts, transfers
 from inventory.api.filters import Filters
 from inventory.api.naming import Code, Sku, location_id, variant_ids
+from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
 from inventory.api.views import Reads, step
 from inventory.models import Transfer, TransferLine
 from inventory.models.transfers import TransferState
@@ -39,13 +41,14 @@ class TransferSerializer(serializers.ModelSerializer[Transfer]):
     source = serializers.CharField()  # type: ignore[assignment]
     destination = serializers.CharField(source="destination.code")
     state = serializers.ChoiceField(choices=TransferState.choices)
-    lines = TransferLineSerializer(many=True)
+    line_count = serializers.IntegerField(help_text=COUNT_HELP)
+    lines = TransferLineSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = Transfer
         fields = (
-            "id", "number", "source", "destination", "state", "reference", "expected_on", "lines", "created_at", "sent_at",
-            "closed_at",
+            "id", "number", "source", "destination", "state", "reference", "expected_on", "line_count", "lines",
+            "created_at", "sent_at", "closed_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -57,6 +60,10 @@ class PlannedLineSerializer(StrictSerializer):
     quantity = Quantity()
 
 
+@request_example(
+    "Four mugs for the store",
+    {"source": "main", "destination": "store", "lines": [{"sku": "MUG-BLUE", "quantity": 4}]},
+)
 class TransferBodySerializer(StrictSerializer):
     """What is to go where."""
 
@@ -67,6 +74,7 @@ class TransferBodySerializer(StrictSerializer):
     lines = items(PlannedLineSerializer())
 
 
+@request_example("The goods are gone already", {"has_left": True})
 class SendSerializer(StrictSerializer):
     """How goods leave."""
 
@@ -81,6 +89,9 @@ class ArrivalSerializer(StrictSerializer):
     unavailable = Whole(default=0, help_text="How many of them cannot be sold.")
 
 
+@request_example(
+    "Three arrived, one of them broken", {"lines": [{"sku": "MUG-BLUE", "quantity": 3, "unavailable": 1}]}
+)
 class ArrivalsSerializer(StrictSerializer):
     """Goods that arrived."""
 
@@ -106,7 +117,9 @@ class Transfers(Reads):
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings places and lines along."""
-        return rows.select_related("source", "destination").prefetch_related("lines__variant")
+        lines = self.rows(TransferLine).select_related("variant")
+        documents = rows.select_related("source", "destination")
+        return with_lines(documents, lines, is_list=self.action == "list")
 
     def create(self, request: Request) -> Response:
         """Drafts a transfer; nothing moves."""

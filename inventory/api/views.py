@@ -104,15 +104,20 @@ class MerchantView(GenericViewSet[Any]):
             raise exceptions.Throttled(self.caller.seconds_left)
 
     def _check_query(self, request: Request) -> None:
-        known = {*self.parameters, *self._page_parameters(), *self._filter_parameters()}
-        wrong = {
-            name: ["There is no such parameter here."] for name in request.query_params if name not in known
-        }
+        """Refuses parameters that would be ignored, wholly or in part. Raises `ValidationError`, `ParseError`."""
+        singles = self._page_parameters() | self._filter_parameters()
+        wrong = {}
+        for name, values in request.query_params.lists():
+            for text in (str(name), *values):
+                check_text(text)
+            if name not in singles and name not in self.parameters:
+                wrong[name] = ["There is no such parameter here."]
+            elif "" in values:
+                wrong[name] = ["Give it a value, or leave it out."]
+            elif len(values) > 1 and name not in self.parameters:
+                wrong[name] = ["Name it once."]
         if wrong:
             raise ValidationError(wrong)
-        for values in request.query_params.lists():
-            for text in (values[0], *values[1]):
-                check_text(str(text))
 
     def _page_parameters(self) -> set[str]:
         return {"cursor", "limit"} if self.action == "list" else set()
@@ -263,6 +268,8 @@ def _read_body(request: Request) -> bytes:
 
 def _repeated(answer: Answer) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
+    if not answer.body:
+        del response["Content-Type"]
     for name, value in {**answer.headers, "Idempotent-Replayed": "true"}.items():
         response[name] = value
     return response

@@ -24,10 +24,12 @@ from inventory.models import (
     PurchaseOrder,
     PurchaseOrderLine,
     Reservation,
+    ReturnLine,
     StockLevel,
     StockMovement,
     Supplier,
     Transfer,
+    TransferLine,
     Variant,
 )
 
@@ -35,7 +37,11 @@ Row = TypeVar("Row", bound=Model)
 #: Narrows rows for a test key.
 Narrow = Callable[[QuerySet[Any], int], QuerySet[Any]]
 
-_MERCHANT_OF: Final[dict[type[Model], str]] = {CountSheetLine: "sheet__merchant"} | dict.fromkeys(
+_MERCHANT_OF: Final[dict[type[Model], str]] = {
+    CountSheetLine: "sheet__merchant",
+    ReturnLine: "customer_return__merchant",
+    TransferLine: "transfer__merchant",
+} | dict.fromkeys(
     (
         ApiKey,
         Backorder,

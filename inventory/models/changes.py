@@ -22,30 +22,16 @@ class ChangeKind(models.TextChoices):
     LOCATION = "location.changed", "Location changed"
 
 
-class Change(models.Model):
-    """One committed change and its place in the order of all; written by `inventory.sequencer` alone.
+class WhatChanged(models.Model):
+    """Whose what changed.
 
     No foreign key is checked: what a change names existed when it was made, and may be gone before it is forgotten.
     """
 
-    #: 1, 2, 3 … over all merchants; given after the commit, so that nothing ever appears below a position that was read.
-    position = models.BigIntegerField(primary_key=True)
     merchant = models.ForeignKey(
         Merchant, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )
     kind = models.CharField(max_length=24, choices=ChangeKind.choices)
-    #: What caused it; empty for changes of the catalogue.
-    operation = models.ForeignKey(
-        StockOperation,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        null=True,
-        blank=True,
-        db_constraint=False,
-        db_index=False,
-    )
-    #: Which of its operation's changes it is: 1, 2, 3 …
-    number = models.IntegerField(null=True, blank=True)
     variant = models.ForeignKey(
         Variant,
         on_delete=models.DO_NOTHING,
@@ -64,10 +50,32 @@ class Change(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    #: Of `stock.changed`: the version of the level after it, without a gap for each level.
-    version = models.BigIntegerField(null=True, blank=True)
     #: See `inventory.changes`.
     payload = models.JSONField(default=dict)
+
+    class Meta:
+        abstract = True
+
+
+class Change(WhatChanged):
+    """One committed change and its place in the order of all; written by `inventory.sequencer` alone."""
+
+    #: 1, 2, 3 … over all merchants; given after the commit, so that nothing ever appears below a position that was read.
+    position = models.BigIntegerField(primary_key=True)
+    #: What caused it; empty for changes of the catalogue.
+    operation = models.ForeignKey(
+        StockOperation,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    #: Which of its operation's changes it is: 1, 2, 3 …
+    number = models.IntegerField(null=True, blank=True)
+    #: Of `stock.changed`: the version of the level after it, without a gap for each level.
+    version = models.BigIntegerField(null=True, blank=True)
     #: When it was recorded, by the database's clock.
     happened_at = models.DateTimeField()
 
@@ -93,32 +101,9 @@ class Change(models.Model):
         return f"{self.kind} at {self.position}"
 
 
-class CatalogueNote(models.Model):
+class CatalogueNote(WhatChanged):
     """A change of a variant or a location that has no position yet; written by triggers, taken by the sequencer."""
 
-    merchant = models.ForeignKey(
-        Merchant, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-    kind = models.CharField(max_length=24, choices=ChangeKind.choices)
-    variant = models.ForeignKey(
-        Variant,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        null=True,
-        blank=True,
-        db_constraint=False,
-        db_index=False,
-    )
-    location = models.ForeignKey(
-        Location,
-        on_delete=models.DO_NOTHING,
-        related_name="+",
-        null=True,
-        blank=True,
-        db_constraint=False,
-        db_index=False,
-    )
-    payload = models.JSONField(default=dict)
     noted_at = models.DateTimeField()
 
     class Meta:

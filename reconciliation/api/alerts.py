@@ -7,14 +7,15 @@ from typing import Any, Final
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Because, BecauseSerializer, Quantity, StrictSerializer
 from config.api.problems import WRONG_STATE, Problem
-from inventory.api.filters import Filters, TruthFilter, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, TruthFilter, WholeFilter
 from inventory.api.views import Reads, step
 from reconciliation import alerts
 from reconciliation.models import Alert, Severity
@@ -61,15 +62,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         return alerts.is_muted(alert)
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Quiet until tomorrow",
-            value={"hours": 24, "because": "The platform moves its servers tonight."},
-            request_only=True,
-        )
-    ]
-)
+@request_example("Quiet until tomorrow", {"hours": 24, "because": "The platform moves its servers tonight."})
 class MuteSerializer(StrictSerializer):
     """For how long nobody is told, and why."""
 
@@ -89,8 +82,8 @@ class AlertFilters(Filters):
     is_acknowledged = TruthFilter(
         field_name="acknowledged_at", lookup_expr="isnull", exclude=True, label="Whether somebody sees to it."
     )
-    opened_since = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
-    opened_before = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
+    opened_since = InstantFilter(field_name="opened_at", lookup_expr="gte")
+    opened_before = InstantFilter(field_name="opened_at", lookup_expr="lt")
 
     def narrow_severity(self, rows: QuerySet[Alert], name: str, value: str) -> QuerySet[Alert]:
         """Keeps those that are so bad."""

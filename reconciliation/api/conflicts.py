@@ -6,16 +6,17 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.api.examples import request_example
 from config.api.fields import Quantity, StrictSerializer, Text
 from config.api.problems import TEST_KEY, WRONG_STATE, Problem
 from inventory.access import may_test
-from inventory.api.filters import Filters, TruthFilter, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, TruthFilter, WholeFilter
 from inventory.api.views import Reads, step
 from inventory.models import Conflict
 from inventory.models.conflicts import ConflictCause
@@ -129,14 +130,9 @@ class ResolutionSerializer(serializers.ModelSerializer[Resolution]):
         read_only_fields = fields
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Two units served from another location",
-            value={"remedy": "serve", "target": "7", "quantity": 2, "note": "The customer agreed."},
-            request_only=True,
-        )
-    ]
+@request_example(
+    "Two units served from another location",
+    {"remedy": "serve", "target": "7", "quantity": 2, "note": "The customer agreed."},
 )
 class DecisionSerializer(StrictSerializer):
     """Which remedy, as `remedies` lists it."""
@@ -157,8 +153,8 @@ class ConflictFilters(Filters):
     channel = WholeFilter(field_name="case__channel_id")
     reference = django_filters.CharFilter()
     is_open = TruthFilter(method="narrow_open", label="Whether something is still owed.")
-    opened_since = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
-    opened_before = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
+    opened_since = InstantFilter(field_name="opened_at", lookup_expr="gte")
+    opened_before = InstantFilter(field_name="opened_at", lookup_expr="lt")
 
     def narrow_open(self, rows: QuerySet[Conflict], name: str, value: bool) -> QuerySet[Conflict]:
         """Keeps those of which something is owed, or those that have ended."""

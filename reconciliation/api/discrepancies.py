@@ -5,15 +5,16 @@ from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from channels.models import Channel
+from config.api.examples import request_example
 from config.api.fields import BecauseSerializer, RowId, StrictSerializer, Text, Truth
 from config.api.problems import NOT_FOUND, WRONG_STATE, Problem
-from inventory.api.filters import Filters, TruthFilter, WholeFilter
+from inventory.api.filters import Filters, InstantFilter, TruthFilter, WholeFilter
 from inventory.api.naming import Sku, variant_id
 from inventory.api.views import Reads, step
 from inventory.models import Tag
@@ -82,11 +83,7 @@ class RunSerializer(serializers.ModelSerializer[ReconciliationRun]):
         read_only_fields = fields
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("One SKU of one channel", value={"channel": 3, "sku": "MUG-BLUE"}, request_only=True)
-    ]
-)
+@request_example("One SKU of one channel", {"channel": 3, "sku": "MUG-BLUE"})
 class RunBodySerializer(StrictSerializer):
     """What is to be compared: the whole channel, goods with a tag, or one SKU."""
 
@@ -111,8 +108,8 @@ class DiscrepancyFilters(Filters):
     is_open = TruthFilter(
         field_name="closed_at", lookup_expr="isnull", label="Whether it waits for something."
     )
-    first_seen_since = django_filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="gte")
-    first_seen_before = django_filters.IsoDateTimeFilter(field_name="first_seen_at", lookup_expr="lt")
+    first_seen_since = InstantFilter(field_name="first_seen_at", lookup_expr="gte")
+    first_seen_before = InstantFilter(field_name="first_seen_at", lookup_expr="lt")
 
     def narrow_sku(self, rows: QuerySet[Discrepancy], name: str, value: str) -> QuerySet[Discrepancy]:
         """Keeps those of one SKU."""
@@ -166,8 +163,8 @@ class RunFilters(Filters):
     channel = WholeFilter(field_name="channel_id")
     kind = django_filters.ChoiceFilter(choices=RunKind.choices)
     state = django_filters.ChoiceFilter(choices=RunState.choices)
-    asked_since = django_filters.IsoDateTimeFilter(field_name="asked_at", lookup_expr="gte")
-    asked_before = django_filters.IsoDateTimeFilter(field_name="asked_at", lookup_expr="lt")
+    asked_since = InstantFilter(field_name="asked_at", lookup_expr="gte")
+    asked_before = InstantFilter(field_name="asked_at", lookup_expr="lt")
 
 
 class Runs(Reads):

@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.fields import StrictSerializer, Text, Truth, Whole
+from config.api.examples import request_example
+from config.api.fields import Instant, StrictSerializer, Text, Truth, Whole
 from config.api.problems import WRONG_STATE, Problem
-from inventory.api.filters import Filters, WholeFilter
+from inventory.api.filters import Filters, TruthFilter, WholeFilter
 from inventory.api.views import Changes, Reads, step
 from inventory.models import Merchant
 from reconciliation.api import problems as reconciliation_problems  # noqa: F401  # registers itself
@@ -72,9 +73,7 @@ def _events(**options: Any) -> serializers.ListField:
     )
 
 
-@extend_schema_serializer(
-    examples=[OpenApiExample("Stock and orders for an ERP", value=_EXAMPLE, request_only=True)]
-)
+@request_example("Stock and orders for an ERP", _EXAMPLE)
 class SubscriptionBodySerializer(StrictSerializer):
     """Where you want to be told of what."""
 
@@ -83,11 +82,7 @@ class SubscriptionBodySerializer(StrictSerializer):
     description = Text(required=False, allow_blank=True)
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample("Conflicts as well", value={"events": ["order.*", "conflict.*"]}, request_only=True)
-    ]
-)
+@request_example("Conflicts as well", {"events": ["order.*", "conflict.*"]})
 class SubscriptionChangeSerializer(StrictSerializer):
     """What is to be otherwise; what is not named stays."""
 
@@ -96,9 +91,7 @@ class SubscriptionChangeSerializer(StrictSerializer):
     description = Text(required=False, allow_blank=True)
 
 
-@extend_schema_serializer(
-    examples=[OpenApiExample("An hour to change over", value={"overlap_seconds": 3600}, request_only=True)]
-)
+@request_example("An hour to change over", {"overlap_seconds": 3600})
 class SecretRotationSerializer(StrictSerializer):
     """How long the old secret signs along."""
 
@@ -107,25 +100,18 @@ class SecretRotationSerializer(StrictSerializer):
     )
 
 
+@request_example("While the receiver moves", {"because": "The ERP moves to another machine."})
 class DisableSerializer(StrictSerializer):
     """Why it is to be told nothing more."""
 
     because = Text(max_length=1_000, required=False, allow_blank=True)
 
 
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "What was missed since noon",
-            value={"since": "2026-01-31T12:00:00Z", "only_missing": True},
-            request_only=True,
-        )
-    ]
-)
+@request_example("What was missed since noon", {"since": "2026-01-31T12:00:00Z", "only_missing": True})
 class ReplaySinceSerializer(StrictSerializer):
     """From when on what happened is told again."""
 
-    since = serializers.DateTimeField()
+    since = Instant()
     only_missing = Truth(
         default=False, help_text="Leaves alone what arrived or is on its way; otherwise all is told again."
     )
@@ -181,7 +167,7 @@ class WebhookDeliverySerializer(serializers.ModelSerializer[WebhookMessage]):
 class SubscriptionFilters(Filters):
     """Subscriptions by state."""
 
-    is_active = django_filters.BooleanFilter()
+    is_active = TruthFilter()
 
 
 class DeliveryFilters(Filters):
@@ -206,6 +192,7 @@ class WebhookSubscriptions(Changes):
     change_class = SubscriptionChangeSerializer
     filterset_class = SubscriptionFilters
     told_once = frozenset({"secret"})
+    http_method_names = [*Changes.http_method_names, "delete"]
 
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Leaves secrets where they are."""
@@ -223,6 +210,12 @@ class WebhookSubscriptions(Changes):
         for name, value in wanted.items():
             setattr(row, name, value)
         subscriptions.change(row)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Ends a subscription: it, what waits to be told and the log of what was are deleted. Disabling keeps them."""
+        subscriptions.remove(self.signed(self.locked(pk)))
+        return Response(status=HTTPStatus.NO_CONTENT)
 
     @step(
         SecretRotationSerializer,

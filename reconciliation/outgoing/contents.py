@@ -11,7 +11,8 @@ from django.db.models import Count
 from django.utils import timezone
 
 from channels.api.orders import OrderSerializer
-from channels.models import Channel, ChannelOrder
+from channels.models import Channel, ChannelOrder, ChannelOrderLine
+from inventory.api.nesting import with_lines
 from inventory.models import Location, Variant
 from reconciliation.models import Alert, Discrepancy, Severity, WebhookEvent
 from reconciliation.models.alerts import IS_OPEN
@@ -34,7 +35,7 @@ def contents_of(events: Iterable[WebhookEvent]) -> Contents:
 def _orders(events: Sequence[WebhookEvent]) -> Contents:
     """Tells orders as the API shows them, as they are by now."""
     ids = {event.facts["id"] for event in events}
-    orders = ChannelOrder.objects.filter(pk__in=ids).prefetch_related("lines")
+    orders = with_lines(ChannelOrder.objects.filter(pk__in=ids), ChannelOrderLine.objects.all())
     shown = {order.pk: dict(OrderSerializer(order).data) for order in orders}
     return {event.pk: shown[event.facts["id"]] for event in events if event.facts["id"] in shown}
 

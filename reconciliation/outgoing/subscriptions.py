@@ -119,6 +119,11 @@ def enable(subscription: WebhookSubscription) -> int:
     return waiting.update(wanted_at=now, next_attempt_at=now, lease_token=None)
 
 
+def remove(subscription: WebhookSubscription) -> None:
+    """Ends a subscription with all its messages; what is on its way to it may still arrive."""
+    subscription.delete()
+
+
 def renew_secret(subscription_id: int, *, overlap: timedelta = OVERLAP) -> str:
     """Gives a subscription a new secret and returns it; those before sign along for the overlap. Raises `Refused`."""
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:

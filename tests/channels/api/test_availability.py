@@ -39,6 +39,29 @@ def test_what_can_be_had_is_told_by_location(api: Api, shop: Shop) -> None:
     assert mug["available_to_promise"] is mug["offered"] is None
 
 
+def test_names_are_told_as_they_are_written(api: Api, shop: Shop) -> None:
+    store = shop.add_location('sto"re\\')
+    strange = shop.add_variant('Bécher "5"\\')
+    receive(Context(shop.merchant.pk, "more"), [StockLine(strange.pk, store.pk, 5)])
+    shown = found(api, sku=strange.sku)
+    assert (shown["sku"], shown["variant_id"], shown["available"]) == (strange.sku, strange.pk, 5)
+    assert shown["locations"] == [
+        {"location": store.code, "on_hand": 5, "reserved": 0, "unavailable": 0, "available": 5}
+    ]
+
+
+def test_a_variant_without_stock_is_told_with_none(api: Api, shop: Shop) -> None:
+    shop.add_variant("NEW")
+    shown = found(api, sku="NEW")
+    assert (shown["available"], shown["locations"], shown["is_kit"]) == (0, [], False)
+
+
+def test_what_is_not_asked_for_is_null(api: Api, shop: Shop) -> None:
+    mug = found(api, sku="MUG")
+    assert [mug[name] for name in ("available_to_promise", "inbound", "offered", "arrives")] == [None] * 4
+    assert list(mug) == list(found(api, sku="MUG", by_date=timezone.localdate().isoformat()))
+
+
 def test_skus_that_there_are_not_are_named(api: Api) -> None:
     answer = api.get("/availability", {"sku": ["MUG", "mug", "NOTHING"]}).json()
     assert [each["sku"] for each in answer["data"]] == ["MUG"]

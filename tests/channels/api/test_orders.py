@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from channels.feeds import ensure_feeds
 from channels.models import Channel, ChannelOrder, PollFeed
-from tests.api import Api, problem_of
+from tests.api import Api, make_key, problem_of
 from tests.channels.shop import Shop, ledger_of, open_shop
 from tests.inventory.cast import assert_ledger_holds
 from tests.properties import examples
@@ -100,6 +100,41 @@ def test_nobody_polls_or_pushes_such_a_channel(api: Api, shop: Shop) -> None:
     ensure_feeds()
     assert not PollFeed.objects.filter(channel=channel).exists()
     assert not Channel.objects.get(pk=channel).listings.exists()
+
+
+def test_what_an_order_holds_is_given_back_with_the_order_alone(api: Api, shop: Shop) -> None:
+    line = api.post("/orders", state(connect(api))).json()["lines"][0]
+    (hold,) = api.get("/reservations", {"reference": line["reference"]}).json()["data"]
+    ids = {"reservation_ids": [hold["id"]]}
+    for verb, body in (
+        ("release", {"units": [{"reservation_id": hold["id"]}]}),
+        ("confirm", ids),
+        ("extend", {**ids, "ttl_seconds": 60}),
+    ):
+        assert "order" in problem_of(api.post(f"/reservations/{verb}", body), 422, "refused")["detail"]
+    assert shop.level("MUG") == (10, 3)
+
+
+def test_what_an_order_holds_leaves_by_a_key_that_may_write_orders(api: Api, shop: Shop) -> None:
+    line = api.post("/orders", state(connect(api))).json()["lines"][0]
+    (hold,) = api.get("/reservations", {"reference": line["reference"]}).json()["data"]
+    body = {"units": [{"reservation_id": hold["id"]}]}
+    one = Api(shop.merchant, make_key(shop.merchant, "reservations:write")[1])
+    problem = problem_of(one.post("/reservations/fulfil", body), 403, "missing-scope")
+    assert problem["field"] == "units[0].reservation_id"
+    both = Api(shop.merchant, make_key(shop.merchant, "reservations:write", "orders:write")[1])
+    assert both.post("/reservations/fulfil", body).status_code == 200
+    assert shop.level("MUG") == (7, 0)
+
+
+def test_a_list_shows_the_first_lines_of_an_order_and_the_order_all(api: Api, shop: Shop) -> None:
+    body = state(connect(api))
+    body["lines"] = [{"external_id": str(number), "sku": "NOBODY", "quantity": 1} for number in range(60)]
+    made = api.post("/orders", body).json()
+    (listed,) = api.get("/orders").json()["data"]
+    assert (listed["line_count"], made["line_count"]) == (60, 60)
+    assert listed["lines"] == made["lines"][:50]
+    assert len(api.get(f"/orders/{made['id']}").json()["lines"]) == 60
 
 
 def test_a_number_beyond_any_order_is_refused(api: Api, shop: Shop) -> None:

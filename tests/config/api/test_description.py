@@ -1,5 +1,6 @@
 """The description of the API: valid, without warnings, complete, and served without outside assets."""
 
+import json
 import re
 from contextlib import closing
 from typing import Any
@@ -9,7 +10,10 @@ from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
 
+from tests.api import Api
+from tests.back_office import Business
 from tests.config.api.endpoints import endpoints, schema
+from tests.config.api.test_bad_input import address
 
 pytestmark = pytest.mark.django_db
 
@@ -33,9 +37,9 @@ def test_every_operation_says_what_it_does_and_how_it_refuses() -> None:
                 content = operation["responses"][status]["content"]
                 assert list(content) == ["application/problem+json"], (method, path, status)
             names = {parameter["name"] for parameter in operation.get("parameters", ())}
-            is_write = method in {"post", "patch"} and operation["operationId"] not in PIECEMEAL
+            is_write = method != "get" and operation["operationId"] not in PIECEMEAL
             assert ("Idempotency-Key" in names) == is_write, (method, path)
-            is_of_a_row = method in {"post", "patch"} and "{id}" in path
+            is_of_a_row = method != "get" and "{id}" in path
             assert ("If-Match" in names, "412" in operation["responses"]) == (is_of_a_row,) * 2, (
                 method,
                 path,
@@ -47,14 +51,34 @@ def test_names_of_operations_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_what_is_written_most_has_an_example() -> None:
-    paths = (
-        "/stock/receive", "/reservations", "/orders", "/events", "/bundles", "/imports", "/count-sheets",
-        "/conflicts/{id}/resolve", "/reconciliation-runs", "/alerts/{id}/mute", "/support-tickets", "/webhook-subscriptions",
-    )  # fmt: skip
-    for path in paths:
-        body: Any = schema()["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]["application/json"]
-        assert body["examples"], path
+def test_every_refusal_has_an_example_of_each_kind() -> None:
+    described = schema()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                content = response.get("content", {}).get("application/problem+json")
+                if content is not None:
+                    assert content["examples"], (method, path, status)
+                    for name, reference in content["examples"].items():
+                        assert reference == {"$ref": f"#/components/examples/{name}"}
+                        assert described["components"]["examples"][name]["value"]["status"] == int(status)
+
+
+def test_every_body_has_an_example_that_is_understood() -> None:
+    business = Business().grow(1)
+    api = Api(business.merchant)
+    asked = 0
+    for endpoint in endpoints():
+        operation = schema()["paths"][endpoint.path][endpoint.method.lower()]
+        if "requestBody" not in operation:
+            continue
+        shown: Any = operation["requestBody"]["content"]["application/json"]
+        assert shown["examples"], endpoint
+        for example in shown["examples"].values():
+            response = api.send(endpoint.method, address(endpoint, api), json.dumps(example["value"]))
+            assert response.status_code not in {400, 500}, (endpoint, response.content)
+            asked += 1
+    assert asked > 60
 
 
 def test_the_page_for_people_needs_nothing_from_elsewhere(client: Client) -> None:

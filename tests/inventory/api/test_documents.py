@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from channels.models.orders import LINE_REFERENCE
 from inventory import import_jobs
+from inventory.backorders import promise
+from inventory.inbound_rows import PromiseTerms
 from inventory.models import Bundle, ImportJob, Supplier
+from inventory.reservations import Demand
 from tests.api import Api, problem_of
-from tests.back_office import Business
 from tests.inventory.cast import Cast, assert_ledger_holds, level_of
 
 pytestmark = pytest.mark.django_db
@@ -183,12 +186,83 @@ def test_a_file_of_nothing_is_refused(api: Api) -> None:
     assert problem_of(api.post("/imports", body), 422, "refused")["field"] == "content"
 
 
-def test_a_promise_is_read_and_taken_back() -> None:
-    business = Business().grow(1)
-    caller = Api(business.merchant)
-    promised = caller.get("/backorders", {"is_open": "true"}).json()["data"][0]
+def test_what_is_not_there_is_promised_from_what_is_to_come(api: Api, cast: Cast) -> None:
+    cast.receive(2)
+    on = timezone.localdate() + timedelta(days=3)
+    order(api, cast, confirmed_on=on.isoformat())
+    body = {
+        "by": on.isoformat(),
+        "lines": [{"reference": "order-7", "sku": cast.mug.sku, "quantity": 5}],
+    }
+    made = api.post("/backorders", body, Idempotency_Key="one")
+    assert made.status_code == 201, made.content
+    assert [each["quantity"] for each in made.json()["held"]] == [2]
+    (promised,) = made.json()["promised"]
+    assert (promised["quantity"], promised["promised_on"]) == (3, on.isoformat())
+    shown = api.get(f"/backorders/{promised['backorder_id']}").json()
+    assert (shown["reference"], shown["open_quantity"], shown["line_id"]) == (
+        "order-7",
+        3,
+        promised["line_id"],
+    )
+    assert shown["allowed_by"].startswith("tests")
+    assert api.post("/backorders", body, Idempotency_Key="one").content == made.content
+    assert_ledger_holds()
+
+
+def test_what_is_promised_to_an_order_is_taken_back_with_the_order_alone(api: Api, cast: Cast) -> None:
+    on = timezone.localdate() + timedelta(days=3)
+    order(api, cast, confirmed_on=on.isoformat())
+    demand = Demand(f"{LINE_REFERENCE}7", cast.mug.pk, 2, (cast.warehouse.pk,))
+    promised = promise(cast.context(), [demand], PromiseTerms(on, "a rule")).promised
+    path = f"/backorders/{promised[0].backorder_id}"
+    problem_of(api.post(f"{path}/cancel"), 422, "refused")
+    assert api.get(path).json()["open_quantity"] == 2
+
+
+def test_no_more_is_promised_than_comes_in_time(api: Api, cast: Cast) -> None:
+    on = timezone.localdate() + timedelta(days=3)
+    order(api, cast, confirmed_on=on.isoformat())
+    body = {
+        "by": (on - timedelta(days=1)).isoformat(),
+        "lines": [{"reference": "order-7", "sku": cast.mug.sku, "quantity": 5}],
+    }
+    problem = problem_of(api.post("/backorders", body), 409, "insufficient-stock")
+    assert problem["shortages"][0]["available"] == 0
+    partly = api.post("/backorders", {**body, "allow_partial": True}).json()
+    assert (partly["promised"], partly["short"][0]["quantity"]) == ([], 5)
+    body["by"] = (timezone.localdate() - timedelta(days=1)).isoformat()
+    assert problem_of(api.post("/backorders", body), 422, "refused")["field"] == "by"
+
+
+def test_a_list_shows_the_first_lines_of_a_document_and_the_document_all(
+    api: Api, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.api.nesting.IN_LISTS", 1)
+    line = {"sku": cast.mug.sku, "location": cast.warehouse.code, "quantity": 1}
+    lines = [line, {**line, "sku": cast.shirt.sku}]
+    made = {"returns": api.post("/returns", {"reference": "RMA-1", "lines": lines}).json()}
+    goods = [{"sku": each["sku"], "quantity": 1} for each in lines]
+    places = {"source": cast.warehouse.code, "destination": cast.store.code}
+    made["transfers"] = api.post("/transfers", {**places, "lines": goods}).json()
+    order(api, cast)
+    body = {"number": "PO-2", "supplier": "acme", "location": cast.warehouse.code, "lines": goods}
+    made["purchase-orders"] = api.post("/purchase-orders", body).json()
+    for path, document in made.items():
+        shown = api.get(f"/{path}").json()["data"][-1]
+        assert (shown["line_count"], shown["lines"]) == (2, document["lines"][:1]), path
+        assert api.get(f"/{path}/{document['id']}").json() == document
+
+
+def test_a_promise_is_read_and_taken_back(api: Api, cast: Cast) -> None:
+    on = timezone.localdate() + timedelta(days=3)
+    order(api, cast, confirmed_on=on.isoformat())
+    line = {"reference": "order-7", "sku": cast.mug.sku, "quantity": 1}
+    made = api.post("/backorders", {"by": on.isoformat(), "lines": [line]}).json()
+    (promised,) = api.get("/backorders", {"is_open": "true"}).json()["data"]
+    assert promised["id"] == made["promised"][0]["backorder_id"]
     assert (promised["open_quantity"], promised["filled_quantity"]) == (1, 0)
     path = f"/backorders/{promised['id']}"
-    problem_of(caller.post(f"{path}/cancel", {"quantity": 2}), 422, "refused")
-    assert caller.post(f"{path}/cancel").json()["cancelled_quantity"] == 1
-    assert caller.get(path).json()["open_quantity"] == 0
+    problem_of(api.post(f"{path}/cancel", {"quantity": 2}), 422, "refused")
+    assert api.post(f"{path}/cancel").json()["cancelled_quantity"] == 1
+    assert api.get(path).json()["open_quantity"] == 0

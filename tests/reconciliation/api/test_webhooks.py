@@ -106,6 +106,29 @@ def test_it_is_switched_off_and_on(api: Api) -> None:
     assert WebhookSubscription.objects.get().history.count() == 3
 
 
+def test_it_is_ended_with_all_that_waits(api: Api) -> None:
+    path = f"/webhook-subscriptions/{made(api)['subscription']['id']}"
+    assert api.post(f"{path}/test").status_code == 201
+    tag = api.get(path)["ETag"]
+    api.patch(path, {"description": "Old ERP"})
+    problem_of(api.send("DELETE", path, If_Match=tag), 412, "changed-meanwhile")
+    for _ in range(2):  # sent again, it is answered as before
+        ended = api.send("DELETE", path, Idempotency_Key="gone")
+        assert (ended.status_code, ended.content) == (204, b"")
+        assert "Content-Type" not in ended
+    assert ended["Idempotent-Replayed"] == "true"
+    problem_of(api.send("DELETE", path), 404, "not-found")
+    assert not WebhookMessage.objects.exists()
+    last = WebhookSubscription.history.latest()
+    assert (last.history_type, last.history_change_reason[:5]) == ("-", "API: ")
+
+
+@pytest.mark.parametrize("since", ["2026-01-31T14:00:00", "0001-01-01T00:00:00Z", 1])
+def test_what_happened_since_no_instant_is_not_told_again(api: Api, since: object) -> None:
+    path = f"/webhook-subscriptions/{made(api)['subscription']['id']}/replay"
+    assert problem_of(api.post(path, {"since": since}), 400, "invalid-request")["field"] == "since"
+
+
 def test_a_test_is_sent_and_logged_and_sent_again(api: Api, settings: Settings) -> None:
     settings.PRIVATE_WEBHOOK_HOSTS = ["127.0.0.1"]
     with receiver() as (address, received):
