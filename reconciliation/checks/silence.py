@@ -15,7 +15,7 @@ are no word about orders: they go on where the webhooks of orders alone are brok
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -142,12 +142,12 @@ SELECT earlier.id, earlier.days, (
     SELECT count(*) FROM (
         SELECT FROM channels_webhookdelivery
         WHERE channel_id = earlier.id AND received_at > earlier.since
-          AND received_at <= earlier.since + make_interval(secs => earlier.seconds)
+          AND received_at <= earlier.until
           AND priority = %(order)s
         LIMIT %(most)s
     ) w)
-FROM unnest(%(ids)s::bigint[], %(days)s::int[], %(begun)s::timestamptz[], %(seconds)s::float8[])
-    AS earlier (id, days, since, seconds)
+FROM unnest(%(ids)s::bigint[], %(days)s::int[], %(begun)s::timestamptz[], %(until)s::timestamptz[])
+    AS earlier (id, days, since, until)
 """
 
 
@@ -170,39 +170,41 @@ def silences() -> list[Silence]:
 def compare(silent: Sequence[Silence]) -> None:
     """Counts what was usual in as long a time on earlier days; one statement.
 
-    Customers keep the hours of their clocks: across a change of these the same hour is an hour off by ours, and the smaller
+    Customers keep the hours of their clocks: across a change of these the same hours are others by ours, and the smaller
     count is taken.
     """
     spans = [
-        (each.channel_id, days, begun, min(each.seconds, LONGEST))
+        (each.channel_id, days, *span)
         for each in silent
         for days in sorted({*YOUNG, *WEEKS})
-        for begun in same_hours(each.since, days)
+        for span in same_hours(each.since, min(each.seconds, LONGEST), days)
     ]
     if not spans:
         return
-    ids, days, begun, seconds = (list(column) for column in zip(*spans, strict=True))
+    ids, earlier, begun, until = (list(column) for column in zip(*spans, strict=True))
     compared = {
         "ids": ids,
-        "days": days,
+        "days": earlier,
         "begun": begun,
-        "seconds": seconds,
+        "until": until,
         "most": _MOST_COUNTED,
         "order": DeliveryPriority.ORDER,
     }
     by_id = {each.channel_id: each for each in silent}
-    for channel_id, day, count in rows(_USUAL, compared):
+    for channel_id, days, count in rows(_USUAL, compared):
         usual = by_id[channel_id].usual
-        usual[day] = min(usual.get(day, count), count)
+        usual[days] = min(usual.get(days, count), count)
 
 
-def same_hours(since: datetime, days: int) -> set[datetime]:
-    """Returns when it was as late so many days before; two instants where clocks were changed in between."""
-    instants = {since - timedelta(days=days)}
-    for zone in _zones():
-        local = since.astimezone(zone).replace(tzinfo=None) - timedelta(days=days)
-        instants.add(local.replace(tzinfo=zone).astimezone(UTC))
-    return instants
+def same_hours(since: datetime, seconds: float, days: int) -> set[tuple[datetime, datetime]]:
+    """Returns from when to when it was as late so many days before; two spans where clocks were changed in between."""
+    until = since + timedelta(seconds=seconds)
+    return {(_earlier(since, days, zone), _earlier(until, days, zone)) for zone in (UTC, *_zones())}
+
+
+def _earlier(instant: datetime, days: int, zone: tzinfo) -> datetime:
+    local = instant.astimezone(zone).replace(tzinfo=None) - timedelta(days=days)
+    return local.replace(tzinfo=zone).astimezone(UTC)
 
 
 @cache

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.channels.conftest import nothing_remembered, platforms_on_this_machine
 from tests.simulation import stand
+
+__all__ = ["nothing_remembered", "platforms_on_this_machine", "simulation"]
 
 
 @pytest.fixture(scope="module")

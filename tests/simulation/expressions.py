@@ -49,33 +49,26 @@ def tokens_of(sql: str) -> list[tuple[str, str]]:
     return [*found, ("end", "")]
 
 
-def _equals(one: Any, other: Any) -> Any:
-    return None if one is None or other is None else one == other
-
-
-def _strict(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda one, other: None if one is None or other is None else apply(one, other)
-
-
 def _divided(one: Any, other: Any) -> Any:
     is_whole = isinstance(one, int) and isinstance(other, int)
     return int(one / other) if is_whole else one / other
 
 
+#: What signs do with values that are not NULL.
 _SIGNS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "=": _equals,
-    "<>": _strict(operator.ne),
-    "<": _strict(operator.lt),
-    "<=": _strict(operator.le),
-    ">": _strict(operator.gt),
-    ">=": _strict(operator.ge),
-    "+": _strict(operator.add),
-    "-": _strict(operator.sub),
-    "*": _strict(operator.mul),
-    "/": _strict(_divided),
-    "^": _strict(lambda one, other: float(one) ** float(other)),
-    ">>": _strict(operator.rshift),
-    "||": _strict(lambda one, other: f"{one}{other}"),
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divided,
+    "^": lambda one, other: float(one) ** float(other),
+    ">>": operator.rshift,
+    "||": lambda one, other: f"{one}{other}",
 }
 #: Of numbers the largest, of instants the first: each is used for one of them alone.
 _ENDLESS: Final[Mapping[str, Any]] = {
@@ -226,15 +219,15 @@ class Reader:
     # -- expressions
     def expression(self) -> Expression:
         """Reads an expression."""
-        return self._chain("OR", lambda: self._chain("AND", self._negation, _both), _either)
+        return self._chain("OR", lambda: self._chain("AND", self._negation, _all), _any)
 
     def _chain(
-        self, word: str, read: Callable[[], Expression], join: Callable[[Expression, Expression], Expression]
+        self, word: str, read: Callable[[], Expression], join: Callable[[list[Expression]], Expression]
     ) -> Expression:
-        found = read()
+        found = [read()]
         while self.accept(word):
-            found = join(found, read())
-        return found
+            found.append(read())
+        return found[0] if len(found) == 1 else join(found)
 
     def _negation(self) -> Expression:
         if not self.accept("NOT"):
@@ -265,8 +258,7 @@ class Reader:
             many = self.expression()
             self.expect(")")
             return lambda run, rows: any(apply(left(run, rows), each) for each in many(run, rows) or ())
-        right = self._binary(0)
-        return lambda run, rows: apply(left(run, rows), right(run, rows))
+        return _applied(apply, left, self._binary(0))
 
     def _is(self, left: Expression) -> Expression:
         is_not = self.accept("NOT")
@@ -300,10 +292,7 @@ class Reader:
         low = self._binary(0)
         self.expect("AND")
         high = self._binary(0)
-        at_least, at_most = _SIGNS[">="], _SIGNS["<="]
-        return lambda run, rows: _and(
-            at_least(value(run, rows), low(run, rows)), at_most(value(run, rows), high(run, rows))
-        )
+        return _all([_applied(operator.ge, value, low), _applied(operator.le, value, high)])
 
     def _binary(self, level: int) -> Expression:
         if level == len(_LEVELS):
@@ -494,29 +483,36 @@ def _not(value: Any) -> Any:
     return None if value is None else not value
 
 
-def _and(one: Any, other: Any) -> Any:
-    if one is False or other is False:
-        return False
-    return None if one is None or other is None else True
+def _all(conditions: list[Expression]) -> Expression:
+    """False where one is, else unknown where one is, else true."""
+
+    def every(run: "Run", rows: Rows) -> Any:
+        found: Any = True
+        for condition in conditions:
+            value = condition(run, rows)
+            if value is False:
+                return False
+            if value is None:
+                found = None
+        return found
+
+    return every
 
 
-def _both(one: Expression, other: Expression) -> Expression:
-    def both(run: "Run", rows: Rows) -> Any:
-        first = one(run, rows)
-        return False if first is False else _and(first, other(run, rows))
+def _any(conditions: list[Expression]) -> Expression:
+    """True where one is, else unknown where one is, else false."""
 
-    return both
+    def some(run: "Run", rows: Rows) -> Any:
+        found: Any = False
+        for condition in conditions:
+            value = condition(run, rows)
+            if value is True:
+                return True
+            if value is None:
+                found = None
+        return found
 
-
-def _either(one: Expression, other: Expression) -> Expression:
-    def either(run: "Run", rows: Rows) -> Any:
-        first = one(run, rows)
-        if first is True:
-            return True
-        second = other(run, rows)
-        return True if second is True else None if first is None or second is None else False
-
-    return either
+    return some
 
 
 def _negated(inner: Expression) -> Expression:
@@ -524,7 +520,11 @@ def _negated(inner: Expression) -> Expression:
 
 
 def _applied(apply: Callable[[Any, Any], Any], left: Expression, right: Expression) -> Expression:
-    return lambda run, rows: apply(left(run, rows), right(run, rows))
+    def applied(run: "Run", rows: Rows) -> Any:
+        one, other = left(run, rows), right(run, rows)
+        return None if one is None or other is None else apply(one, other)
+
+    return applied
 
 
 def _casting(inner: Expression, kind: str) -> Expression:

@@ -227,6 +227,10 @@ def _sorted(run: Run, found: list[Rows], order: Sequence[tuple[Expression, bool]
 
 
 def _returned(run: Run, items: Sequence[tuple[str, Item]], found: Sequence[Rows]) -> Result:
+    if all(callable(value) for _, value in items):
+        values: Any = [value for _, value in items]
+        rows = [tuple([value(run, seen) for value in values]) for seen in found]
+        return Result([name for name, _ in items], rows, len(rows))
     names: list[str] = []
     for name, value in items:
         if isinstance(value, str):
@@ -461,14 +465,19 @@ class StatementReader(Reader):
         self.expect("SET")
         changes = self.list_of(self._change)
         steps = self._from() if self.accept("FROM") else []
-        where = self.expression() if self.accept("WHERE") else None
+        where, key = None, None
+        if self.accept("WHERE"):
+            key = self._key(alias)
+            where = None if key is not None and not self.accept("AND") else self.expression()
         returned = self.list_of(self._item) if self.accept("RETURNING") else []
 
         def update(run: Run, rows: Rows) -> Result:
             seen: list[Rows] = []
             others = _walk(run, [rows], steps)
-            for row in run.tables[table]:
+            for row in run.tables[table] if others else ():
                 for each in others:
+                    if key is not None and not key.joins(row, each):
+                        continue
                     here = {**each, alias: row}
                     if where is not None and where(run, here) is not True:
                         continue
@@ -573,6 +582,11 @@ class _Key:
     column: str
     other: str
     other_column: str
+
+    def joins(self, row: Mapping[str, Any], rows: Rows) -> bool:
+        """Tells whether a row belongs to those in sight."""
+        value = row[self.column]
+        return value is not None and value == rows[self.other][self.other_column]
 
 
 #: What may follow a key: anything else would make it part of a larger expression.

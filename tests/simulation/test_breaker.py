@@ -17,7 +17,7 @@ from tests.simulation.world import AUTUMN, Violation
 
 pytestmark = pytest.mark.usefixtures("simulation")
 
-SEEDS: Final = 2000 if IS_THOROUGH else 200
+SEEDS: Final = 2000 if IS_THOROUGH else 80
 CHANNEL: Final = 1
 
 
@@ -39,9 +39,17 @@ def play(seed: int) -> None:
     """Calls whenever the breaker allows it, and while calls of before are still under way; raises `Violation`."""
     choose, clock = Random(seed), begin()
     in_a_row, opened_at = 0, AUTUMN
-    for _ in range(40):
+    may_happen = [
+        "fails",
+        "fails",
+        "throttled",
+        "waits",
+        "waits",
+        *(["works"] if choose.random() < 0.5 else []),
+    ]
+    for _ in range(60):
         before = state(clock)
-        happened = choose.choice(("fails", "fails", "throttled", "works", "waits", "waits"))
+        happened = choose.choice(may_happen)
         if happened == "fails":
             breaker.note_failure(CHANNEL, TransientError("502"))
             in_a_row += before is not BreakerState.OPEN
@@ -51,18 +59,28 @@ def play(seed: int) -> None:
             breaker.note_success(CHANNEL)
             in_a_row = 0
         else:
-            clock.now += timedelta(seconds=choose.choice((1.0, 5.0, 400.0)))
+            clock.now += timedelta(seconds=choose.choice((1.0, 5.0, 400.0, 400.0)))
             stand.set_clock(clock.server_time())
         now = state(clock)
         if now is BreakerState.OPEN and before is not BreakerState.OPEN:
             opened_at = clock.now
             if in_a_row < breaker.THRESHOLD:
                 raise Violation(f"it opened after {in_a_row} failures")
+            check_pause(clock, in_a_row)
         if now is BreakerState.CLOSED and in_a_row >= breaker.THRESHOLD:
             raise Violation(f"it is closed after {in_a_row} failures")
         longest = breaker.LONGEST_PAUSE * 1.25 + 1
         if now is BreakerState.OPEN and (clock.now - opened_at).total_seconds() > longest:
             raise Violation("it stays open")
+
+
+def check_pause(clock: Clockwork, failures: int) -> None:
+    """Each failure doubles the pause, up to the longest, lengthened by a quarter at most; raises `Violation`."""
+    (health,) = clock.database.tables["channels_channelhealth"]
+    pause = (health["breaker_open_until"] - clock.server_time()).total_seconds()
+    doubled = breaker.FIRST_PAUSE * 2.0 ** (failures - breaker.THRESHOLD)
+    if pause > min(doubled, breaker.LONGEST_PAUSE) * 1.25 + 0.001:
+        raise Violation(f"it opens for {pause} seconds after {failures} failures")
 
 
 def test_it_opens_after_failures_in_a_row_alone_and_never_for_long() -> None:
