@@ -15,7 +15,7 @@ from tests.simulation.world import AUTUMN, SHOPS, SPRING, VARIANTS, Message, Sto
 STEPS: Final = 24
 #: Seconds of simulated time within which everything has to be told once nothing happens any more. A lost message is found
 #: by the next poll; what the clock of the server held up is let go within the longest pause.
-QUIET: Final = 6 * 3600.0
+QUIET: Final = 2400.0
 #: Seconds that a shop's clock may be ahead.
 OFFSETS: Final = (0, 0, 90, -90, 7200, -7200, 86_400)
 PUSH_FAULTS: Final = ("down", "lost", "late", "throttled", "half", "died", "died after")

@@ -275,11 +275,14 @@ class World(Clockwork):
 
     def confirm(self, reservation_id: int) -> None:
         """Somebody makes a hold permanent."""
+        rows = self.database.tables["inventory_reservation"]
+        row = next(row for row in rows if row["id"] == reservation_id)
+        has_ended = row["expires_at"] is not None and row["expires_at"] <= self.server_time()
         with self._may_fail(), suppress(ReservationExpired, ReservationClosed):
             confirm(self.context("confirm"), [reservation_id])
             self.tell("confirmed", reservation_id)
-            rows = self.database.tables["inventory_reservation"]
-            row = next(row for row in rows if row["id"] == reservation_id)
+            if has_ended:
+                raise Violation(f"hold {reservation_id} was confirmed after its end")
             self.confirmed.setdefault(reservation_id, row["open_quantity"])
 
     def release(self, reservation_id: int) -> None:
