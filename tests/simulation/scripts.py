@@ -16,6 +16,8 @@ STEPS: Final = 24
 #: Seconds of simulated time within which everything has to be told once nothing happens any more. A lost message is found
 #: by the next poll; what the clock of the server held up is let go within the longest pause.
 QUIET: Final = 2400.0
+#: What arrives later than this has to change nothing any more.
+LATE: Final = timedelta(minutes=15)
 #: Seconds that a shop's clock may be ahead.
 OFFSETS: Final = (0, 0, 90, -90, 7200, -7200, 86_400)
 PUSH_FAULTS: Final = ("down", "lost", "late", "throttled", "half", "died", "died after")
@@ -243,11 +245,8 @@ def _wants_fetch(order: Row) -> bool:
 def is_quiet(world: World) -> bool:
     """Tells whether every shop was read since all was said, and nothing is due."""
     tables = world.database.tables
-    if world.network and max(m.due_at for m in world.network) > world.now:
-        # What is still on its way is a day late: it has to change nothing.
-        late = [m for m in world.network if (m.due_at - world.now).total_seconds() > 3600]
-        if len(late) < len(world.network):
-            return False
+    if any(m.due_at - world.now < LATE for m in world.network):
+        return False
     if any(row["state"] == "received" for row in tables["channels_webhookdelivery"]):
         return False
     if any(_wants_fetch(order) for order in tables["channels_channelorder"]):
