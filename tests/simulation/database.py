@@ -52,7 +52,7 @@ _MODELS: Final[tuple[type[Model], ...]] = (
 
 def _defaults(model: type[Model]) -> Row:
     return {
-        field.column: field.default if field.has_default() and not callable(field.default) else None
+        str(field.column): field.default if field.has_default() and not callable(field.default) else None
         for field in model._meta.concrete_fields
     }
 

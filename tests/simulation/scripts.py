@@ -178,7 +178,12 @@ class Script:
         choose = self.world.random
         copies = [choose.choice((0.0, 0.2, 2.0))]
         if self.faults.messages:
-            kinds = ([], [0.0, 0.0, 5.0], [86_400.0], [choose.choice((0.0, 30.0, 300.0))])
+            kinds: tuple[list[float], ...] = (
+                [],
+                [0.0, 0.0, 5.0],
+                [86_400.0],
+                [choose.choice((0.0, 30.0, 300.0))],
+            )
             copies = choose.choice((copies, *kinds))
         self.world.announce(shop, order, copies=copies, is_hint=choose.random() < 0.2)
 

@@ -50,14 +50,15 @@ def tell_story(seed: int) -> None:
     """Plays one seed and writes down what happened, step by step; raises what it broke."""
     from tests.simulation import stand
     from tests.simulation.scripts import play
+    from tests.simulation.world import Story
 
-    story: list[tuple[object, ...]] = []
+    story: Story = []
     with stand.standing():
         try:
-            play(seed, story=story)  # type: ignore[arg-type]
+            play(seed, story=story)
         finally:
             for at, what, about in story:
-                sys.stdout.write(f"{at:%d %H:%M:%S.%f} {what} {' '.join(map(str, about))}\n")  # type: ignore[attr-defined]
+                sys.stdout.write(f"{at:%d %H:%M:%S.%f} {what} {' '.join(map(str, about))}\n")
 
 
 @contextmanager

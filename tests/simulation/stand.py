@@ -167,12 +167,12 @@ def standing() -> Iterator[None]:
     connection, transactions = _Connection(), _Transactions()
     quiet = SimpleNamespace(note=_nothing, note_items=_nothing, note_delivery=_nothing)
     kinds = {kind: SimpleNamespace(capabilities=able) for kind, able in KINDS.items()}
-    places_of = [(module, "connection", connection) for module in _SPEAKING]
+    places_of: list[tuple[Any, str, Any]] = [(module, "connection", connection) for module in _SPEAKING]
     places_of += [(module, "transaction", transactions) for module in _TRANSACTING]
     places_of += [(module, "error_log", quiet) for module in _LOGGING]
     places_of += [(module, "notify_after_commit", _nothing) for module in (orders, pushes)]
     places_of += [(module, "load_owed", _load_owed) for module in (holds, demands, reservations, take_backs)]
-    replaced: list[tuple[Any, str, Any]] = [
+    replaced = [
         *places_of,
         (ledger, "announcements", SimpleNamespace(announce=_announce, announce_holds=_nothing)),
         (order_rows, "locked", _locked_order),
@@ -190,7 +190,7 @@ def standing() -> Iterator[None]:
     with ExitStack() as stack:
         for place, name, value in replaced:
             stack.enter_context(patch.object(place, name, value))
-        stack.enter_context(patch.dict(CONNECTORS, kinds))  # type: ignore[arg-type]
+        stack.enter_context(patch.dict(CONNECTORS, kinds))
         _clocks[:] = [stack.enter_context(time_machine.travel(0, tick=False))]
         try:
             yield

@@ -418,8 +418,8 @@ class StatementReader(Reader):
             is_values = self.accept("VALUES")
             relation = self._values() if is_values else _rows_of(self.statement())
             self.expect(")")
-            alias, columns = self._alias("")
-            return alias, _renamed(relation, columns)
+            alias, names = self._alias("")
+            return alias, _renamed(relation, names)
         name = self.take()
         if not self.accept("("):
             return self._alias(name)[0], _table(name)
@@ -563,7 +563,7 @@ class _Conflict:
         """Changes the row, and returns it as it is then; None where nothing is to be done."""
         if not self.changes or (self.where is not None and self.where(run, here) is not True):
             return None
-        row = here[alias]
+        row: Any = here[alias]
         new = {name: value(run, here) for name, value in self.changes}
         run.writes.append(partial(run.tables.change, row, new))
         return {**here, alias: {**row, **new}}

@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
 
 
-def both(sql: str, parameters: Any) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+def both(sql: str, parameters: Any) -> tuple[list[str], list[str]]:
     """Runs a statement here and there, and compares all tables; returns the rows of both."""
     tables = Tables(defaults=DEFAULTS)
     for table in TABLES:
@@ -70,7 +70,8 @@ def both(sql: str, parameters: Any) -> tuple[list[tuple[Any, ...]], list[tuple[A
         assert found.count == cursor.rowcount
     for table in TABLES:
         assert _comparable(tables[table]) == _comparable(rows_of(table)), table
-    return sorted(map(repr, found.rows)), sorted(repr(tuple(map(_plain, row))) for row in rows)  # type: ignore[return-value]
+    here = sorted(repr(row) for row in found.rows)
+    return here, sorted(repr(tuple(map(_plain, row))) for row in rows)
 
 
 def _comparable(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -57,7 +57,12 @@ def _is_broken(seed: int) -> bool:
 
 def _is_broken_by(story: Callable[[World], None]) -> bool:
     world = World(AUTUMN)
-    return _raises(lambda: (story(world), settle(world)))
+
+    def tell() -> None:
+        story(world)
+        settle(world)
+
+    return _raises(tell)
 
 
 def _raises(act: Callable[[], object]) -> bool:

@@ -370,6 +370,7 @@ class World(Clockwork):
         open_until = health["breaker_open_until"] if health else None
         if breaker.state_of(open_until, now=self.server_time()) is BreakerState.OPEN:
             return 0
+        told: list[Leased] = []
         turns, able = self.turns[channel_id], KINDS[self.shops[channel_id].kind]
         with self._may_fail():
             oldest_first = turns.is_oldest_first()
@@ -382,8 +383,8 @@ class World(Clockwork):
             self.tell("push", self.shops[channel_id].kind, fault)
             connector: Any = SimulatedConnector(self.shops[channel_id], fault)
             sending.send(leased, connector)
-            return len(leased.levels)
-        return 0
+            told += leased.levels
+        return len(told)
 
     def exposures(self, leased: dict[int, Leased]) -> dict[int, Exposure]:
         """Stands in for the loader of production."""
