@@ -14,6 +14,7 @@ from channels.connectors.shopify import orders as shopify_orders
 from channels.connectors.woocommerce import order_feed as woo_feed
 from channels.events import OrderState
 from channels.models.outbound import PushOutcome
+from channels.order_lines import LineChange
 from channels.outcomes import OUTCOMES
 from inventory import holds, reservations, statements, taking
 from tests.simulation.scripts import hand_over
@@ -79,6 +80,16 @@ def _died_before_the_clock_was_put_back(world: World) -> None:
     world.set_server_clock(timedelta(hours=-2))
 
 
+def _put_back_unseen(world: World) -> None:
+    """Our number goes over a sale that we have not heard of, and the shop puts its unit back on top."""
+    shop = world.shops[2]
+    order = shop.sell({"plain-CUP": 1})
+    world.receive("CUP", 1)
+    world.push(2)
+    if order is not None:
+        shop.cancel(order, order.lines[0], 1, restocks=True)
+
+
 def _confirmed_late(world: World) -> None:
     world.hold("MUG", 1, seconds=1.0)
     world.tick(2.0)
@@ -140,6 +151,9 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     "who died while telling is in doubt": Safeguard(
         lambda: [_altered(leases, "_LEASE_SQL", "level.lease_token IS NOT NULL", "false")],
         story=_died_while_telling,
+    ),
+    "what was sold and put back unseen is told again": Safeguard(
+        lambda: [(LineChange, "is_put_back_unseen", False)], story=_put_back_unseen
     ),
     "a difference counts as somebody's edit only once all orders are imported": Safeguard(
         lambda: [_altered(comparing, "_LOOK", "NOT (is_same AND is_covered)", "false")], known_seed=4
