@@ -18,8 +18,8 @@ def lower_expected(channel: Channel, changes: Iterable[LineChange], places: Plac
     Units that it put back raise them again. Where we learn of both at once, our own number may have gone over the
     sale, and is then too large by what was put back: that shelf is told again. A line that turns out to be taken
     from another place counts there. Where the platform names no place and the channel has several, nobody knows
-    which shelf it was, and nothing is changed. A platform that leaves its number alone and subtracts its open orders when showing it
-    is left alone here as well.
+    which shelf it was, and nothing is changed. A platform that leaves its number alone and subtracts its open
+    orders when showing it is left alone here as well.
     """
     if not _decrements_itself(channel):
         return

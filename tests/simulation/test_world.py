@@ -23,7 +23,7 @@ from tests.simulation.shops import Line, Order, Shop
 from tests.simulation.world import AUTUMN, SHOPS, SPRING, VARIANTS, Violation, World
 
 #: Seeds of the quick run, and of the thorough one.
-SEEDS: Final = 2000 if IS_THOROUGH else 40
+SEEDS: Final = 600 if IS_THOROUGH else 25
 #: Seeds among which one has to show that a safeguard is missing.
 ENOUGH: Final = 400
 
@@ -198,7 +198,7 @@ class SpringMachine(Machine):
 
 
 STEPS: Final = settings(
-    max_examples=examples(60),
+    max_examples=examples(40),
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
