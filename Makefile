@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
+SEEDS ?= 20000
 
-.PHONY: demo serve test test-slow test-all check format clean
+.PHONY: demo serve test test-slow test-all simulate check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -22,6 +23,10 @@ test-slow: $(INSTALLED)
 	TEST_EXAMPLES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or browser or property"
 
 test-all: test test-slow
+
+# The protocol on simulated shops, clocks and failures, for a night: make simulate SEEDS=1000000
+simulate: $(INSTALLED)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

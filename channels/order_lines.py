@@ -82,8 +82,9 @@ class LineChange:
     was_demanded: int
     was_fulfilled: int
     was_at: int | None
-    #: Units that the shop had taken off its own number for this line, and of what.
+    #: Units that the shop had taken off its own number for this line, net of those it had put back, and of what.
     was_off_the_shelf: int
+    was_restocked: int
     was_sold_as: tuple[str, str]
     #: Whether the ledger had units of this line, so that variant and place are settled.
     is_applied: bool
@@ -102,6 +103,7 @@ class LineChange:
             line.applied_fulfilled,
             line.channel_location_id,
             line.quantity - line.restocked,
+            line.restocked,
             (line.listing_external_id, line.sku),
             bool(line.applied_demand or line.applied_fulfilled),
             line.returned,
@@ -111,6 +113,11 @@ class LineChange:
     def is_open(self) -> bool:
         """Whether the ledger holds or owes units of this line."""
         return self.was_demanded > self.was_fulfilled
+
+    @property
+    def is_put_back_unseen(self) -> bool:
+        """Whether as many units went off the shop's number as came back: nothing of it is left, unless we wrote in between."""
+        return self.line.restocked != self.was_restocked and self.off_the_shelf == self.was_off_the_shelf
 
     @property
     def off_the_shelf(self) -> int:

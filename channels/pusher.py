@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from channels import breaker, fetching, following, heartbeats, polling
 from channels.accounts import channel_of, open_connector
 from channels.breaker import BreakerState
+from channels.clock_steps import forget_the_future
 from channels.connectors import CONNECTORS
 from channels.crew import Crew
 from channels.deliveries import wake_for_due
@@ -43,6 +44,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between sweeps: what a lost wake-up costs.
 SWEEP: Final = 1.0
+#: Seconds between two looks for what waits longer than anything may; by this process's own clock, which is never put back.
+LOOK_AHEAD: Final = 60.0
 #: Seconds between two surveys: what comes together is looked at together.
 SURVEY_PAUSE: Final = 0.05
 #: Seconds given to calls in progress when the process is asked to end.
@@ -102,6 +105,7 @@ class Pusher:
         self._is_tidying = False
         self._is_survey_due = True
         self._swept_at = -SWEEP
+        self._looked_ahead_at = -LOOK_AHEAD
         self._surveyed_at = -SWEEP
 
     def stop(self) -> None:
@@ -295,5 +299,8 @@ class Pusher:
         try:
             self._propagation.note()
             wake_for_due()
+            if time.monotonic() - self._looked_ahead_at >= LOOK_AHEAD:
+                self._looked_ahead_at = time.monotonic()
+                forget_the_future()
         finally:
             self._events.put(_Tidied())

@@ -13,9 +13,12 @@ before we were there to hear: after an outage of ours, or of the platform, every
 are no word about orders: they go on where the webhooks of orders alone are broken.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from channels.connectors import CONNECTORS
 from channels.feeds import ORDERS, ask_for_poll
@@ -52,6 +55,8 @@ FEWEST_DAYS: Final = 7.0
 #: The longest time that is compared, in seconds.
 LONGEST: Final = 86_400.0
 _MOST_COUNTED: Final = 1000
+#: Where customers live is not known; these change their clocks on the days on which most of the others do.
+_ZONES: Final = ("Europe/Amsterdam", "America/New_York")
 #: Messages looked through for the last one of an order; where there is none, the silence is as long as these go back.
 _MOST_LOOKED_AT: Final = 20_000
 
@@ -133,17 +138,16 @@ ORDER BY c.name, c.id
 """
 
 _USUAL: Final = """
-SELECT silent.id, earlier.days, (
+SELECT earlier.id, earlier.days, (
     SELECT count(*) FROM (
         SELECT FROM channels_webhookdelivery
-        WHERE channel_id = silent.id AND received_at > silent.since - make_interval(days => earlier.days)
-          AND received_at <= silent.since - make_interval(days => earlier.days)
-                             + make_interval(secs => silent.seconds)
+        WHERE channel_id = earlier.id AND received_at > earlier.since
+          AND received_at <= earlier.until
           AND priority = %(order)s
         LIMIT %(most)s
     ) w)
-FROM unnest(%(ids)s::bigint[], %(begun)s::timestamptz[], %(seconds)s::float8[]) AS silent (id, since, seconds)
-CROSS JOIN unnest(%(days)s::int[]) AS earlier (days)
+FROM unnest(%(ids)s::bigint[], %(days)s::int[], %(begun)s::timestamptz[], %(until)s::timestamptz[])
+    AS earlier (id, days, since, until)
 """
 
 
@@ -159,19 +163,57 @@ def silences() -> list[Silence]:
         "order": DeliveryPriority.ORDER,
     }
     found = [Silence(*row) for row in rows(_SILENT, asked)]
-    silent = [each for each in found if each.seconds >= SHORTEST and each.days_known >= FEWEST_DAYS]
+    compare([each for each in found if each.seconds >= SHORTEST and each.days_known >= FEWEST_DAYS])
+    return found
+
+
+def compare(silent: Sequence[Silence]) -> None:
+    """Counts what was usual in as long a time on earlier days; one statement.
+
+    Customers keep the hours of their clocks: across a change of these the same hours are others by ours, and the smaller
+    count is taken.
+    """
+    spans = [
+        (each.channel_id, days, *span)
+        for each in silent
+        for days in sorted({*YOUNG, *WEEKS})
+        for span in same_hours(each.since, min(each.seconds, LONGEST), days)
+    ]
+    if not spans:
+        return
+    ids, earlier, begun, until = (list(column) for column in zip(*spans, strict=True))
     compared = {
-        "ids": [each.channel_id for each in silent],
-        "begun": [each.since for each in silent],
-        "seconds": [min(each.seconds, LONGEST) for each in silent],
-        "days": sorted({*YOUNG, *WEEKS}),
+        "ids": ids,
+        "days": earlier,
+        "begun": begun,
+        "until": until,
         "most": _MOST_COUNTED,
         "order": DeliveryPriority.ORDER,
     }
     by_id = {each.channel_id: each for each in silent}
-    for channel_id, days, count in rows(_USUAL, compared) if silent else ():
-        by_id[channel_id].usual[days] = count
-    return found
+    for channel_id, days, count in rows(_USUAL, compared):
+        usual = by_id[channel_id].usual
+        usual[days] = min(usual.get(days, count), count)
+
+
+def same_hours(since: datetime, seconds: float, days: int) -> set[tuple[datetime, datetime]]:
+    """Returns from when to when it was as late so many days before; two spans where clocks were changed in between."""
+    until = since + timedelta(seconds=seconds)
+    return {(_earlier(since, days, zone), _earlier(until, days, zone)) for zone in (UTC, *_zones())}
+
+
+def _earlier(instant: datetime, days: int, zone: tzinfo) -> datetime:
+    local = instant.astimezone(zone).replace(tzinfo=None) - timedelta(days=days)
+    return local.replace(tzinfo=zone).astimezone(UTC)
+
+
+@cache
+def _zones() -> tuple[ZoneInfo, ...]:
+    """Returns the zones; none on a machine that knows of no zones."""
+    try:
+        return tuple(ZoneInfo(name) for name in _ZONES)
+    except ZoneInfoNotFoundError:
+        return ()
 
 
 def expected(silence: Silence) -> tuple[int, int]:

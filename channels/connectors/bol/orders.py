@@ -79,16 +79,21 @@ class Feed:
         kept = {"since": self.since.isoformat(), "started": started}
         return json.dumps({**kept, "days": self.days, "minutes": self.minutes, "page": self.page})
 
-    def begin(self) -> "Feed":
+    def begin(self, now: datetime) -> "Feed":
         """Chooses what to read, unless a poll goes on: minutes, or whole days after a long gap."""
         if self.days or self.minutes:
             return self
-        now = datetime.now(UTC)
         # bol asks for an interval at least a minute longer than the time between polls.
         minutes = max(ceil((now - self.since) / timedelta(minutes=1)), 1) + 1
         if minutes <= _LARGEST_INTERVAL:
             return replace(self, minutes=minutes)
         return replace(self, days=tuple(_days(max(self.since, now - _LONGEST_REACH), now)))
+
+    def falls_short(self, now: datetime) -> bool:
+        """Tells whether what was chosen by another clock does not reach from what is known to this instant."""
+        if self.days:
+            return now.date().isoformat() > self.days[-1]
+        return now - self.since > timedelta(minutes=self.minutes)
 
     def parameters(self) -> dict[str, str]:
         """Returns the filter of the present page."""
@@ -119,8 +124,13 @@ def _days(first: datetime, last: datetime) -> Iterator[str]:
 
 def fetch_orders(api: RetailerApi, cursor: str) -> OrderPage:
     """Reads the next page of the list."""
-    feed = Feed.load(cursor).begin()
+    kept = Feed.load(cursor)
+    feed = kept.begin(datetime.now(UTC))
     answer = api.read("/retailer/orders", feed.parameters(), bucket=_LIST)
+    if feed is not kept and feed.falls_short(answer.answered_at):
+        # Our clock is behind bol's, by which the changes are stamped.
+        feed = kept.begin(answer.answered_at)
+        answer = api.read("/retailer/orders", feed.parameters(), bucket=_LIST)
     orders = read_objects(answer.body, "orders")
     glimpses, hints = [], []
     for order in (each for each in orders if _is_news(each, feed.since - OVERLAP)):
@@ -128,9 +138,9 @@ def fetch_orders(api: RetailerApi, cursor: str) -> OrderPage:
             glimpses.append(_glimpse(order))
         except BadMessage:
             hints.append(read_id(order, "orderId"))
-    kept = feed.behind(answer.answered_at, is_last_page=len(orders) < PAGE_SIZE)
-    has_more = bool(kept.days or kept.minutes)
-    return OrderPage((), tuple(hints), kept.dump(), has_more=has_more, glimpses=tuple(glimpses))
+    rest = feed.behind(answer.answered_at, is_last_page=len(orders) < PAGE_SIZE)
+    has_more = bool(rest.days or rest.minutes)
+    return OrderPage((), tuple(hints), rest.dump(), has_more=has_more, glimpses=tuple(glimpses))
 
 
 def _glimpse(order: Mapping[str, Any]) -> OrderGlimpse:

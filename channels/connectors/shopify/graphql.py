@@ -7,6 +7,8 @@ answer (object 1, connection by its size, mutation 10).
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +84,12 @@ class Api:
         Raises `Throttled`, `TransientError`, `OutcomeUnknown` (of a mutation), `Unauthorised`, `Misconfigured`,
         `Rejected`, `Unsupported`.
         """
+        return self.ask(document, variables, cost=cost)[0]
+
+    def ask(
+        self, document: Document, variables: Mapping[str, Any], *, cost: float
+    ) -> tuple[dict[str, Any], datetime]:
+        """Does as `run`, and also returns when Shopify answered, by its own clock."""
         answer = self._send(document, variables, cost)
         body = answer.json()
         if not isinstance(body, dict):
@@ -92,7 +100,7 @@ class Api:
             raise _error(document, errors, body)
         if not isinstance(data, dict):
             raise _unclear(document, "Shopify answered without data.")
-        return data
+        return data, _clock(answer.headers)
 
     def _send(self, document: Document, variables: Mapping[str, Any], cost: float) -> Response:
         token = self._token()
@@ -188,6 +196,14 @@ def read_limits(response: Response) -> LimitReading | None:
         )
     except (ConnectorError, KeyError, TypeError, ValueError):
         return None
+
+
+def _clock(headers: Mapping[str, str]) -> datetime:
+    text = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return datetime.now(UTC)
 
 
 def _can_be_passed_over(errors: Any, data: Any) -> bool:

@@ -62,13 +62,16 @@ class _Cursor:
     def __str__(self) -> str:
         return json.dumps({"since": self.since, "after": self.after, "newest": self.newest})
 
-    def next(self, page: Mapping[str, Any]) -> "_Cursor":
-        """Returns the cursor behind a page; at the end of the window a new one begins, less the overlap."""
+    def next(self, page: Mapping[str, Any], answered_at: datetime) -> "_Cursor":
+        """Returns the cursor behind a page; at the end of the window a new one begins, less the overlap.
+
+        While nothing was seen, a beginning that our clock put into Shopify's future moves back to its present.
+        """
         newest = max([self.newest, *(node["updatedAt"] for node in page["nodes"])])
         if page["pageInfo"]["hasNextPage"]:
             return replace(self, after=page["pageInfo"]["endCursor"], newest=newest)
         if not newest:
-            return replace(self, after=None)
+            return replace(self, after=None, since=min(self.since, _iso(answered_at - OVERLAP)))
         since = max(self.since, _iso(datetime.fromisoformat(newest) - OVERLAP))
         return _Cursor(since=since)
 
@@ -81,12 +84,13 @@ def fetch_page(api: Api, cursor_text: str) -> OrderPage:
     """Reads the next page of changed orders; those that are larger than the frame come as hints."""
     cursor = _Cursor.read(cursor_text)
     variables = {"query": f"updated_at:>='{cursor.since}'", "first": _PAGE, "after": cursor.after, **_FRAME}
-    page = api.run(_ORDERS, variables, cost=2 + _PAGE * _FRAME_COST)["orders"]
+    data, answered_at = api.ask(_ORDERS, variables, cost=2 + _PAGE * _FRAME_COST)
+    page = data["orders"]
     states = {node["id"]: _state_at_once(node) for node in page["nodes"]}
     return OrderPage(
         orders=tuple(state for state in states.values() if state is not None),
         hints=tuple(number_of(identity) for identity, state in states.items() if state is None),
-        cursor=str(cursor.next(page)),
+        cursor=str(cursor.next(page, answered_at)),
         has_more=page["pageInfo"]["hasNextPage"],
     )
 

@@ -64,7 +64,8 @@ class Window:
         if walk is not None:
             return replace(self, before=before, offset=walk.offset, last_id=walk.last_id)
         reached = before - _SECOND
-        if reached - self.swept >= SWEEP_INTERVAL:
+        # A shop's clock that was put back stamps changes before what was read already.
+        if reached < self.swept or reached - self.swept >= SWEEP_INTERVAL:
             return Window(swept=reached, after=reached - OVERLAP)
         return Window(swept=self.swept, after=reached - SHORT_OVERLAP)
 

@@ -188,7 +188,8 @@ def test_after_a_long_silence_whole_days_are_read(sandbox: BolSandbox, connector
 def test_the_interval_is_a_minute_longer_than_the_time_since_the_last_poll(
     seconds: int, minutes: int
 ) -> None:
-    assert Feed(since=datetime.now(UTC) - timedelta(seconds=seconds)).begin().minutes == minutes
+    now = datetime.now(UTC)
+    assert Feed(since=now - timedelta(seconds=seconds)).begin(now).minutes == minutes
 
 
 def test_a_cursor_survives_being_stored() -> None:
