@@ -74,10 +74,11 @@ class LoginForm(AuthenticationForm):
 
 def _count(rules: Sequence[_Rule]) -> datetime | None:
     """Counts an attempt; returns until when it is refused, None where it is not. The first refusal ends the counting."""
+    window: Any = WINDOW
     with connection.cursor() as cursor:
-        cursor.execute(_FORGET, {"window": WINDOW})
+        cursor.execute(_FORGET, {"window": window})
         for rule in rules:
-            cursor.execute(_COUNT, {"key": rule.key, "window": WINDOW})
+            cursor.execute(_COUNT, {"key": rule.key, "window": window})
             attempts, until = cursor.fetchone()
             if attempts > rule.most:
                 found: datetime = until

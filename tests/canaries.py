@@ -3,6 +3,7 @@
 import base64
 import json
 import pickle
+import re
 import threading
 from binascii import hexlify
 from collections.abc import Iterator
@@ -82,14 +83,15 @@ def traces_in_database() -> list[str]:
         cursor.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'public'"
         )
-        for (table,) in cursor.fetchall():
-            for name, shape in shapes().items():
-                cursor.execute(f"SELECT count(*) FROM {table} AS t WHERE t::text ILIKE %s", [f"%{shape}%"])
-                if cursor.fetchone()[0]:
-                    found.append(f"{table}: {name}")
+        tables = [table for (table,) in cursor.fetchall()]
+        anywhere = "|".join(re.escape(shape) for shape in shapes().values())
+        for table in tables:
+            cursor.execute(f"SELECT t::text FROM {table} AS t WHERE t::text ~* %s", [anywhere])
+            texts = " ".join(text for (text,) in cursor.fetchall())
+            found += [f"{table}: {trace}" for trace in traces_in(texts)]
     packed = [str(session.get_decoded()) for session in Session.objects.all()]
     packed += [_unpacked(row.payload) for row in OrmQ.objects.all()]
-    return [*found, *(f"packed: {trace}" for text in packed for trace in traces_in(text))]
+    return sorted([*found, *(f"packed: {trace}" for text in packed for trace in traces_in(text))])
 
 
 def _unpacked(payload: str) -> str:
@@ -118,7 +120,7 @@ class _Parrot(BaseHTTPRequestHandler):
         ]
         text = " ".join([*said, *map(unquote_plus, said)])
         slots = ("message", "code", "detail", "title", "error", "error_description", "name", "id", "reason")
-        content = dict.fromkeys(slots, text)
+        content: dict[str, Any] = dict.fromkeys(slots, text)
         content["errors"] = [{**content, "extensions": {"code": text}}]
         content["violations"] = [dict(content)]
         raw = json.dumps(content).encode()

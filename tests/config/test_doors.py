@@ -27,7 +27,7 @@ class Unread(io.BytesIO):
 
 
 def post(client: Client, path: str, length: int, content_type: str = "application/json") -> Any:
-    stated = {"wsgi.input": Unread(), "CONTENT_LENGTH": str(length), "CONTENT_TYPE": content_type}
+    stated: Any = {"wsgi.input": Unread(), "CONTENT_LENGTH": str(length), "CONTENT_TYPE": content_type}
     return client.generic("POST", path, **stated)
 
 
