@@ -1,4 +1,5 @@
-# `make demo` shows OneCount at work, `make test` tests it, `make check` runs the gates. Each installs what it needs first.
+# `make demo` shows OneCount at work, `make test` tests it, `make check` runs the gates, `make audit` asks whether a dependency has a
+# known vulnerability. Each installs what it needs first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
@@ -7,7 +8,7 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 SEEDS ?= 20000
 
-.PHONY: demo serve test test-slow test-all simulate check format clean
+.PHONY: demo serve test test-slow test-all simulate check audit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -31,6 +32,7 @@ simulate: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --select S $(wildcard */migrations/*.py)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
@@ -39,6 +41,10 @@ check: $(INSTALLED)
 	SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
 	ONECOUNT_CREDENTIAL_KEYS="$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')" \
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# Fails where there are known vulnerabilities, and where the advisories cannot be reached, so that nothing is known; it says which.
+audit: $(INSTALLED)
+	@$(BIN)/python .ci/audit.py requirements-dev.txt
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

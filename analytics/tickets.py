@@ -50,7 +50,7 @@ def record_tickets(merchant_id: int, tickets: Sequence[Ticket]) -> Recorded:
     Raises `TicketRefused` for a number, channel or SKU that cannot be, and for an instant that is still to come.
     """
     channels = dict(Channel.objects.filter(merchant_id=merchant_id).values_list("name", "id"))
-    variants = _variants(merchant_id, {ticket.sku for ticket in tickets} - {""})
+    variants = _variants(merchant_id, {ticket.sku for ticket in tickets if "\0" not in ticket.sku} - {""})
     now = timezone.now()
     rows = {}
     for position, ticket in enumerate(tickets, start=1):

@@ -1,8 +1,10 @@
 """From a channel's row to a connector that speaks for it."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from channels.connectors.base import Account, Connector
 from channels.errors import Misconfigured
 from channels.last_call import forget as forget_last_call
 from channels.models import Channel
+from channels.signing_secrets import live_secrets
 from channels.transport import HttpClient, check_url
 from config.logs import register_secret
 
@@ -84,8 +87,16 @@ def open_connector(
         deadline=deadline,
         priority=priority,
         is_background=is_background,
+        # Most work needs no token.
+        issued_to=partial(fingerprint, kind, account.credentials),
     )
     return kind(account, client)
+
+
+def fingerprint(kind: type[Connector], credentials: Mapping[str, Any]) -> str:
+    """Returns what tells tokens apart that were issued to other credentials of the same channel."""
+    named = {field.name: credentials.get(field.name) for field in kind.credential_fields}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def account_of(channel: Channel) -> Account:
@@ -102,7 +113,7 @@ def account_of(channel: Channel) -> Account:
         channel_id=channel.pk,
         settings=checked_settings(kind, channel.settings or {}),
         credentials=credentials,
-        webhook_secrets=_live_secrets(kind, credentials, timezone.now()),
+        webhook_secrets=live_secrets(credentials, kind.signed_with, timezone.now()),
     )
 
 
@@ -145,16 +156,6 @@ def _check_credentials(kind: type[Connector], credentials: Mapping[str, Any]) ->
     ]
     if missing:
         raise Misconfigured(f"Missing under Channels: {', '.join(missing)}.")
-
-
-def _live_secrets(kind: type[Connector], credentials: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
-    """Returns the secrets that may have signed a message: the present one, then those in their overlap."""
-    replaced = [
-        previous["secret"]
-        for previous in credentials.get("previous_webhook_secrets", ())
-        if datetime.fromisoformat(previous["valid_until"]) > now
-    ]
-    return tuple(secret for secret in (credentials.get(kind.signed_with), *replaced) if secret)
 
 
 def _texts(value: Any) -> list[str]:

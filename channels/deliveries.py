@@ -38,6 +38,7 @@ from channels.retry_queue import Work
 from channels.screening import check_events, check_payload
 from config.database import PLAN_ONCE
 from config.jobs import wake
+from config.logs import redact_text
 from inventory.errors import StockBusy
 from inventory.ledger import domain_errors
 
@@ -265,7 +266,7 @@ def _put_off(delivery: WebhookDelivery, error: StockBusy) -> None:
 
 def _fail(delivery: WebhookDelivery, error: Exception) -> None:
     delivery.attempts += 1
-    reason = str(error) or type(error).__name__
+    reason = redact_text(str(error)) or type(error).__name__
     error_log.note_delivery(delivery, error)
     if delivery.attempts >= LARGEST_ATTEMPTS or isinstance(error, BadMessage):
         delivery.state = DeliveryState.DEAD

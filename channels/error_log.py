@@ -30,6 +30,7 @@ from channels.models import ErrorEntry, WebhookDelivery
 from channels.models.error_log import ErrorJob
 from channels.models.outbound import PushOutcome
 from channels.outcomes import Told
+from config.logs import redact_text
 from inventory.errors import StockError
 
 #: Kind of failure → its code. The first that fits counts, so that the special ones come first.
@@ -147,7 +148,7 @@ def _entry(
         call=call.text[:500],
         status=call.status,
         code=code,
-        message=message[:2000],
+        message=redact_text(message)[:2000],
         remedy=REMEDIES[code],
         object_label=label,
         object_id=identity,

@@ -7,6 +7,7 @@ ChannelError
 ├── InvalidPeriod        a period that cannot be rehearsed
 ├── RehearsalTooLong     a rehearsal that takes longer than a job may
 ├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
+├── KeysRefused          new keys that cannot take the place of a channel's own; names the field
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
     │   ├── Throttled        too many calls
@@ -18,12 +19,15 @@ ChannelError
         └── Rejected         the platform refused this one item
 """
 
+from config.logs import redact_text
+
 
 class ChannelError(Exception):
     """The channel could not do what was asked."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
+        # Platforms quote what they were sent, and these texts are stored and shown.
+        super().__init__(redact_text(message) or (type(self).__doc__ or "").splitlines()[0])
 
 
 class BadSignature(ChannelError):
@@ -52,6 +56,15 @@ class RuleRefused(ChannelError):
 
     def __init__(self, field: str, message: str) -> None:
         #: The field that has to be changed; empty where it is none.
+        self.field = field
+        super().__init__(message)
+
+
+class KeysRefused(ChannelError):
+    """These keys cannot take the place of the channel's own."""
+
+    def __init__(self, field: str, message: str) -> None:
+        #: The credential or other field that has to be changed; empty where it is none.
         self.field = field
         super().__init__(message)
 

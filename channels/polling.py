@@ -30,6 +30,7 @@ from channels.models.error_log import ErrorJob
 from channels.order_rows import known_orders
 from channels.orders import apply_state, hint, is_old_news
 from channels.retry_queue import Work
+from config.logs import redact_text
 from inventory.errors import StockBusy, StockError
 
 __all__ = ["LeaseLost", "ask_for_poll", "ensure_feeds", "poll_feed", "poll_interval", "recheck_open_orders"]
@@ -196,7 +197,7 @@ def _leave(feed: PollFeed, reason: str, pause: timedelta) -> None:
     """Ends a reading that failed; the feed is due again after about this pause."""
     _leased(feed).update(
         failures=F("failures") + 1,
-        last_error=reason[:2000],
+        last_error=redact_text(reason)[:2000],
         next_poll_at=timezone.now() + pause * random.uniform(0.75, 1.25),  # noqa: S311
         lease_token=None,
         leased_until=None,

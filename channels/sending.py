@@ -25,6 +25,7 @@ from channels.models.error_log import ErrorJob
 from channels.models.outbound import PushOutcome
 from channels.outcomes import OUTCOMES, Told, write_outcomes
 from channels.retries import CALL_SECONDS, after_call, after_item, jittered, within_reason
+from config.logs import redact_text
 
 #: Seconds of all calls of a batch together.
 BATCH_SECONDS: Final = 15.0
@@ -305,7 +306,9 @@ def _note(batch: _Batch, draft: Draft, result: PushResult | None) -> bool:
         del batch.open[draft.level.id]
         return True
     if result.outcome is ItemOutcome.STALE:
-        batch.log.append(draft.told(PushOutcome.STALE, call_id=batch.call_id, error=result.reason))
+        batch.log.append(
+            draft.told(PushOutcome.STALE, call_id=batch.call_id, error=redact_text(result.reason))
+        )
         return False
     told = _told_of(draft, result, batch.call_id, batch.connector)
     if told.is_failure:
@@ -317,7 +320,11 @@ def _note(batch: _Batch, draft: Draft, result: PushResult | None) -> bool:
 def _told_of(draft: Draft, result: PushResult, call_id: uuid.UUID | None, connector: Connector) -> Told:
     """Returns what a platform's answer for one item means for its listing level."""
     outcome = OUTCOMES[result.outcome]
-    details: dict[str, Any] = {"call_id": call_id, "error": result.reason, "tracking_id": result.tracking_id}
+    details: dict[str, Any] = {
+        "call_id": call_id,
+        "error": redact_text(result.reason),
+        "tracking_id": result.tracking_id,
+    }
     if outcome is PushOutcome.CONFIRMED:
         details["published"] = draft.decision.quantity
     elif outcome is not PushOutcome.ACCEPTED:

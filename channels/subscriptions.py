@@ -1,8 +1,6 @@
 """Looks after the webhook subscriptions: platforms switch them off without a word."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -15,11 +13,9 @@ from channels.errors import ConnectorError, Unsupported
 from channels.feeds import ask_for_poll
 from channels.models import Channel, ChannelHealth
 from channels.models.error_log import ErrorJob
+from channels.signing_secrets import with_new
 
 log = structlog.get_logger(__name__)
-
-#: How long messages signed with a replaced secret are still accepted.
-OVERLAP: Final = timedelta(hours=24)
 
 
 def audit(channel: Channel) -> list[SubscriptionProblem]:
@@ -56,24 +52,9 @@ def register(channel: Channel, connector: Connector) -> None:
 @transaction.atomic
 def _keep_credentials(channel: Channel, new_credentials: dict[str, str]) -> None:
     locked = Channel.objects.select_for_update().get(pk=channel.pk)
-    locked.credentials = with_new_secret(locked.credentials, new_credentials, now=timezone.now())
+    locked.credentials = with_new(locked.credentials, new_credentials, now=timezone.now())
     locked.save(update_fields=["credentials"])
     channel.credentials = locked.credentials
-
-
-def with_new_secret(
-    credentials: dict[str, Any], new_credentials: dict[str, str], *, now: datetime
-) -> dict[str, Any]:
-    """Returns credentials that hold the new ones; a replaced webhook secret stays valid for its overlap."""
-    old_secret = credentials.get("webhook_secret")
-    previous = [
-        kept
-        for kept in credentials.get("previous_webhook_secrets", [])
-        if datetime.fromisoformat(kept["valid_until"]) > now
-    ]
-    if old_secret and new_credentials.get("webhook_secret") not in (None, old_secret):
-        previous.insert(0, {"secret": old_secret, "valid_until": (now + OVERLAP).astimezone(UTC).isoformat()})
-    return {**credentials, **new_credentials, "previous_webhook_secrets": previous}
 
 
 def audit_all() -> int:

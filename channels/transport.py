@@ -113,6 +113,7 @@ class HttpClient:
         deadline: float = 20.0,
         priority: bool = False,
         is_background: bool = False,
+        issued_to: Callable[[], str] = str,
     ) -> None:
         self._channel_id = channel_id
         self._limits = limits
@@ -120,6 +121,8 @@ class HttpClient:
         self._deadline = deadline
         self._priority = priority
         self._is_background = is_background
+        #: Says which credentials tokens have to be issued to (`channels.accounts.fingerprint`).
+        self._issued_to = issued_to
         self._budget_ends_at: float | None = None
         self._token: tuple[str, datetime] | None = None
 
@@ -163,7 +166,9 @@ class HttpClient:
     def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
         """Returns the channel's access token, shared by all processes (`channels.tokens`)."""
         if self._token is None or rejected or timezone.now() >= self._token[1]:
-            self._token = tokens.current(self._channel_id, issue, rejected=rejected)
+            self._token = tokens.current(
+                self._channel_id, issue, rejected=rejected, issued_to=self._issued_to()
+            )
         return self._token[0]
 
     @contextmanager
@@ -236,28 +241,28 @@ def post_to(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float
 def check_url(url: str) -> SplitResult:
     """Returns the parts of an address that may be called. Raises `Misconfigured`, saying what is wrong.
 
-    https only; the sandbox's http on loopback where `ALLOW_LOOPBACK_PLATFORMS` is set.
+    https only; the sandbox's http on loopback where `ALLOW_LOOPBACK_PLATFORMS` is set. Where a name leads is only seen when
+    it is called; an address that is written in numbers is judged here, too.
     """
     noun = "The platform's address"
     parts = _parts_of(url, noun)
     _check_scheme(parts, noun, is_plain_allowed=_is_sandbox(parts))
+    if not _is_sandbox(parts):
+        _check_numbers(parts, noun)
     return parts
 
 
 def check_receiver_url(url: str) -> SplitResult:
     """Returns the parts of an address that messages may be posted to. Raises `Misconfigured`, saying what is wrong.
 
-    As `check_url`, and http also to hosts of `PRIVATE_WEBHOOK_HOSTS`. Where a name leads is only seen when it is called;
-    an address that is written in numbers is judged here, too.
+    As `check_url`, and http also to hosts of `PRIVATE_WEBHOOK_HOSTS`.
     """
     noun = "The address"
     parts = _parts_of(url, noun)
     is_ours = _is_named(parts) or _is_sandbox(parts)
     _check_scheme(parts, noun, is_plain_allowed=is_ours)
     if not is_ours:
-        with suppress(ValueError):  # a name
-            if not is_public(ipaddress.ip_address(parts.hostname or "")):
-                raise Misconfigured("The address leads into a private network.")
+        _check_numbers(parts, noun)
     return parts
 
 
@@ -277,6 +282,12 @@ def _parts_of(url: str, noun: str) -> SplitResult:
 def _check_scheme(parts: SplitResult, noun: str, *, is_plain_allowed: bool) -> None:
     if parts.scheme != "https" and not (parts.scheme == "http" and is_plain_allowed):
         raise Misconfigured(f"{noun} must begin with https://, not {parts.scheme}://.")
+
+
+def _check_numbers(parts: SplitResult, noun: str) -> None:
+    with suppress(ValueError):  # a name
+        if not is_public(ipaddress.ip_address(parts.hostname or "")):
+            raise Misconfigured(f"{noun} leads into a private network.")
 
 
 def _is_sandbox(parts: SplitResult) -> bool:

@@ -293,6 +293,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "SITE_SYMBOL": "inventory_2",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "config.logins.LoginForm"},
     "DASHBOARD_CALLBACK": "analytics.views.dashboard",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("onecount/favicon.svg")}],
     "STYLES": [_asset("onecount/admin.css")],

@@ -121,6 +121,22 @@ def secrets_come_from_the_environment(
 
 
 @register(Tags.security, deploy=True)
+def nothing_for_trials_is_switched_on(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """Addresses on this machine are for simulated shops, not for a server that others enter addresses into."""
+    if not settings.ALLOW_LOOPBACK_PLATFORMS:
+        return []
+    return [
+        Warning(
+            "ONECOUNT_ALLOW_LOOPBACK_PLATFORMS lets channels and webhooks call this machine itself.",
+            hint="Unset it where anybody but you may enter addresses.",
+            id="config.W003",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
 def platforms_reach_us_over_https(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Webhooks and logins travel encrypted, and the proxy that decrypts them says so."""
     if not settings.PUBLIC_URL.startswith("https://"):

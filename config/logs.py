@@ -5,8 +5,10 @@ import logging.config
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -28,13 +30,22 @@ _SECRET_VALUE: Final = re.compile(
 #: Shorter strings occur by chance too often to be cut out wherever they stand.
 _SHORTEST_REGISTERED: Final = 6
 
-_registered: set[str] = set()
+#: Tokens are renewed every few minutes, and a process runs for months: the oldest are forgotten, until they are used again.
+_MOST_REGISTERED: Final = 20_000
+
+#: In the order in which they were registered.
+_registered: dict[str, None] = {}
 
 
 def register_secret(value: str) -> None:
-    """Has this exact value replaced wherever it would appear in a log line of this process."""
-    if len(value) >= _SHORTEST_REGISTERED:
-        _registered.add(value)
+    """Has this exact value, and as it stands in an address, replaced wherever it would appear in a text of this process."""
+    if len(value) < _SHORTEST_REGISTERED or value in _registered:
+        return
+    for form in (value, quote(value, safe=""), quote_plus(value)):
+        _registered[form] = None
+    while len(_registered) > _MOST_REGISTERED:
+        with suppress(RuntimeError):  # another thread registers, too
+            _registered.pop(next(iter(_registered)), None)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -56,7 +67,10 @@ def _redacted(key: str, value: Any) -> Any:
 
 def redact_text(text: str) -> str:
     """Returns the text without registered secrets and without what looks like one."""
-    for secret in _registered:
+    if not text:
+        return text
+    # A copy: other threads register meanwhile. The longest first, since one may be part of another.
+    for secret in sorted([each for each in tuple(_registered) if each in text], key=len, reverse=True):
         text = text.replace(secret, _REDACTED)
     return _SECRET_VALUE.sub(lambda found: f"{found['scheme'] or found['user'] or ''}{_REDACTED}", text)
 

@@ -57,8 +57,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.health.HealthMiddleware",
+    "config.request_limits.RequestLimitsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "channels.middleware.WebhookMiddleware",
+    "config.page_headers.PageHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -102,7 +104,12 @@ SECURE_PROXY_SSL_HEADER = (
 #: Other hosts of the same domain are not ours to decide about.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_HTTPONLY = True
-#: A webhook's body is capped by its own view; this is for what people upload.
+CSRF_COOKIE_HTTPONLY = True
+#: Seconds after which people sign in again: a working day.
+SESSION_COOKIE_AGE = env.integer("ONECOUNT_SESSION_HOURS", 12, minimum=1, maximum=720) * 3600
+#: Bytes of a request with files, which `config.request_limits` goes by.
+LARGEST_UPLOAD = env.integer("ONECOUNT_LARGEST_UPLOAD_MB", 20, minimum=6, maximum=1024) * 1024 * 1024
+#: Bytes of a request of the API, and of a form without its files.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
 LOGGING_CONFIG = "config.logs.configure"
@@ -142,7 +149,10 @@ USE_I18N = True
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]

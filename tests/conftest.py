@@ -14,7 +14,7 @@ from django.db import connections
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
-from config import startup
+from config import logs, startup
 from config.embedded_postgres import EmbeddedServer
 from tests import database
 
@@ -104,6 +104,12 @@ def _bring_back(case: TransactionTestCase) -> None:
 
 
 TransactionTestCase._fixture_teardown = _bring_back  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has each test begin without the secrets of others, which are words that its texts may hold."""
+    monkeypatch.setattr(logs, "_registered", {})
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 
 from channels import feeds, subscriptions
 from channels.accounts import open_connector
-from channels.errors import ConnectorError, Unsupported
+from channels.errors import ChannelError, ConnectorError, Unsupported
+from channels.key_swaps import end_overlap
 from channels.models import Channel, PollFeed
 from channels.tuning import poll_now, push_now
 from config.notify import notify_after_commit
@@ -32,6 +33,7 @@ class ChannelActions:
         "test_connection",
         "register_webhooks",
         "audit_subscriptions",
+        "refuse_replaced_secrets",
     )
     detail_actions: ClassVar[Sequence[str]] = actions
     report: Any
@@ -138,6 +140,22 @@ class ChannelActions:
                         request, f"{channel}, {problem.topic}: {problem.problem} {problem.remedy}"
                     )
         self.report(request, done, "channel{s} audited", skipped)
+
+    @admin.action(description="Refuse replaced secrets", permissions=["connect"])
+    def refuse_replaced_secrets(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
+        """Ends overlaps: messages signed with a secret that was replaced are refused from now on."""
+        skipped: Counter[str] = Counter()
+        done = 0
+        for pk in queryset.values_list("pk", flat=True):
+            try:
+                ended = end_overlap(pk)
+            except ChannelError as error:
+                skipped["whose credentials cannot be read"] += 1
+                messages.error(request, str(error))
+                continue
+            done += ended
+            skipped["that accept none"] += not ended
+        self.report(request, done, "channel{s} no longer accept replaced secrets", skipped)
 
 
 def _switch(channels: QuerySet[Channel], *, is_paused: bool) -> int:

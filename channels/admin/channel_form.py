@@ -159,7 +159,7 @@ def form_for(kind: str) -> type[ChannelForm]:
     fields: dict[str, Any] = {
         SETTING + name: _setting(name, value) for name, value in connector.settings_schema.items()
     }
-    fields |= {CREDENTIAL + each.name: _credential(each) for each in connector.credential_fields}
+    fields |= {CREDENTIAL + each.name: secret_input(each) for each in connector.credential_fields}
     return type("ChannelForm", (ChannelForm,), {**fields, "connector": connector})
 
 
@@ -184,7 +184,7 @@ def _setting(name: str, default: Any) -> forms.Field:
     )
 
 
-def _credential(field: CredentialField) -> forms.Field:
+def secret_input(field: CredentialField) -> forms.Field:
     """Returns the input of a secret: never filled in, kept from the browser's store."""
     return forms.CharField(
         label=field.label,

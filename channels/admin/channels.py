@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
@@ -26,9 +28,11 @@ from channels.admin.channel_form import (
     shown_settings,
 )
 from channels.admin.condition import condition_badge, condition_of, health_of
+from channels.admin.key_swap import swap_page
 from channels.connectors import CONNECTORS
 from channels.errors import ChannelError
 from channels.models import Channel
+from channels.signing_secrets import with_new
 from channels.tuning import tell_anew
 from config.admin_panels import Panel, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
@@ -52,6 +56,11 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Returns False: its orders and what it was told stay."""
         return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Adds the page on which keys are swapped."""
+        view = self.admin_site.admin_view(swap_page)
+        return [path("<int:pk>/keys/", view, name="channels_swap_keys"), *super().get_urls()]
 
     def may_connect(self, request: HttpRequest) -> bool:
         """Returns whether whoever asks may enter settings and credentials."""
@@ -136,8 +145,11 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             obj.kind = obj.kind or _kind_of(request, None)
             obj.settings = form.entered_settings() if form.connector else obj.settings
             entered = form.entered_credentials()
-            if entered or not change:
-                obj.credentials = {**(_locked_credentials(obj) if change else {}), **entered}
+            if form.connector and (entered or not change):
+                stored = _locked_credentials(obj) if change else {}
+                obj.credentials = with_new(
+                    stored, entered, now=timezone.now(), signed_with=form.connector.signed_with
+                )
             super().save_model(request, obj, form, change)
             if change and {*EXPOSURE, "may_split"} & set(form.changed_data):
                 tell_anew(obj)
@@ -191,7 +203,10 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             ("channellocation", "Places"),
             ("push", "Pushes"),
         )
-        return [(list_of(f"channels.{model}", query), text) for model, text in models]
+        links = [(list_of(f"channels.{model}", query), text) for model, text in models]
+        if self.may_connect(request) and instance.kind in CONNECTORS:
+            links.append((reverse("admin:channels_swap_keys", args=[instance.pk]), "Swap keys"))
+        return links
 
     def panels(self, request: HttpRequest, instance: Channel) -> list[Panel]:
         """Shows how it is doing: contacts, subscriptions, feeds, limits."""

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from channels.errors import RuleRefused
+from channels.errors import KeysRefused, RuleRefused
 from config.admin_panels import Panel
 from config.admin_site import own_page
 
@@ -39,7 +39,7 @@ def ask(
     if request.method == "POST" and form.is_valid():
         try:
             text = run(form.cleaned_data)
-        except RuleRefused as error:
+        except (KeysRefused, RuleRefused) as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
             messages.success(request, text)

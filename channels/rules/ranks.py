@@ -128,13 +128,7 @@ def import_ranks(merchant_id: int, lines: Iterable[str]) -> int:
 
     The whole file or nothing. Raises `RuleRefused` with the number of the first line that cannot be used.
     """
-    reader = csv.DictReader(lines)
-    missing = {"channel", "sku", "rank"} - set(reader.fieldnames or ())
-    if missing:
-        raise RuleRefused(
-            "file", f"The first line must name the columns channel, sku and rank; {missing} is missing."
-        )
-    rows = [(row["channel"] or "", row["sku"] or "", row["rank"] or "") for row in reader]
+    rows = _read(lines)
     known = _listings_by_name(merchant_id, {sku for _, sku, _ in rows})
     ranks: dict[int, int | None] = {}
     for number, (channel, sku, rank) in enumerate(rows, start=2):
@@ -148,6 +142,24 @@ def import_ranks(merchant_id: int, lines: Iterable[str]) -> int:
             ranks[listing_id] = int(rank)
     _rank(merchant_id, ranks, RankSource.IMPORTED)
     return len(ranks)
+
+
+def _read(lines: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Returns channel, SKU and rank of each line after the first."""
+    reader = csv.DictReader(lines)
+    try:
+        missing = {"channel", "sku", "rank"} - set(reader.fieldnames or ())
+        if missing:
+            raise RuleRefused(
+                "file", f"The first line must name the columns channel, sku and rank; {missing} is missing."
+            )
+        rows = [(row["channel"] or "", row["sku"] or "", row["rank"] or "") for row in reader]
+    except csv.Error as error:
+        raise RuleRefused("file", f"Line {reader.line_num}: {error}. Save it as plain CSV.") from error
+    for number, (_, sku, _) in enumerate(rows, start=2):
+        if "\0" in sku:
+            raise RuleRefused("file", f"Line {number}: a SKU holds a NUL character. Save it as plain CSV.")
+    return rows
 
 
 def _listings_by_name(merchant_id: int, skus: Collection[str]) -> dict[tuple[str, str], list[int]]:

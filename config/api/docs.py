@@ -3,7 +3,7 @@
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from config.api.problems import MEDIA_TYPE, NOT_FOUND, Problem
@@ -17,8 +17,8 @@ class Description(SpectacularAPIView):
     renderer_classes = [OpenApiJsonRenderer]
 
 
-class Page(SpectacularSwaggerView):
-    """The description, for people."""
+class Page(SpectacularSwaggerSplitView):
+    """The description, for people; its script comes apart, since no page runs what stands in it."""
 
     authentication_classes = ()
     permission_classes = ()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from channels.errors import Misconfigured
@@ -17,6 +17,7 @@ from channels.transport import check_receiver_url
 from config.admin_panels import Panel, badge
 from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
 from config.jobs import wake
+from reconciliation.admin.new_secrets import shown_once
 from reconciliation.alert_messages import SEND, send_test
 from reconciliation.alert_sending import renew_secret, send_again
 from reconciliation.models import AlertDelivery, AlertRecipient
@@ -81,10 +82,20 @@ class AlertRecipientAdmin(HistoryAdmin):
         return ("kind",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: AlertRecipient, form: Any, change: bool) -> None:
-        """Makes a secret for a new webhook, and shows it this once."""
+        """Makes a secret for a new webhook."""
         super().save_model(request, obj, form, change)
         if not change and obj.kind == RecipientKind.WEBHOOK:
-            self._show_secret(request, obj)
+            request._new_secrets = [(obj, renew_secret(obj.pk))]  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: AlertRecipient, post_url_continue: Any = None
+    ) -> HttpResponse:
+        """Shows the secret of a new webhook, this once."""
+        made = getattr(request, "_new_secrets", None)
+        response: HttpResponse = (
+            shown_once(request, made) if made else super().response_add(request, obj, post_url_continue)
+        )
+        return response
 
     def offers(self, action: str, instance: AlertRecipient) -> bool:
         """Offers a secret to webhooks alone."""
@@ -99,17 +110,13 @@ class AlertRecipientAdmin(HistoryAdmin):
         self.report(request, done, what, {"switched off": queryset.count() - done})
 
     @admin.action(description="New secret", permissions=["change"])
-    def make_new_secret(self, request: HttpRequest, queryset: QuerySet[AlertRecipient]) -> None:
+    def make_new_secret(
+        self, request: HttpRequest, queryset: QuerySet[AlertRecipient]
+    ) -> HttpResponse | None:
         """Gives webhooks a new secret and shows it; the one before signs along for a day."""
-        hooks = queryset.filter(kind=RecipientKind.WEBHOOK)
-        for recipient in hooks:
-            self._show_secret(request, recipient)
-        done = hooks.count()
-        self.report(request, done, "secret{s} made", {"no webhook": queryset.count() - done})
-
-    def _show_secret(self, request: HttpRequest, recipient: AlertRecipient) -> None:
-        secret = renew_secret(recipient.pk)
-        messages.info(request, f"Secret of {recipient.address}, shown this once: {secret}")
+        made = [(each, renew_secret(each.pk)) for each in queryset.filter(kind=RecipientKind.WEBHOOK)]
+        self.report(request, len(made), "secret{s} made", {"no webhook": queryset.count() - len(made)})
+        return shown_once(request, made) if made else None
 
     def panels(self, request: HttpRequest, instance: AlertRecipient) -> list[Panel]:
         """Shows what it was told last."""

@@ -14,14 +14,14 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from config.admin_panels import Panel, badge, list_of
-from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter, own_page
+from config.admin_site import FactsAdmin, HistoryAdmin, StateFilter
+from reconciliation.admin.new_secrets import shown_once
 from reconciliation.errors import Refused
 from reconciliation.models import WebhookCursor, WebhookEvent, WebhookMessage, WebhookSubscription
 from reconciliation.outgoing import replaying, subscriptions
 from reconciliation.outgoing.event_types import ALL, EVENTS, FAMILIES, PATTERNS
 from reconciliation.outgoing.leasing import message_id_of
 from reconciliation.outgoing.subscriptions import Wish
-from reconciliation.signed_posts import OVERLAP
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[WebhookSubscription]
@@ -129,7 +129,7 @@ class WebhookSubscriptionAdmin(HistoryAdmin):
         self, request: HttpRequest, obj: WebhookSubscription, post_url_continue: Any = None
     ) -> HttpResponse:
         """Shows the secret, this once."""
-        return _shown_once(request, request._new_secrets)  # type: ignore[attr-defined]
+        return shown_once(request, request._new_secrets)  # type: ignore[attr-defined]
 
     def panels(self, request: HttpRequest, instance: WebhookSubscription) -> list[Panel]:
         """Shows what it was told last."""
@@ -174,7 +174,7 @@ class WebhookSubscriptionAdmin(HistoryAdmin):
     @admin.action(description="New secret", permissions=["change"])
     def make_new_secrets(self, request: HttpRequest, queryset: QuerySet[WebhookSubscription]) -> HttpResponse:
         """Gives subscriptions new secrets and shows them once; those before sign along for a day."""
-        return _shown_once(request, [(each, subscriptions.renew_secret(each.pk)) for each in queryset])
+        return shown_once(request, [(each, subscriptions.renew_secret(each.pk)) for each in queryset])
 
     @admin.action(description="Send again what was given up", permissions=["change"])
     def replay_missing(self, request: HttpRequest, queryset: QuerySet[WebhookSubscription]) -> None:
@@ -225,15 +225,6 @@ class WebhookSubscriptionAdmin(HistoryAdmin):
     def event_list(self, subscription: WebhookSubscription) -> str:
         """Names what it is told."""
         return ", ".join(subscription.events)
-
-
-def _shown_once(request: HttpRequest, secrets: Sequence[tuple[WebhookSubscription, str]]) -> HttpResponse:
-    """Returns the page that shows new secrets, which nothing shows again."""
-    hours = int(OVERLAP.total_seconds() // 3600)
-    title = "Keep these secrets now"
-    response = own_page(request, "onecount/webhook_secrets.html", title, secrets=secrets, hours=hours)
-    response["Cache-Control"] = "no-store"
-    return response
 
 
 class MessageFilter(StateFilter):

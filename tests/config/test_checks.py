@@ -74,6 +74,12 @@ def test_a_deployment_with_generated_keys_is_reported(monkeypatch: pytest.Monkey
     assert identifiers(checks.secrets_come_from_the_environment(None)) == ["config.E007", "config.E008"]
 
 
+def test_a_deployment_that_may_call_itself_is_reported(settings: Settings) -> None:
+    assert checks.nothing_for_trials_is_switched_on(None) == []
+    settings.ALLOW_LOOPBACK_PLATFORMS = True
+    assert identifiers(checks.nothing_for_trials_is_switched_on(None)) == ["config.W003"]
+
+
 def test_a_deployment_without_tls_or_behind_a_silent_proxy_is_reported(settings: Settings) -> None:
     settings.PUBLIC_URL = "http://stock.example.com"
     assert identifiers(checks.platforms_reach_us_over_https(None)) == ["config.W001"]

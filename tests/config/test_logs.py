@@ -78,3 +78,27 @@ def test_a_registered_secret_is_not_logged_even_in_a_traceback(
     record = logged(capsys)
     assert "plain-looking-value" not in json.dumps(record)
     assert "ValueError: refused [redacted]" in str(record["exception"])
+
+
+def test_a_registered_secret_is_cut_out_as_it_stands_in_an_address_too() -> None:
+    logs.register_secret("a b/c+d=e")
+    for form in ("a b/c+d=e", "a%20b%2Fc%2Bd%3De", "a+b%2Fc%2Bd%3De"):
+        assert logs.redact_text(f"https://shop.example/?key={form}&x=1") == (
+            "https://shop.example/?key=[redacted]&x=1"
+        )
+
+
+def test_of_two_secrets_of_which_one_holds_the_other_nothing_is_left() -> None:
+    logs.register_secret("short-one")
+    logs.register_secret("short-one-with-more")
+    assert logs.redact_text("short-one-with-more") == "[redacted]"
+
+
+def test_only_so_many_secrets_are_kept_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_registered", {})
+    monkeypatch.setattr(logs, "_MOST_REGISTERED", 3)
+    for number in range(5):
+        logs.register_secret(f"token-{number}")
+    assert logs.redact_text("token-0 token-4") == "token-0 [redacted]"
+    logs.register_secret("token-0")
+    assert logs.redact_text("token-0 token-4") == "[redacted] [redacted]"

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -63,6 +64,22 @@ def test_a_rejected_token_is_replaced_once_whoever_asks_first(channel: Channel) 
     tokens.current(channel.pk, platform)
     assert tokens.current(channel.pk, platform, rejected="token-1")[0] == "token-2"
     assert tokens.current(channel.pk, platform, rejected="token-1")[0] == "token-2"
+
+
+def test_a_token_is_good_for_the_credentials_that_it_was_issued_to(channel: Channel) -> None:
+    platform = Platform()
+    assert tokens.current(channel.pk, platform, issued_to="old")[0] == "token-1"
+    assert tokens.current(channel.pk, platform, issued_to="new")[0] == "token-2"
+    tokens.forget_tokens()
+    assert tokens.current(channel.pk, platform, issued_to="new")[0] == "token-2"
+    assert platform.issued == 2
+
+
+def test_a_token_of_which_nobody_noted_to_whom_it_was_issued_is_used(channel: Channel) -> None:
+    later = (timezone.now() + timedelta(hours=1)).isoformat()
+    token: Any = {"value": "from before", "renew_at": later}
+    AccessToken.objects.create(channel=channel, token=token, expires_at=None)
+    assert tokens.current(channel.pk, refuse, issued_to="whoever")[0] == "from before"
 
 
 def test_a_platform_that_issues_none_is_reported_and_the_old_token_stays(channel: Channel) -> None:
