@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: demo serve test test-slow test-all check format clean
+.PHONY: demo serve test test-slow test-all torture check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -21,7 +21,11 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	TEST_EXAMPLES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or browser or property"
 
-test-all: test test-slow
+# Everything goes wrong at once, with each safeguard switched off in turn: every time it has to be noticed.
+torture: $(INSTALLED)
+	$(BIN)/python -m pytest -m torture tests/torture
+
+test-all: test test-slow torture
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
