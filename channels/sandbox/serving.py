@@ -167,11 +167,14 @@ class ServedPlatform(ABC):
         if not self.writes_numbers(request):
             return None
         if self.happens(faults.late_write_rate):
-            self.later(faults.late_write_seconds, partial(self.answer, request))
+            self.later(faults.late_write_seconds, partial(self._arrive, request))
             return DROPPED
         if self.happens(faults.sale_before_write_rate):
             self.sell_before(request)
         return None
+
+    def _arrive(self, request: Request) -> None:
+        self.answer(request)
 
     @abstractmethod
     def writes_numbers(self, request: Request) -> bool:

@@ -91,7 +91,9 @@ class Account:
 class Clerk:
     """Calls the API as careful systems do: again under the same key, until there is an answer."""
 
-    def __init__(self, *, port: int, key: str) -> None:
+    def __init__(self, *, port: int, key: str, patience: float = PATIENCE) -> None:
+        """`patience` is in seconds, for an answer that decides."""
+        self._patience = patience
         self._base = f"http://{HOST}:{port}/api/v1/"
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._local = threading.local()
@@ -166,7 +168,7 @@ class Clerk:
 
     def _insist(self, path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
         """Sends until the answer decides: success, or a refusal for good."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         headers = {**self._headers, "Idempotency-Key": key}
         while time.monotonic() < deadline:
             try:

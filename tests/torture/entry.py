@@ -14,6 +14,7 @@ import manage
 from config import residents, startup
 from config.management.commands import serve
 from config.supervisor import Child
+from tests.torture.patching import replace
 
 _APPLICATION = "config.wsgi:application"
 
@@ -39,7 +40,7 @@ def main() -> None:
     django.setup()
     # What it patches can be imported only now.
     import_module("tests.torture.inside").prepare()
-    serve.residents = _residents  # type: ignore[assignment]
+    replace(serve, "residents", _residents)
     manage.main()
 
 

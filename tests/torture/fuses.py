@@ -15,6 +15,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from channels import transport
 from inventory import ledger
+from tests.torture.patching import replace
 
 #: Fuse → what burns it.
 FUSES: Final = {
@@ -60,9 +61,9 @@ class Fuses:
 def lay(directory: Path) -> None:
     """Mines this process."""
     fuses = Fuses(directory)
-    ledger._append = _noting(ledger._append)
-    DatabaseWrapper._commit = _mined_commit(fuses, DatabaseWrapper._commit)  # type: ignore[method-assign]
-    transport._exchange = _mined_exchange(fuses, transport._exchange)
+    replace(ledger, "_append", _noting(ledger._append))
+    replace(DatabaseWrapper, "_commit", _mined_commit(fuses, DatabaseWrapper._commit))  # type: ignore[attr-defined]
+    replace(transport, "_exchange", _mined_exchange(fuses, transport._exchange))
 
 
 def _noting(append: Callable[..., None]) -> Callable[..., None]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from channels import limits, retries
 from tests.torture import fuses, sabotage
+from tests.torture.patching import replace
 
 #: Which safeguard is off.
 SABOTAGE: Final = "ONECOUNT_TORTURE_SABOTAGE"
@@ -18,7 +19,8 @@ _LONGEST_SILENCE: Final = 5.0
 
 def prepare() -> None:
     """Switches off, mines and shortens what the environment says."""
-    limits.LONGEST_BLOCK = retries.LONGEST_RETRY_AFTER = _LONGEST_SILENCE  # type: ignore[misc]
+    replace(limits, "LONGEST_BLOCK", _LONGEST_SILENCE)
+    replace(retries, "LONGEST_RETRY_AFTER", _LONGEST_SILENCE)
     if name := os.environ.get(SABOTAGE):
         sabotage.SABOTAGES[name].switch_off()
     if directory := os.environ.get(FUSES):

@@ -24,6 +24,7 @@ from tests.torture.invariants import Found, judge
 from tests.torture.invariants.evidence import Evidence, checksums_of_movements, levels
 from tests.torture.invariants.shelves import differing
 from tests.torture.plan import Event, Kind, Plan, rushes_in
+from tests.torture.sabotage import SABOTAGES
 from tests.torture.street import Weather
 from tests.torture.verdict import Verdict, Violation, version_of_checkout, violated
 from tests.torture.world import Setting, World, opened
@@ -221,11 +222,13 @@ class _Run:
     def _agree(self) -> float | None:
         """Returns the seconds until everything agreed, and stayed so; None where it never did."""
         world, began = self._world, time.monotonic()
+        off = self._options.sabotage
+        longest = SABOTAGES[off].patience if off else _LONGEST_WAIT
         asked_at = timezone.now()
         _insist(lambda: [ask_for_poll(channel_id) for channel_id in world.channel_ids])
         agreed_at = stuck_since = None
         last: list[str] = []
-        while (now := time.monotonic()) - began < _LONGEST_WAIT:
+        while (now := time.monotonic()) - began < longest:
             try:
                 close_old_connections()
                 is_still = all(shop.client.is_idle() for shop in world.shops) and world.street.is_idle()
@@ -246,7 +249,7 @@ class _Run:
                 return None
             last = wrong
             time.sleep(_TICK)
-        self._report(f"Not quiet after {_LONGEST_WAIT:.0f} s: {left}")
+        self._report(f"Not quiet after {longest:.0f} s: {left}")
         return None
 
     def gather(self, convergence: float | None) -> Evidence:

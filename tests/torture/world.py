@@ -37,7 +37,7 @@ from tests.torture import inside, server
 from tests.torture.customers import Clerk, Customers
 from tests.torture.fuses import Fuses
 from tests.torture.goods import POOL_UNITS, POOLED, Assortment
-from tests.torture.processes import HOST, Program, Shops, free_ports
+from tests.torture.processes import HOST, PATIENCE, Program, Shops, free_ports
 from tests.torture.street import Street
 
 #: One reconcile period for webhooks that were lost: the channels' orders are read as often.
@@ -46,6 +46,8 @@ POLL_EVERY: Final = timedelta(seconds=2)
 _RETRY_SPEED: Final = 30.0
 _WHY: Final = "The torture needs a pool."
 LOGIN: Final = "torturer"
+#: Seconds for an answer of a program that is known to be broken.
+_SHORT_PATIENCE: Final = 20.0
 
 
 @dataclass(slots=True)
@@ -150,7 +152,11 @@ def opened(setting: Setting) -> Iterator[World]:
         channels = _connect(merchant, shops.shops)
         _ring_fence(merchant, channels)
         keys = _keys(merchant)
-        clerk = Clerk(port=web_port, key=keys["API key"])
+        clerk = Clerk(
+            port=web_port,
+            key=keys["API key"],
+            patience=_SHORT_PATIENCE if setting.sabotage else PATIENCE,
+        )
         stack.callback(clerk.close)
         password = secrets.token_urlsafe(16)
         get_user_model().objects.create_superuser(LOGIN, "", password)

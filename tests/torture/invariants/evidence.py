@@ -21,6 +21,8 @@ class Evidence:
     changed_by_the_late: list[Violation] = field(default_factory=list)
     seconds: float = 0.0
     events: int = 0
+    #: Every row of the database as text, table by table; filled by who looks first.
+    dump: list[tuple[str, str]] = field(default_factory=list)
 
 
 def rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -47,7 +47,7 @@ def no_secret_leaks(evidence: Evidence) -> list[Violation]:
     """Searches the dumped database, the logs and pages for every secret that there is."""
     world = evidence.world
     cases = []
-    for where, text in _texts(world):
+    for where, text in _texts(evidence):
         cases += [f"{what} in {where}" for what, secret in world.secrets.items() if secret in text]
         if _ACCESS_TOKEN.search(text):
             cases.append(f"an access token in {where}")
@@ -58,7 +58,7 @@ def no_customer_is_kept(evidence: Evidence) -> list[Violation]:
     """Searches the database and the logs for the customers of the shops."""
     cases = [
         f"{found[0]} in {where}"
-        for where, text in (*_dump(evidence.world), *_logs(evidence.world))
+        for where, text in (*_dump(evidence), *_logs(evidence.world))
         if (found := _CUSTOMER.search(text))
     ]
     return violated("no-customer-is-kept", "{count} places know customers", cases)
@@ -71,16 +71,19 @@ def no_foreign_merchant_shows(evidence: Evidence) -> list[Violation]:
     return violated("no-foreign-merchant-shows", "{count} answers show another merchant's things", cases)
 
 
-def _texts(world: World) -> Iterator[tuple[str, str]]:
-    yield from _dump(world)
+def _texts(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    world = evidence.world
+    yield from _dump(evidence)
     yield from _logs(world)
     yield from _pages(world)
     for path in _CALLS:
         yield f"/api/v1/{path}", world.clerk.get(path)
 
 
-def _dump(world: World) -> Iterator[tuple[str, str]]:
-    """Dumps every row as text, table by table of the dump's own sections."""
+def _dump(evidence: Evidence) -> list[tuple[str, str]]:
+    """Dumps every row as text once, table by table."""
+    if evidence.dump:
+        return evidence.dump
     address = connection.settings_dict
     done = subprocess.run(
         [
@@ -95,8 +98,9 @@ def _dump(world: World) -> Iterator[tuple[str, str]]:
         text=True,
         check=True,
     )
-    for section in done.stdout.split("\nCOPY ")[1:]:
-        yield f"table {section.split(' ', 1)[0]}", section
+    sections = done.stdout.split("\nCOPY ")[1:]
+    evidence.dump = [(f"table {section.split(' ', 1)[0]}", section) for section in sections]
+    return evidence.dump
 
 
 def _logs(world: World) -> Iterator[tuple[str, str]]:
