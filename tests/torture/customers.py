@@ -154,17 +154,19 @@ class Clerk:
         return status == 200
 
     def _call(self, path: str, body: dict[str, Any], key: str, copies: int) -> tuple[int, Any]:
-        """Makes a call, several times at once where it is repeated; returns status and answer of the first."""
+        """Makes a call, several times at once where it is repeated; returns one status and answer: all are alike."""
         others = [self._copies.submit(self._insist, path, body, key) for _ in range(copies - 1)]
-        status, answer = self._insist(path, body, key)
-        for other in others:
-            other_status, other_answer = other.result()
-            if status < 300 and (other_status, other_answer) != (status, answer):
-                with self._lock:
-                    self.account.ambiguous.append(
-                        f"{key}: {status} {answer} and {other_status} {other_answer}"[:300]
-                    )
-        return status, answer
+        answers = [self._insist(path, body, key), *(other.result() for other in others)]
+        answered = [each for each in answers if each[0]]
+        if not answered:
+            return 0, None
+        with self._lock:
+            self.account.ambiguous += [
+                f"{key}: {answered[0]} and {other}"[:300]
+                for other in answered[1:]
+                if answered[0][0] < 300 and other != answered[0]
+            ]
+        return answered[0]
 
     def _insist(self, path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
         """Sends until the answer decides: success, or a refusal for good."""
@@ -185,7 +187,7 @@ class Clerk:
             time.sleep(0.2)
         with self._lock:
             self.account.unanswered.append(f"{key}: last {status}")
-        return status, answer
+        return 0, None
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
