@@ -73,6 +73,8 @@ class World:
     password: str
     hoard: list[psycopg.Connection] = field(default_factory=list)
     lit: list[str] = field(default_factory=list)
+    #: How long the logs were when everything stood: what was written before concerns nobody.
+    log_starts: dict[Path, int] = field(default_factory=dict)
     kills: int = 0
     restarts: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -168,6 +170,8 @@ def opened(setting: Setting) -> Iterator[World]:
             street.know(reverse("channels:webhook", args=[channel.public_id]), open_connector(channel))
             world.calm(position)
         wait_until_told(world.channel_ids, lambda: False)
+        logs = (program.log, server.log_of(database))
+        world.log_starts = {log: log.stat().st_size for log in logs if log.exists()}
         yield world
 
 

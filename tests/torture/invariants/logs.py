@@ -57,7 +57,7 @@ def versions_are_taken_once(evidence: Evidence) -> list[Violation]:
 def nothing_fails(evidence: Evidence) -> list[Violation]:
     """Looks for what only a defect can cause, in the logs of the database and of the program."""
     refused = [line for line in _lines(_database_log(evidence), "ERROR:") if _REFUSED.search(line)]
-    failed = [line for line in _lines(evidence.world.program.log, "") if _OURS.search(line)]
+    failed = [line for line in _lines(_program_log(evidence), "") if _OURS.search(line)]
     return violated("nothing-fails", "PostgreSQL refused {count} statements", refused) + violated(
         "nothing-fails", "{count} lines of the log tell of a defect", failed
     )
@@ -83,10 +83,20 @@ def nothing_is_given_up(evidence: Evidence) -> list[Violation]:
     )
 
 
-def _database_log(evidence: Evidence) -> Path:
-    return server.log_of(evidence.world.server)
+def _database_log(evidence: Evidence) -> str:
+    return _since(evidence, server.log_of(evidence.world.server))
 
 
-def _lines(path: Path, word: str) -> list[str]:
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+def _program_log(evidence: Evidence) -> str:
+    return _since(evidence, evidence.world.program.log)
+
+
+def _since(evidence: Evidence, path: Path) -> str:
+    """Returns what a log has said since the world stood; all of it where it has been begun anew since."""
+    content = path.read_bytes() if path.exists() else b""
+    start = evidence.world.log_starts.get(path, 0)
+    return content[start if start <= len(content) else 0 :].decode("utf-8", "replace")
+
+
+def _lines(text: str, word: str) -> list[str]:
     return [line[:400] for line in text.splitlines() if word in line]
