@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 SEEDS ?= 20000
 
-.PHONY: demo serve test test-slow test-all simulate check audit format clean
+.PHONY: demo serve test test-slow test-all torture simulate check audit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -23,7 +23,11 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	TEST_EXAMPLES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or browser or property"
 
-test-all: test test-slow
+# Everything goes wrong at once, with each safeguard switched off in turn: every time it has to be noticed.
+torture: $(INSTALLED)
+	$(BIN)/python -m pytest -m torture tests/torture
+
+test-all: test test-slow torture
 
 # The protocol on simulated shops, clocks and failures, for a night: make simulate SEEDS=1000000
 simulate: $(INSTALLED)

@@ -9,8 +9,8 @@ from django.core.management import execute_from_command_line
 
 from config import startup
 
-#: Commands that only print or read files, and start no database server.
-_WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "recover", "sandbox", "version"})
+#: Commands that need none of the installation's database: they print, read files, or bring a server of their own.
+_WITHOUT_DATABASE = frozenset({"check", "collectstatic", "help", "recover", "sandbox", "torture", "version"})
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

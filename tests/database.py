@@ -45,7 +45,7 @@ def template() -> str:
 
     Every process would need a quarter of a minute for the migrations.
     """
-    name = f"template_onecount_{_digest_of_migrations()}"
+    name = f"template_onecount_{digest_of_migrations()}"
     with maintenance() as connection:
         connection.execute(_LOCK)
         others = _names(connection, "^template_onecount_")
@@ -56,7 +56,8 @@ def template() -> str:
     return name
 
 
-def _digest_of_migrations() -> str:
+def digest_of_migrations() -> str:
+    """Returns what tells one state of the migrations from another."""
     digest = hashlib.sha256()
     for app in apps.get_app_configs():
         package = MigrationLoader.migrations_module(app.label)[0]

@@ -66,6 +66,11 @@ class SandboxClient:
         found: dict[str, Any] = self._call("GET", f"book?since={since!r}")
         return found
 
+    def shelves(self) -> dict[str, dict[str, dict[str, int]]]:
+        """`numbers` that are sold and numbers as `stored`, by SKU and location code."""
+        found: dict[str, dict[str, dict[str, int]]] = self._call("GET", "shelves")
+        return found
+
     @property
     def requests_log(self) -> list[tuple[str, str, str, int]]:
         return [tuple(entry) for entry in self._call("GET", "requests")]

@@ -97,6 +97,10 @@ def _book(shop: "SandboxShop", request: Request) -> Any:
     return shop.book(since=float(request.query.get("since", "0")))
 
 
+def _shelves(shop: "SandboxShop", request: Request) -> Any:
+    return shop.shelves()
+
+
 def _set_faults(shop: "SandboxShop", request: Request) -> Any:
     shop.set_faults(**request.json())
     return asdict(shop.faults)
@@ -139,6 +143,7 @@ _ROUTES: Final[dict[tuple[str, str], Callable[["SandboxShop", Request], Any]]] =
     ("POST", "locations"): _add_location,
     ("POST", "catalogue"): _load_catalogue,
     ("GET", "book"): _book,
+    ("GET", "shelves"): _shelves,
     ("PUT", "faults"): _set_faults,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "shoppers"): _start_shoppers,

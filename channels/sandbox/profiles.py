@@ -1,7 +1,7 @@
 """How a simulated shop behaves: quick and well, slowly, or badly."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,14 @@ class Faults:
     half_batch_rate: float = 0.0
     #: Added to every answer.
     extra_seconds: float = 0.0
+    #: What a refusal for frequency says under `Retry-After`, with status 429 on every platform; empty: as the platform does.
+    #: `-` leaves the header out.
+    retry_after: str = ""
+    #: A customer buys one of what is about to be written, after the caller has read it and before it is written.
+    sale_before_write_rate: float = 0.0
+    #: A number that is written gets no answer and arrives `late_write_seconds` later, when others may have overtaken it.
+    late_write_rate: float = 0.0
+    late_write_seconds: float = 3.0
     # -- webhooks
     #: None is sent; what would have been sent is lost.
     webhooks_are_lost: bool = False
@@ -46,11 +54,19 @@ class Faults:
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"No fault is called {name}; there are {', '.join(sorted(known))}.")
-            if isinstance(value, bool) != (known[name] is bool) or not isinstance(value, bool | int | float):
-                raise ValueError(
-                    f"The fault {name} takes a {'truth value' if known[name] is bool else 'number'}."
-                )
+            if not _fits(known[name], value):
+                raise ValueError(f"The fault {name} takes a {_TAKES[known[name]]}.")
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+#: Type of a fault → what it takes.
+_TAKES: Final[dict[Any, str]] = {bool: "truth value", float: "number", str: "text"}
+
+
+def _fits(kind: Any, value: object) -> bool:
+    if isinstance(value, bool) or kind is not float:
+        return isinstance(value, kind)
+    return isinstance(value, int | float)
 
 
 @dataclass(frozen=True, slots=True)

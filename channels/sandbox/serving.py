@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, Final, Literal, Self
 
@@ -16,6 +17,14 @@ from channels.sandbox.timetable import Courier, Timetable
 Limits = Literal["true", "generous"]
 
 _REMEMBERED_REQUESTS: Final = 5000
+#: Leaves the header out.
+_NO_RETRY_AFTER: Final = "-"
+
+
+def _too_many(retry_after: str) -> Answer:
+    """A refusal as proxies and edges give it, before the platform is asked."""
+    headers = {} if retry_after == _NO_RETRY_AFTER else {"Retry-After": retry_after}
+    return Answer(429, b"Too many requests", {"Content-Type": "text/plain", **headers})
 
 
 class ServedPlatform(ABC):
@@ -129,7 +138,7 @@ class ServedPlatform(ABC):
     def _answer_with_faults(self, request: Request) -> Answer:
         pause = self._chances.uniform(*self.profile.answer_seconds) + self.faults.extra_seconds
         self.wait(pause / 2)
-        answer = self._fault() or self.answer(request)
+        answer = self._fault() or self._answer_write(request) or self.answer(request)
         self.wait(pause / 2)
         if self.happens(self.faults.timeout_rate):
             self.wait(self.faults.timeout_seconds)
@@ -143,12 +152,37 @@ class ServedPlatform(ABC):
             return DROPPED
         if self.happens(faults.throttle_rate):
             self.count_throttled()
-            return self.throttled_answer()
+            return _too_many(faults.retry_after) if faults.retry_after else self.throttled_answer()
         if self.happens(faults.error_rate):
             return self.error_answer(502 if self.happens(0.5) else 500)
         if self.happens(faults.html_rate):
             return Answer(200, b"<!DOCTYPE html><title>Maintenance</title>", {"Content-Type": "text/html"})
         return self.error_in_200() if self.happens(faults.error_in_200_rate) else None
+
+    def _answer_write(self, request: Request) -> Answer | None:
+        """What happens around the writing of a number: a sale just before it, or that it arrives only later."""
+        faults = self.faults
+        if not faults.sale_before_write_rate and not faults.late_write_rate:
+            return None
+        if not self.writes_numbers(request):
+            return None
+        if self.happens(faults.late_write_rate):
+            self.later(faults.late_write_seconds, partial(self._arrive, request))
+            return DROPPED
+        if self.happens(faults.sale_before_write_rate):
+            self.sell_before(request)
+        return None
+
+    def _arrive(self, request: Request) -> None:
+        self.answer(request)
+
+    @abstractmethod
+    def writes_numbers(self, request: Request) -> bool:
+        """Tells whether a call writes what is on the shelves."""
+
+    @abstractmethod
+    def sell_before(self, request: Request) -> None:
+        """Sells one of what a call is about to write, if there is any."""
 
     def happens(self, rate: float) -> bool:
         """Throws the dice."""

@@ -1,5 +1,6 @@
 """What all simulated shops have in common: stock, orders, customers, and the surface that drives them."""
 
+import contextlib
 import time
 from abc import abstractmethod
 from collections import Counter
@@ -100,6 +101,19 @@ class SandboxShop(ServedPlatform):
         level = item.levels[code]
         level.available = quantity
         level.updated_at = item.updated_at = time.time()
+
+    def written_items(self, request: Request) -> list[Item]:
+        """Returns what a call writes the numbers of; none for calls that do something else."""
+        return []
+
+    def writes_numbers(self, request: Request) -> bool:
+        return bool(self.written_items(request))
+
+    def sell_before(self, request: Request) -> None:
+        for item in self.written_items(request):
+            with contextlib.suppress(Refused):
+                self.place_order([(item.sku, 1)])
+                return
 
     # -- orders
     def place_order(
@@ -248,17 +262,24 @@ class SandboxShop(ServedPlatform):
     def book(self, since: float = 0.0) -> dict[str, Any]:
         """Returns all numbers, the orders changed at or after `since` (Unix seconds), and the counts."""
         with self.records.lock:
-            items = self.records.items.values()
             return {
                 "kind": self.kind,
-                "numbers": {item.sku: self.numbers(item) for item in items},
-                "stored": {item.sku: self.stored_numbers(item) for item in items},
+                **self.shelves(),
                 "movements": list(self.records.movements),
                 "orders": [self._order_record(order) for order in self.records.changes(since=since)],
                 "refused": self.records.refused,
                 "requests": dict(self.requests),
                 "throttled": self.throttled,
                 "webhooks_sent": self.webhooks_sent,
+            }
+
+    def shelves(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Returns what is sold and what was written, by SKU and location code."""
+        with self.records.lock:
+            items = self.records.items.values()
+            return {
+                "numbers": {item.sku: self.numbers(item) for item in items},
+                "stored": {item.sku: self.stored_numbers(item) for item in items},
             }
 
     def _order_record(self, order: Order) -> dict[str, Any]:

@@ -160,6 +160,15 @@ class BolSandbox(SandboxShop):
         return self._chances.uniform(*self.profile.webhook_seconds)
 
     # -- the API
+    def written_items(self, request: Request) -> list[Item]:
+        parts = request.path.strip("/").split("/")
+        if request.method not in ("PATCH", "PUT") or parts[:2] != ["retailer", "offers"] or len(parts) < 3:
+            return []
+        try:
+            return [self.offers.find(parts[2])]
+        except Problem:
+            return []
+
     def endpoint_of(self, request: Request) -> str:
         parts = [part if part in _WORDS else "{id}" for part in request.path.strip("/").split("/")]
         return f"{request.method} /{'/'.join(parts)}"

@@ -286,6 +286,14 @@ class ShopifySandbox(SandboxShop):
         self.expire_tokens()
 
     # -- the API
+    def written_items(self, request: Request) -> list[Item]:
+        if self.endpoint_of(request) != "graphql inventorySetQuantities":
+            return []
+        quantities = request.json()["variables"]["input"]["quantities"]
+        numbers = [self.parse("InventoryItem", each["inventoryItemId"]) for each in quantities]
+        known = self.records.items_by_number
+        return [known[number] for number in numbers if number in known]
+
     def endpoint_of(self, request: Request) -> str:
         if request.path == _TOKEN_PATH:
             return "POST access_token"

@@ -8,7 +8,14 @@ from channels.sandbox.book import Item, Order
 from channels.sandbox.httpd import Answer, Request, json_answer
 from channels.sandbox.shop import Picks, SandboxShop
 from channels.sandbox.woocommerce.auth import Door
-from channels.sandbox.woocommerce.documents import FIRST_ORDER, FIRST_PARENT, VERSION, item_id, order_document
+from channels.sandbox.woocommerce.documents import (
+    FIRST_ITEM,
+    FIRST_ORDER,
+    FIRST_PARENT,
+    VERSION,
+    item_id,
+    order_document,
+)
 from channels.sandbox.woocommerce.orders import TAKING, Orders
 from channels.sandbox.woocommerce.products import Products
 from channels.sandbox.woocommerce.rest import RestError
@@ -125,6 +132,13 @@ class WooCommerceSandbox(SandboxShop):
             except RestError as error:
                 return error.document
             return self.products.document(number) or {}
+
+    def written_items(self, request: Request) -> list[Item]:
+        if request.method != "POST" or not request.path.endswith("/batch"):
+            return []
+        numbers = [int(each["id"]) - FIRST_ITEM for each in request.json().get("update", ())]
+        known = self.records.items_by_number
+        return [known[number] for number in numbers if number in known]
 
     # -- the API
     def endpoint_of(self, request: Request) -> str:

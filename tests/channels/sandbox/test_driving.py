@@ -55,6 +55,34 @@ def test_every_fault_has_its_answer(shopify: ShopifySandbox, shopify_caller: Sho
     assert answered().json()["data"]["shop"]["name"] == shopify.name
 
 
+@pytest.mark.parametrize(("said", "heard"), [("-", None), ("86400", "86400"), ("soon", "soon")])
+def test_a_shop_may_say_anything_of_when_to_come_again(
+    shopify: ShopifySandbox, shopify_caller: ShopifyCaller, said: str, heard: str | None
+) -> None:
+    shopify.set_faults(throttle_rate=1.0, retry_after=said)
+    answer = shopify_caller.post("{ shop { name } }")
+    assert answer.status_code == 429
+    assert answer.headers.get("Retry-After") == heard
+
+
+def test_a_sale_may_come_between_reading_and_writing(woo: WooCommerceSandbox, woo_caller: WooCaller) -> None:
+    woo.set_faults(sale_before_write_rate=1.0)
+    written = {"id": 1_001, "stock_quantity": 6}
+    assert woo_caller.call("POST", "products/batch", json={"update": [written]}).status_code == 200
+    assert len(woo.records.orders) == 1
+    assert woo.number("MUG-1") == 6
+
+
+def test_a_number_may_arrive_after_a_later_one(woo: WooCommerceSandbox, woo_caller: WooCaller) -> None:
+    woo.set_faults(late_write_rate=1.0, late_write_seconds=0.3)
+    with pytest.raises(requests.ConnectionError):
+        woo_caller.call("POST", "products/batch", json={"update": [{"id": 1_001, "stock_quantity": 6}]})
+    woo.clear_faults()
+    woo_caller.call("POST", "products/batch", json={"update": [{"id": 1_001, "stock_quantity": 9}]})
+    assert woo.number("MUG-1") == 9
+    eventually(lambda: woo.number("MUG-1") == 6, "the number that was overtaken")
+
+
 def test_a_fault_that_does_not_exist_is_refused_by_name(shopify: ShopifySandbox) -> None:
     with pytest.raises(ValueError, match="No fault is called gravity"):
         shopify.set_faults(gravity=1)

@@ -1,0 +1,48 @@
+"""Starts the program as `manage.py` does, after something in it has been switched off or mined from outside.
+
+The production code knows nothing of this: what is patched is named in `sabotage.py` and `fuses.py`, and every process
+that `serve` starts is started through this module in turn.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from importlib import import_module
+
+import django
+
+import manage
+from config import residents, startup
+from config.management.commands import serve
+from config.supervisor import Child
+from tests.torture.patching import replace
+
+_APPLICATION = "config.wsgi:application"
+
+
+def through_here(child: Child) -> Child:
+    """Returns the child, started through this module, or for the web server with its application from beside it."""
+    words: list[str] = []
+    for word in child.command:
+        if word.endswith("manage.py"):
+            words += ["-m", "tests.torture.entry"]
+        else:
+            words.append("tests.torture.wsgi:application" if word == _APPLICATION else word)
+    return dataclasses.replace(child, command=words)
+
+
+def _residents(*, host: str, port: int, workers: int) -> Sequence[Child]:
+    return [through_here(child) for child in residents.residents(host=host, port=port, workers=workers)]
+
+
+def main() -> None:
+    """Prepares the process, lays the mines, and goes on as `manage.py`."""
+    startup.prepare()
+    django.setup()
+    # What it patches can be imported only now.
+    import_module("tests.torture.inside").prepare()
+    replace(serve, "residents", _residents)
+    manage.main()
+
+
+if __name__ == "__main__":
+    main()

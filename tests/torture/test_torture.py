@@ -1,0 +1,52 @@
+"""The program survives a short torture, and a torture notices every safeguard that is switched off."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from config.environment import BASE_DIR
+from tests.torture.sabotage import SABOTAGES
+
+#: Nothing waits this long unless something is broken.
+PATIENCE = 400
+
+
+def torture(*options: str) -> tuple[int, dict[str, Any]]:
+    """Runs the command as a person would; returns its exit code and the verdict."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "torture", "--json", *options],
+        cwd=BASE_DIR,
+        env={**os.environ, "DATABASE_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.timeout(PATIENCE)
+def test_nothing_is_violated_by_a_short_torture() -> None:
+    code, verdict = torture("--seed=1", "--events=120", "--duration=5", "--channels=shopify,woocommerce,bol")
+    assert verdict["violations"] == []
+    assert code == 0
+    assert verdict["convergence_seconds"] is not None
+    assert verdict["kills"] >= 0
+    assert sum(verdict["faults"].values()) > 5
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(PATIENCE)
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_a_safeguard_that_is_switched_off_is_missed(name: str) -> None:
+    code, verdict = torture("--seed=1", f"--sabotage={name}", "--channels=shopify,woocommerce,bol")
+    violated = {each["invariant"] for each in verdict["violations"]}
+    assert violated & set(SABOTAGES[name].breaks), verdict
+    assert code == 1
+    assert verdict["sabotage"] == name
