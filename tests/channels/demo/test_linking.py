@@ -9,9 +9,10 @@ from pytest_django import Settings
 
 from channels.demo.figures import Stage, diverged
 from channels.demo.linking import link, load_shop, retire_other_shops
+from channels.demo.platforms import DEFAULT, PLATFORMS
 from channels.demo.replay import Replay
 from channels.demo.sales_file import RowKind
-from channels.demo.shops import SHOPS, Shop, is_up
+from channels.demo.shops import Shop, is_up
 from channels.demo.stage import work_left
 from channels.demo.stocking import Goods, open_merchant, stock_up
 from channels.models import Channel, ListingLevel
@@ -37,7 +38,7 @@ def sandboxes(settings: Settings) -> Iterator[dict[str, SandboxShop]]:
     with ExitStack() as stack:
         opened = {
             kind: stack.enter_context(SANDBOXES[kind](profile=INSTANT, limits="generous", seed=5))
-            for kind in SHOPS
+            for kind in DEFAULT
         }
         for shop in opened.values():
             shop.set_faults(webhooks_are_lost=True)
@@ -48,7 +49,7 @@ def sandboxes(settings: Settings) -> Iterator[dict[str, SandboxShop]]:
 def shops(sandboxes: dict[str, SandboxShop]) -> Iterator[list[Shop]]:
     """The demo's shops, driven over HTTP."""
     with ExitStack() as stack:
-        opened = [Shop(kind, SHOPS[kind][0], port=1) for kind in SHOPS]
+        opened = [Shop(kind, PLATFORMS[kind].name, port=1) for kind in DEFAULT]
         for shop in opened:
             shop.client = stack.enter_context(SandboxClient(sandboxes[shop.kind].base_url))
         yield opened
