@@ -6,6 +6,7 @@ from typing import Final
 from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
 from channels.connectors.shopify import ShopifyConnector
+from channels.connectors.square import SquareConnector
 from channels.connectors.woocommerce import WooCommerceConnector
 from channels.errors import Misconfigured
 
@@ -14,6 +15,7 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "shopify": ShopifyConnector,
     "woocommerce": WooCommerceConnector,
     "bol": BolConnector,
+    "square": SquareConnector,
 }
 
 

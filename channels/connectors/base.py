@@ -115,6 +115,7 @@ class InboundRequest:
     #: Raw bytes; signatures are computed over these.
     body: bytes = field(repr=False)
     received_at: datetime
+    #: Where it is sent to, as we tell platforms: some sign it too. What the caller says of the host does not matter.
     url: str = ""
 
 
@@ -199,6 +200,8 @@ class PushItem:
     quantity: int
     #: The number it should replace; None: replace whatever is there. Only with `compare_and_set`.
     compare_with: int | None = None
+    #: When it was computed: what is sold later is not in it.
+    as_of: datetime | None = None
 
 
 class ItemOutcome(Enum):

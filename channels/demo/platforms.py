@@ -29,6 +29,7 @@ _ENTRIES: Final = (
     DemoPlatform("shopify", "Web shop (Shopify)", is_default=True),
     DemoPlatform("woocommerce", "Outlet (WooCommerce)", is_default=True),
     DemoPlatform("bol", "Marketplace (Bol.com)", is_default=True),
+    DemoPlatform("square", "Rotterdam till (Square)", places=("RTM",)),
 )
 
 #: By kind; each one's port is the first one of the shops and its position here.

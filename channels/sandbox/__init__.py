@@ -12,10 +12,11 @@ from channels.sandbox.client import SandboxClient, SandboxError
 from channels.sandbox.profiles import HEALTHY, INSTANT, MEAN, PROFILES, SLOW, Faults, Profile
 from channels.sandbox.shop import SandboxShop
 from channels.sandbox.shopify import ShopifySandbox
+from channels.sandbox.square import SquareSandbox
 from channels.sandbox.woocommerce import WooCommerceSandbox
 
 SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
-    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox)
+    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, SquareSandbox)
 }
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "SandboxError",
     "SandboxShop",
     "ShopifySandbox",
+    "SquareSandbox",
     "WooCommerceSandbox",
 ]
