@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
 from channels.arrival_texts import arrival_texts
-from channels.exposure import targets
-from channels.models import Channel, ListingLevel
+from channels.models import Channel
+from channels.offers import offered_units
 from config.api.problems import NO_SCOPE, NOT_FOUND, REFUSED, Problem
 from inventory.api.query import day, instant, row_id, texts
 from inventory.api.views import MerchantView
@@ -238,16 +238,7 @@ class Availability(MerchantView):
         raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
 
     def _offered(self, found: Iterable[int], channel: Channel | None) -> dict[int, int]:
-        if channel is None:
-            return {}
-        rows = self.rows(ListingLevel).filter(channel=channel, listing__variant_id__in=list(found))
-        rows = rows.filter(listing__is_active=True, channel_location__is_active=True)
-        variant_of = dict(rows.values_list("pk", "listing__variant_id"))
-        offered: dict[int, int] = {}
-        for level_id, units in targets(list(variant_of)).items() if variant_of else ():
-            variant_id: Any = variant_of[level_id]
-            offered[variant_id] = offered.get(variant_id, 0) + units
-        return offered
+        return {} if channel is None else offered_units(channel.pk, found)
 
 
 def _where(codes: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
 from channels.connectors.shopify import ShopifyConnector
 from channels.connectors.square import SquareConnector
+from channels.connectors.wholesale import WholesaleConnector
 from channels.connectors.woocommerce import WooCommerceConnector
 from channels.errors import Misconfigured
 
@@ -16,6 +17,7 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "woocommerce": WooCommerceConnector,
     "bol": BolConnector,
     "square": SquareConnector,
+    "wholesale": WholesaleConnector,
 }
 
 

@@ -30,6 +30,7 @@ _ENTRIES: Final = (
     DemoPlatform("woocommerce", "Outlet (WooCommerce)", is_default=True),
     DemoPlatform("bol", "Marketplace (Bol.com)", is_default=True),
     DemoPlatform("square", "Rotterdam till (Square)", places=("RTM",)),
+    DemoPlatform("wholesale", "Dealers (wholesale portal)"),
 )
 
 #: By kind; each one's port is the first one of the shops and its position here.

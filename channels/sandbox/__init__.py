@@ -13,10 +13,12 @@ from channels.sandbox.profiles import HEALTHY, INSTANT, MEAN, PROFILES, SLOW, Fa
 from channels.sandbox.shop import SandboxShop
 from channels.sandbox.shopify import ShopifySandbox
 from channels.sandbox.square import SquareSandbox
+from channels.sandbox.wholesale import WholesaleSandbox
 from channels.sandbox.woocommerce import WooCommerceSandbox
 
 SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
-    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, SquareSandbox)
+    shop.kind: shop
+    for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, SquareSandbox, WholesaleSandbox)
 }
 
 __all__ = [
@@ -37,5 +39,6 @@ __all__ = [
     "SandboxShop",
     "ShopifySandbox",
     "SquareSandbox",
+    "WholesaleSandbox",
     "WooCommerceSandbox",
 ]
