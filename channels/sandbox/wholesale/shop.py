@@ -164,7 +164,7 @@ class WholesaleSandbox(SandboxShop):
             raise PortalError(401, "unauthorised", "The key is not known.")
 
     def _route(self, request: Request) -> Answer:
-        thing = (request.path.strip("/").split("/") + [""])[1]
+        thing = [*request.path.strip("/").split("/"), ""][1]
         handlers: dict[str, Callable[[], Any]] = {
             "GET /account": lambda: {"name": self.name},
             "GET /items": lambda: self._listing(request, "items", self._item),
