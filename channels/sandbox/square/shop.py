@@ -100,16 +100,17 @@ class SquareSandbox(SandboxShop):
 
     def route(self, wanted: Sequence[tuple[Item, int]], *, force: bool) -> list[str]:
         """Chooses one till that has everything; goods that lie on the counter are sold whatever the number says."""
-        for code in self.records.places:
+        able = [code for code in self.records.places if all(code in item.levels for item, _ in wanted)]
+        for code in able:
             if all(
-                sum(units for each, units in wanted if each is item) <= item.levels[code].available
+                not item.source.is_tracked
+                or sum(units for each, units in wanted if each is item) <= item.levels[code].available
                 for item, _ in wanted
-                if item.source.is_tracked and code in item.levels
             ):
                 return [code] * len(wanted)
-        if not force and self._offline_since is None:
+        if not able or not (force or self._offline_since is not None):
             raise Refused(wanted[0][0].sku)
-        return [next(iter(self.records.places))] * len(wanted)
+        return [able[0]] * len(wanted)
 
     def commit(self, lines: list[Line], *, country: str, currency: str) -> Order:
         if self._offline_since is None:
