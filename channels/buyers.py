@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from channels.accounts import addressed_channel
 from channels.arrival_texts import arrival_texts
+from channels.connectors.wholesale.connector import SHORTEST_KEY, WholesaleConnector
 from channels.errors import ChannelError
 from channels.events import OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine
@@ -23,9 +24,7 @@ from channels.orders import apply_state
 from inventory.models import Conflict, Variant
 
 #: The kind of the channels that have buyers.
-KIND: Final = "wholesale"
-#: Shorter keys could be guessed.
-SHORTEST_KEY: Final = 24
+KIND: Final = WholesaleConnector.kind
 #: Least units of a span, and what it is called.
 _SPANS: Final = ((21, "20+"), (6, "6-20"), (1, "1-5"), (0, "0"))
 

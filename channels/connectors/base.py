@@ -62,6 +62,8 @@ class CredentialField:
     label: str
     help_text: str = ""
     is_required: bool = True
+    #: Characters that it has at least, where people choose it.
+    shortest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

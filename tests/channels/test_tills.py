@@ -80,6 +80,10 @@ class Till:
                 return
         raise AssertionError("It is never quiet.")
 
+    def import_listings(self) -> None:
+        """Reads what is sold there."""
+        import_channel(self.channel, open_connector(self.channel))
+
     def diverged(self) -> list[dict[str, object]]:
         """Listings that show something else than they should."""
         stage = Stage([], {self.channel.kind: self.channel}, {}, timezone.now())
@@ -106,7 +110,7 @@ def connect(sandbox: SandboxShop, shop: Shop, places: Sequence[str] = ("main",))
             channel=channel, external_id=found.external_id, name=found.name
         )
         ChannelLocationSource.objects.create(
-            channel_location=place, location=shop.locations[found.name.lower()]
+            channel_location=place, location=shop.locations[found.name.lower() or "main"]
         )
     import_channel(channel, connector)
     levels = ListingLevel.objects.filter(channel=channel).values_list("id", flat=True)
@@ -224,7 +228,7 @@ def test_a_sale_of_something_unknown_applies_once_it_is_mapped(till: Till) -> No
     assert (waiting.applied_demand, till.on_hand()[SKUS[0]]) == (0, 59)
 
     till.shop.add_variant("NEW", {"main": 10})
-    import_channel(till.channel, open_connector(till.channel))
+    till.import_listings()
 
     waiting.refresh_from_db()
     assert (waiting.applied_fulfilled, till.on_hand()["NEW"]) == (2, 8)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from channels.connectors.answers import readable
@@ -30,6 +30,9 @@ from channels.connectors.wholesale.api import BUCKET, BuyersApi
 from channels.events import ChannelEvent, OrderState
 from channels.standard_webhooks import new_secret
 
+#: Shorter keys of buyers could be guessed.
+SHORTEST_KEY: Final = 24
+
 
 class WholesaleConnector(Connector):
     """Buyers who order by machine. Their side takes what they order off its number itself."""
@@ -49,8 +52,10 @@ class WholesaleConnector(Connector):
         CredentialField(
             "buyer_key",
             "Key for the buyers",
-            "What the buyers' system sends to order and to ask for stock here; 24 characters at least. Empty: it may not.",
+            f"What the buyers' system sends to order and to ask for stock here; {SHORTEST_KEY} characters at least. "
+            "Empty: it may do neither.",
             is_required=False,
+            shortest=SHORTEST_KEY,
         ),
         CredentialField("webhook_secret", "Webhook secret", "Made by OneCount.", is_required=False),
     )

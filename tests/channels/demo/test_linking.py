@@ -99,6 +99,20 @@ def test_a_freshly_filled_shop_shows_what_we_would_tell_it(shops: list[Shop], me
     assert diverged(stage, books(shops)) == []
 
 
+@pytest.mark.parametrize("kind", [kind for kind in PLATFORMS if kind not in DEFAULT])
+def test_every_other_platform_is_filled_and_connected_too(
+    kind: str, merchant: Merchant, settings: Settings
+) -> None:
+    settings.PUBLIC_URL = "http://127.0.0.1:9"
+    with SANDBOXES[kind](profile=INSTANT, limits="generous", seed=5) as sandbox:
+        shop = Shop(kind, PLATFORMS[kind].name, port=1)
+        with SandboxClient(sandbox.base_url) as shop.client:
+            stage = set_stage([shop], merchant)
+
+            assert diverged(stage, books([shop])) == []
+            assert ListingLevel.objects.filter(listing__variant__isnull=False).count() == len(GOODS)
+
+
 def test_a_foreign_edit_of_one_place_is_found_with_both_numbers(
     shops: list[Shop], sandboxes: dict[str, SandboxShop], merchant: Merchant
 ) -> None:
