@@ -8,14 +8,14 @@ from functools import wraps
 from typing import Any, Final
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from channels import limits
+from channels import buyer_holds, limits
 from channels.buyers import NotOffered, Offer, channel_of_buyer, find_order, offers, place_order
 from channels.connectors.base import RateLimit
-from channels.connectors.messages import parse_json, reduce_fields
+from channels.connectors.messages import parse_json, read_text, reduce_fields
 from channels.connectors.wholesale.orders import FIELDS, order_state
 from channels.errors import BadMessage, ChannelError
 from channels.models import Channel, ChannelOrder
@@ -113,15 +113,15 @@ def stock(channel: Channel, request: HttpRequest) -> dict[str, Any]:
 
 @_for_buyers("POST")
 def orders(channel: Channel, request: HttpRequest) -> dict[str, Any]:
-    """Takes an order as it is now; sent again it changes nothing."""
-    body = request.read(LARGEST_BODY + 1)
-    if len(body) > LARGEST_BODY:
-        raise Problem(TOO_LARGE)
-    sent = parse_json(body)
-    if not isinstance(sent, dict):
-        raise BadMessage("The body is not a JSON object.")
+    """Takes an order as it is now; sent again it changes nothing. What was held for it goes into it."""
+    sent = _sent(request)
     state = order_state(reduce_fields(sent, FIELDS))
-    return {"order": _order(place_order(channel, state, takes_less=sent.get(_TAKES_LESS) is True))}
+    reference = read_text(sent, "reservation")
+    with transaction.atomic():
+        if reference:
+            buyer_holds.release(channel, reference)
+        order = place_order(channel, state, takes_less=sent.get(_TAKES_LESS) is True)
+    return {"order": _order(order)}
 
 
 @_for_buyers("GET", "HEAD")
@@ -131,6 +131,32 @@ def one_order(channel: Channel, request: HttpRequest, external_id: str) -> dict[
     if order is None:
         raise Problem(NOT_FOUND)
     return {"order": _order(order)}
+
+
+@_for_buyers("POST")
+def reservations(channel: Channel, request: HttpRequest) -> dict[str, Any]:
+    """Holds units for a while, all of them or none."""
+    sent = _sent(request)
+    units = buyer_holds.hold(channel, sent)
+    return {"reservation": {"reference": read_text(sent, "reference"), "held": units}}
+
+
+@_for_buyers("POST")
+def release(channel: Channel, request: HttpRequest, reference: str) -> dict[str, Any]:
+    """Gives back what is held under a reference."""
+    buyer_holds.release(channel, reference)
+    return {"reservation": {"reference": reference, "held": buyer_holds.held(channel, reference)}}
+
+
+def _sent(request: HttpRequest) -> dict[str, Any]:
+    """Returns the object in the body. Raises `BadMessage`, `Problem`."""
+    body = request.read(LARGEST_BODY + 1)
+    if len(body) > LARGEST_BODY:
+        raise Problem(TOO_LARGE)
+    sent = parse_json(body)
+    if not isinstance(sent, dict):
+        raise BadMessage("The body is not a JSON object.")
+    return sent
 
 
 def _offer(offer: Offer) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def channel_of_buyer(public_id: str, key: str) -> Channel | None:
 
 def offers(channel: Channel, skus: Collection[str]) -> list[Offer]:
     """Returns what is offered of these SKUs, in their sequence; one that the channel does not list is left out."""
-    ids = _variant_ids(channel, skus)
+    ids = variant_ids(channel, skus)
     units = offered_units(channel.pk, ids.values())
     arrives = arrival_texts(channel, list(units))
     in_spans = channel.settings.get("shows_spans") is True
@@ -99,7 +99,8 @@ def find_order(channel: Channel, external_id: str) -> ChannelOrder | None:
     return ChannelOrder.objects.filter(channel=channel, external_id=external_id).first()
 
 
-def _variant_ids(channel: Channel, skus: Collection[str]) -> dict[str, int]:
+def variant_ids(channel: Channel, skus: Collection[str]) -> dict[str, int]:
+    """Returns the ids of the merchant's variants, by SKU."""
     rows = Variant.objects.filter(merchant=channel.merchant_id, sku__in=skus)
     return dict(rows.values_list("sku", "id"))
 
@@ -115,7 +116,7 @@ def _check_offer(channel: Channel, state: OrderState) -> None:
     for sku, units in held.values_list("variant__sku", "applied_demand"):
         wanted[sku] -= units
     more = {sku: units for sku, units in wanted.items() if sku and units > 0}
-    ids = _variant_ids(channel, more)
+    ids = variant_ids(channel, more)
     offered = offered_units(channel.pk, ids.values())
     short = {
         sku: offered.get(ids[sku], 0)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from channels.accounts import forget_channels
 from channels.buyers import span_of
@@ -48,9 +49,11 @@ def ask(client: Client, channel: Channel, path: str, *, key: str = KEY) -> HttpR
     return answer
 
 
-def send(client: Client, channel: Channel, body: Any, *, key: str = KEY) -> HttpResponse:
+def send(
+    client: Client, channel: Channel, body: Any, *, key: str = KEY, path: str = "orders"
+) -> HttpResponse:
     answer = client.post(
-        f"/wholesale/{channel.public_id}/orders",
+        f"/wholesale/{channel.public_id}/{path}",
         data=body if isinstance(body, bytes) else json.dumps(body),
         content_type="application/json",
         headers={"Authorization": f"Bearer {key}"},
@@ -241,3 +244,71 @@ def test_an_order_that_cannot_be_is_refused_by_its_field(client: Client, shop: S
 def test_other_methods_and_orders_are_refused(client: Client, shop: Shop) -> None:
     assert ask(client, shop.channel, "orders").status_code == 405
     assert ask(client, shop.channel, "orders/none").status_code == 404
+
+
+# -- holding
+
+
+def wanted(units: Mapping[str, int], *, reference: str = "cart-1", hours: float = 1.0) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "expires_at": (timezone.now() + timedelta(hours=hours)).isoformat(),
+        "lines": [{"sku": sku, "quantity": each} for sku, each in units.items()],
+    }
+
+
+def hold(client: Client, shop: Shop, body: Any) -> HttpResponse:
+    return send(client, shop.channel, body, path="reservations")
+
+
+def test_units_are_held_and_then_ordered(client: Client, shop: Shop) -> None:
+    body = wanted({"MUG": 4, "CUP": 3})
+    for _ in range(2):
+        answer = hold(client, shop, body)
+        assert answer.json()["reservation"]["held"] == {"MUG": 4, "CUP": 3}  # type: ignore[attr-defined]
+    assert (shop.level("MUG"), shop.level("CUP")) == ((20, 4), (3, 3))
+    assert send(client, shop.channel, order({"CUP": 3})).status_code == 422
+    assert send(client, shop.channel, order({"CUP": 3}, reservation="cart-1")).status_code == 200
+    assert (shop.level("MUG"), shop.level("CUP")) == ((20, 0), (3, 3))
+    assert_ledger_holds()
+
+
+def test_an_order_that_is_refused_leaves_what_is_held(client: Client, shop: Shop) -> None:
+    hold(client, shop, wanted({"CUP": 2}))
+    assert send(client, shop.channel, order({"CUP": 4}, reservation="cart-1")).status_code == 422
+    assert shop.level("CUP") == (3, 2)
+
+
+def test_what_is_held_is_given_back(client: Client, shop: Shop) -> None:
+    hold(client, shop, wanted({"CUP": 2}))
+    for _ in range(2):
+        answer = send(client, shop.channel, {}, path="reservations/cart-1/release")
+        assert answer.json()["reservation"]["held"] == {}  # type: ignore[attr-defined]
+    assert shop.level("CUP") == (3, 0)
+
+
+def test_a_reference_with_other_units_is_refused(client: Client, shop: Shop) -> None:
+    hold(client, shop, wanted({"CUP": 2}))
+    assert hold(client, shop, wanted({"CUP": 1})).status_code == 422
+    assert shop.level("CUP") == (3, 2)
+
+
+@pytest.mark.parametrize("units", [{"CUP": 4}, {"SECRET": 1}, {"none": 1}])
+def test_no_more_is_held_than_is_offered(client: Client, shop: Shop, units: dict[str, int]) -> None:
+    assert hold(client, shop, wanted({"MUG": 1} | units)).status_code == 422
+    assert shop.level("MUG") == (20, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        wanted({"CUP": 1}, hours=-1),
+        wanted({"CUP": 1}, hours=24 * 8),
+        wanted({}),
+        wanted({"CUP": 0}),
+        wanted({"CUP": 1}, reference="a/b"),
+        wanted({"CUP": 1}, reference="x" * 61),
+    ],
+)
+def test_a_hold_that_makes_no_sense_is_refused(client: Client, shop: Shop, body: Any) -> None:
+    assert hold(client, shop, body).status_code == 400
