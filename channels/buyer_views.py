@@ -179,6 +179,6 @@ def _order(order: ChannelOrder) -> dict[str, Any]:
                 "fulfilled": max(line.fulfilled, line.applied_fulfilled),
                 "is_known": line.variant_id is not None,
             }
-            for line in order.lines.order_by("id")
+            for line in order.lines.order_by("external_id")
         ],
     }

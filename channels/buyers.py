@@ -129,10 +129,10 @@ def _check_offer(channel: Channel, state: OrderState) -> None:
 
 def _check_owed(channel: Channel, order: ChannelOrder) -> None:
     """Refuses what others have taken between the look at the offer and the reservation."""
-    lines = {line.reference: line.sku for line in order.lines.all()}
+    lines = {line.reference: line for line in order.lines.all()}
     owed = Conflict.objects.filter(
         merchant=channel.merchant_id, reference__in=lines, open_quantity__gt=0
-    ).values_list("reference", "quantity", "open_quantity")
-    short = {lines[reference]: quantity - open_units for reference, quantity, open_units in owed}
+    ).values_list("reference", "open_quantity")
+    short = {lines[name].sku: max(lines[name].applied_demand - units, 0) for name, units in owed}
     if short:
         raise NotOffered(short)

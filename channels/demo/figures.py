@@ -8,8 +8,7 @@ own. Unfinished orders are counted apart, wherever they wait, and stand for infi
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -57,6 +56,10 @@ WHERE o.channel_id = ANY(%s::bigint[]) AND o.arrived_at >= %s
 """
 
 
+#: Says of a channel's id whether it counts.
+Chosen = Callable[[int], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What the engine made of one order."""
@@ -88,17 +91,17 @@ class Sale:
         """Whether this channel had to be told."""
         return self.arrival is not None and channel.pk in self.arrival.told_at
 
-    def concerns(self, channel_ids: AbstractSet[int]) -> bool:
+    def concerns(self, counts: Chosen) -> bool:
         """Whether any of these channels had to be told; as long as that is not known it counts as if."""
         told = self.arrival.told_at if self.arrival is not None and self.arrival.is_applied else None
-        return told is None or not channel_ids.isdisjoint(told)
+        return told is None or any(map(counts, told))
 
-    def seconds_to(self, channel_ids: AbstractSet[int], *, from_arrival: bool = False) -> float:
+    def seconds_to(self, counts: Chosen, *, from_arrival: bool = False) -> float:
         """Seconds until the last of these channels that had to be told was; infinite while one has not been."""
         if self.arrival is None or not self.arrival.is_applied:
             return math.inf
         since = self.arrival.arrived_at.timestamp() if from_arrival else self.committed_at
-        ends = [at for channel, at in self.arrival.told_at.items() if channel in channel_ids]
+        ends = [at for channel, at in self.arrival.told_at.items() if counts(channel)]
         return max((math.inf if at is None else at for at in ends), default=math.inf) - since
 
 
@@ -222,22 +225,28 @@ def _latency(stage: Stage, books: Mapping[str, dict[str, Any]]) -> dict[str, Any
         for kind, channel in stage.channels.items()
     }
     every = [sale for of_kind in sales.values() for sale in of_kind]
-    ids = frozenset(stage.channel_ids)
-    prompt = frozenset(channel.pk for kind, channel in stage.channels.items() if confirms_at_once(kind))
+    slow = {channel.pk for kind, channel in stage.channels.items() if not confirms_at_once(kind)}
+    prompt: Chosen = lambda channel: channel not in slow  # noqa: E731
     return {
         "latency_ms": percentiles(_spans(every, prompt)),
-        "latency_until_all_confirmed_ms": percentiles([sale.seconds_to(ids) for sale in every]),
+        "latency_until_all_confirmed_ms": percentiles(_spans(every, _everybody)),
         "latency_from_arrival_ms": percentiles(_spans(every, prompt, from_arrival=True)),
         "latency_by_channel": {
             kind: {
                 **percentiles(_spans(sales[kind], prompt)),
                 "confirms_at_once": confirms_at_once(kind),
-                "told": percentiles([sale.seconds_to({channel.pk}) for sale in every if sale.tells(channel)]),
+                "told": percentiles(
+                    [sale.seconds_to(channel.pk.__eq__) for sale in every if sale.tells(channel)]
+                ),
             }
             for kind, channel in stage.channels.items()
         },
-        "latency_unfinished": sum(math.isinf(sale.seconds_to(ids)) for sale in every),
+        "latency_unfinished": sum(math.isinf(seconds) for seconds in _spans(every, _everybody)),
     }
+
+
+def _everybody(channel_id: int) -> bool:
+    return True
 
 
 def confirms_at_once(kind: str) -> bool:

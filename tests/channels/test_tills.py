@@ -19,6 +19,7 @@ from channels.demo.figures import Stage, diverged
 from channels.fetching import fetch_due
 from channels.importing import import_channel
 from channels.leases import Turns
+from channels.mapping import apply_waiting_lines
 from channels.models import (
     Channel,
     ChannelLocation,
@@ -71,18 +72,21 @@ class Till:
         fetch_due(self.channel, connector)
         assert PollFeed.objects.get(pk=feed.pk).last_error == ""
 
-    def push(self) -> None:
-        """Tells the tills their numbers, until nothing is due."""
+    def push(self, *, polls: bool = False) -> None:
+        """Tells the tills their numbers, until nothing is due; a shop that is compared is looked at again after a poll."""
         turns = Turns()
         for _ in range(50):
             ListingLevel.objects.update(next_attempt_at=None)
             if not push_batch(self.channel.pk, turns).count:
                 return
+            if polls:
+                self.poll()
         raise AssertionError("It is never quiet.")
 
     def import_listings(self) -> None:
-        """Reads what is sold there."""
+        """Reads what is sold there, and applies what waited for it."""
         import_channel(self.channel, open_connector(self.channel))
+        apply_waiting_lines(self.shop.merchant.pk)
 
     def diverged(self) -> list[dict[str, object]]:
         """Listings that show something else than they should."""
@@ -275,7 +279,7 @@ def test_a_sale_at_a_shopify_till_is_taken_from_its_location(shopify: Till) -> N
     shopify.poll()
     assert (shop.level("MUG", "main"), shop.level("MUG", "store")) == ((9, 0), (1, 0))
 
-    shopify.push()
+    shopify.push(polls=True)
     assert shopify.diverged() == []
     assert shopify.sandbox.numbers(shopify.sandbox.item("MUG")) == {"main": 9, "store": 1}
     assert_ledger_holds()
