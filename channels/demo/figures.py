@@ -254,14 +254,12 @@ def confirms_at_once(kind: str) -> bool:
     return not connector_class(kind).capabilities.asynchronous_push
 
 
-def _spans(
-    sales: Sequence[Sale], channel_ids: AbstractSet[int], *, from_arrival: bool = False
-) -> list[float]:
+def _spans(sales: Sequence[Sale], counts: Chosen, *, from_arrival: bool = False) -> list[float]:
     """Returns the seconds until these channels had been told, of the sales of which they had to be."""
     return [
-        sale.seconds_to(channel_ids, from_arrival=from_arrival)
+        sale.seconds_to(counts, from_arrival=from_arrival)
         for sale in sales
-        if sale.concerns(channel_ids) and not (from_arrival and sale.arrival is None)
+        if sale.concerns(counts) and not (from_arrival and sale.arrival is None)
     ]
 
 

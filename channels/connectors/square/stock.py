@@ -128,6 +128,7 @@ def _without_refused(
     if len(items) == 1:
         return [result_of(items[0], ItemOutcome.REJECTED, str(refusal))]
     named = _named(refusal, len(items))
+    parts: list[Sequence[PushItem]]
     if named:
         rest = [item for position, item in enumerate(items) if position not in named]
         refused = [result_of(items[at], ItemOutcome.REJECTED, why) for at, why in named.items()]

@@ -117,11 +117,12 @@ def test_the_check_finds_what_the_document_does_not_name(document: dict[str, Any
         "changes": [{"type": "PHYSICAL_COUNT", "physical_count": {"quantity": "1"}}],
     }
     check_body(document, schema, good)
-    for wrong in (
+    wrongs: list[dict[str, Any]] = [
         {"changes": []},
         {"idempotency_key": "1", "change": []},
         {"idempotency_key": "1", "changes": [{"type": "COUNT"}]},
         {"idempotency_key": "1", "changes": [{"physical_count": {"quantity": 1}}]},
-    ):
+    ]
+    for wrong in wrongs:
         with pytest.raises((AssertionError, jsonschema.ValidationError)):
             check_body(document, schema, wrong)
