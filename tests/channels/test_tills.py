@@ -106,7 +106,7 @@ def connect(sandbox: SandboxShop, shop: Shop, places: Sequence[str] = ("main",))
         name=sandbox.name,
         kind=sandbox.kind,
         settings=sandbox.settings(),
-        credentials=dict(sandbox.credentials()),
+        credentials=dict(sandbox.credentials()),  # type: ignore[misc]
     )
     connector = open_connector(channel)
     for found in connector.fetch_locations():
