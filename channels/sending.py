@@ -282,7 +282,7 @@ def _settle_unchanged(batch: _Batch) -> None:
 def _push(batch: _Batch) -> list[Draft]:
     """Sends what is open and closes it; returns what was stale."""
     items = [
-        PushItem(draft.level.address, draft.decision.quantity, draft.decision.compare_with)
+        PushItem(draft.level.address, draft.decision.quantity, draft.decision.compare_with, draft.computed_at)
         for draft in _open(batch)
         if draft.decision.quantity is not None
     ]

@@ -1,7 +1,5 @@
 """Looks after the webhook subscriptions: platforms switch them off without a word."""
 
-import secrets
-
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -42,7 +40,7 @@ def register(channel: Channel, connector: Connector) -> None:
     A secret that we choose ourselves is kept before the platform learns it: its first message may come at once.
     """
     if connector.chooses_webhook_secret and not channel.credentials.get("webhook_secret"):
-        _keep_credentials(channel, {"webhook_secret": secrets.token_urlsafe(32)})
+        _keep_credentials(channel, {"webhook_secret": connector.new_webhook_secret()})
         connector = open_connector(channel)
     new_credentials = connector.register_webhooks(webhook_url(channel))
     if new_credentials:

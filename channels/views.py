@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from channels import error_log
-from channels.accounts import addressed_channel, forget_channel
+from channels.accounts import addressed_channel, forget_channel, webhook_url
 from channels.connectors.base import InboundRequest
 from channels.deliveries import accept
 from channels.errors import BadMessage, BadSignature, ConnectorError
@@ -54,7 +54,7 @@ def _receive(request: HttpRequest, public_id: str) -> HttpResponse:
     if body is None:
         return _answer(413, f"At most {LARGEST_BODY} bytes are accepted.")
     try:
-        _accept(channel, _inbound(request, body))
+        _accept(channel, _inbound(channel, request, body))
     except (BadSignature, BadMessage) as error:
         error_log.note_refused_webhook(channel.pk, error)
         raise
@@ -87,11 +87,9 @@ def _body(request: HttpRequest) -> bytes | None:
     return None if len(body) > LARGEST_BODY else body
 
 
-def _inbound(request: HttpRequest, body: bytes) -> InboundRequest:
+def _inbound(channel: Channel, request: HttpRequest, body: bytes) -> InboundRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return InboundRequest(
-        headers=headers, body=body, received_at=timezone.now(), url=request.build_absolute_uri()
-    )
+    return InboundRequest(headers=headers, body=body, received_at=timezone.now(), url=webhook_url(channel))
 
 
 def _answer(status: int, text: str, **headers: str) -> HttpResponse:

@@ -190,6 +190,7 @@ def secret_input(field: CredentialField) -> forms.Field:
         label=field.label,
         help_text=field.help_text,
         required=field.is_required,
+        min_length=field.shortest or None,
         max_length=4000,
         strip=True,
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}, render_value=False),

@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
 from channels.arrival_texts import arrival_texts
-from channels.exposure import targets
-from channels.models import Channel, ListingLevel
+from channels.models import Channel
+from channels.offers import offered_units
 from config.api.problems import NO_SCOPE, NOT_FOUND, REFUSED, Problem
 from inventory.api.query import day, instant, row_id, texts
 from inventory.api.views import MerchantView
@@ -34,7 +34,9 @@ MOST_SKUS: Final = 200
 MOST_LOCATIONS: Final = 100
 #: Making an encoder takes longer than most of what it encodes here.
 _json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_NOTHING_FURTHER: Final = ',"available_to_promise":null,"inbound":null,"promisable":null,"offered":null,"arrives":null},'
+_NOTHING_FURTHER: Final = (
+    ',"available_to_promise":null,"inbound":null,"promisable":null,"offered":null,"arrives":null},'
+)
 
 
 class PlaceSerializer(serializers.Serializer[Any]):
@@ -263,16 +265,7 @@ class Availability(MerchantView):
         raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
 
     def _offered(self, found: Iterable[int], channel: Channel | None) -> dict[int, int]:
-        if channel is None:
-            return {}
-        rows = self.rows(ListingLevel).filter(channel=channel, listing__variant_id__in=list(found))
-        rows = rows.filter(listing__is_active=True, channel_location__is_active=True)
-        variant_of = dict(rows.values_list("pk", "listing__variant_id"))
-        offered: dict[int, int] = {}
-        for level_id, units in targets(list(variant_of)).items() if variant_of else ():
-            variant_id: Any = variant_of[level_id]
-            offered[variant_id] = offered.get(variant_id, 0) + units
-        return offered
+        return {} if channel is None else offered_units(channel.pk, found)
 
 
 def _where(codes: Sequence[str]) -> dict[str, Any]:

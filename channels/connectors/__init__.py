@@ -6,6 +6,8 @@ from typing import Final
 from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
 from channels.connectors.shopify import ShopifyConnector
+from channels.connectors.square import SquareConnector
+from channels.connectors.wholesale import WholesaleConnector
 from channels.connectors.woocommerce import WooCommerceConnector
 from channels.errors import Misconfigured
 
@@ -14,6 +16,8 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "shopify": ShopifyConnector,
     "woocommerce": WooCommerceConnector,
     "bol": BolConnector,
+    "square": SquareConnector,
+    "wholesale": WholesaleConnector,
 }
 
 

@@ -4,6 +4,7 @@ A connector translates between a platform and our vocabulary (`channels.events`,
 no state and touches no table; the `Client` it is given does all HTTP: tokens, limits, deadlines, logging.
 """
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -61,6 +62,8 @@ class CredentialField:
     label: str
     help_text: str = ""
     is_required: bool = True
+    #: Characters that it has at least, where people choose it.
+    shortest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class InboundRequest:
     #: Raw bytes; signatures are computed over these.
     body: bytes = field(repr=False)
     received_at: datetime
+    #: Where it is sent to, as we tell platforms: some sign it too. What the caller says of the host does not matter.
     url: str = ""
 
 
@@ -199,6 +203,8 @@ class PushItem:
     quantity: int
     #: The number it should replace; None: replace whatever is there. Only with `compare_and_set`.
     compare_with: int | None = None
+    #: When it was computed: what is sold later is not in it.
+    as_of: datetime | None = None
 
 
 class ItemOutcome(Enum):
@@ -327,7 +333,7 @@ class Connector(ABC):
     rate_limits: ClassVar[Mapping[str, RateLimit]]
     #: Which credential the platform signs its webhooks with.
     signed_with: ClassVar[str] = "webhook_secret"
-    #: We choose the secret that the platform signs with: letters, digits, - and _.
+    #: We choose the secret that the platform signs with (`new_webhook_secret`).
     chooses_webhook_secret: ClassVar[bool] = False
 
     def __init__(self, account: Account, client: Client) -> None:
@@ -338,6 +344,11 @@ class Connector(ABC):
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
         """Returns what an answer tells about the platform's limits; None when nothing."""
         return None
+
+    @classmethod
+    def new_webhook_secret(cls) -> str:
+        """Returns a secret to sign with, where we choose it: letters, digits, - and _, which every platform takes."""
+        return secrets.token_urlsafe(32)
 
     # -- inbound: no HTTP, except for keys that are fetched once and kept
     @abstractmethod

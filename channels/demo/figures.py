@@ -1,12 +1,14 @@
 """What a demo or replay came to: one JSON object, from the shops' books on one side and the engine's rows on the other.
 
 Latency is one sample an order: from the instant the shop committed the sale to the instant every other channel's listing
-that it touches had confirmed a number computed after the order was applied. Unfinished orders are counted apart and stand
-for infinity in the percentiles.
+that it touches had confirmed a number computed after the order was applied. Platforms that only take a number in at first, and
+confirm it when they have got round to it, are left out of that; the time until they have confirmed as well is a figure of its
+own. Unfinished orders are counted apart, wherever they wait, and stand for infinity in the percentiles.
 """
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +16,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Sum
 
+from channels.connectors import connector_class
 from channels.demo.oversell import StockEvent, count_oversold
 from channels.demo.shops import Shop
 from channels.exposure import targets
@@ -22,8 +25,8 @@ from channels.models.outbound import PushOutcome
 from inventory.models import Conflict, Location
 from inventory.proof import prove
 
-#: For each order: whether it was applied, whether anything was demanded of the ledger, whether other listings had to be told,
-#: and when the last of those was met by a push that had been leased with its mark.
+#: For each order: whether it was applied, whether anything was demanded of the ledger, and for each channel whose listings
+#: had to be told, when the last of those was met by a push that had been leased with its mark (Unix seconds; null: not yet).
 _ORDERS: Final = """
 SELECT o.channel_id, o.external_id, o.arrived_at,
        o.applied_at IS NOT NULL,
@@ -31,21 +34,30 @@ SELECT o.channel_id, o.external_id, o.arrived_at,
            SELECT FROM channels_channelorderline l
            WHERE l.order_id = o.id AND greatest(l.quantity - l.cancelled, l.fulfilled) > 0
        ),
-       o.marks <> '{}'::jsonb,
-       CASE WHEN met.is_complete THEN met.at END
+       met.by_channel
 FROM channels_channelorder o
-LEFT JOIN LATERAL (
-    SELECT bool_and(first.at IS NOT NULL) AS is_complete, max(first.at) AS at
-    FROM jsonb_each_text(o.marks) AS mark(level_id, wanted)
-    LEFT JOIN LATERAL (
-        SELECT p.finished_at AS at FROM channels_push p
-        WHERE p.listing_level_id = mark.level_id::bigint AND p.wanted >= mark.wanted::bigint
-          AND p.outcome IN ('confirmed', 'unchanged')
-        ORDER BY p.id LIMIT 1
-    ) first ON true
-) met ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(told.channel_id, told.at), '{}') AS by_channel
+    FROM (
+        SELECT level.channel_id,
+               CASE WHEN bool_and(first.at IS NOT NULL) THEN extract(epoch FROM max(first.at)) END AS at
+        FROM jsonb_each_text(o.marks) AS mark(level_id, wanted)
+        JOIN channels_listinglevel level ON level.id = mark.level_id::bigint
+        LEFT JOIN LATERAL (
+            SELECT p.finished_at AS at FROM channels_push p
+            WHERE p.listing_level_id = level.id AND p.wanted >= mark.wanted::bigint
+              AND p.outcome IN ('confirmed', 'unchanged')
+            ORDER BY p.id LIMIT 1
+        ) first ON true
+        GROUP BY level.channel_id
+    ) told
+) met
 WHERE o.channel_id = ANY(%s::bigint[]) AND o.arrived_at >= %s
 """
+
+
+#: Says of a channel's id whether it counts.
+Chosen = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +68,49 @@ class Arrival:
     is_applied: bool
     #: Cancelled before we heard of it: nothing had to be told.
     is_void: bool
-    touches_others: bool
-    #: When every other shelf had it; None while one has not.
-    done_at: datetime | None
+    #: When every shelf of a channel had it (Unix seconds), by channel id; None while one has not.
+    told_at: Mapping[int, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One order of which other shelves had to be told."""
+class Sale:
+    """An order in a shop's book, and what became of it here."""
 
-    #: Key of the shop that sold it, and when (Unix seconds).
+    #: Key of the shop.
     shop: str
-    sold_at: float
-    #: None while we have not heard of it.
+    #: Unix seconds.
+    committed_at: float
+    #: None: it never came.
     arrival: Arrival | None
 
     @property
-    def seconds(self) -> float:
-        """From the sale to the last of the shelves; infinite while one is missing."""
-        return _seconds(self.arrival, self.sold_at)
+    def is_sample(self) -> bool:
+        """Whether it counts: an order that nobody else lists, or that was void from the start, does not."""
+        if self.arrival is None or not self.arrival.is_applied:
+            return self.arrival is None or not self.arrival.is_void
+        return bool(self.arrival.told_at)
+
+    def tells(self, channel: Channel) -> bool:
+        """Whether this channel had to be told."""
+        return self.arrival is not None and channel.pk in self.arrival.told_at
+
+    def concerns(self, counts: Chosen) -> bool:
+        """Whether any of these channels had to be told; as long as that is not known it counts as if."""
+        told = self.arrival.told_at if self.arrival is not None and self.arrival.is_applied else None
+        return told is None or any(map(counts, told))
+
+    def seconds_to(self, counts: Chosen, *, from_arrival: bool = False) -> float:
+        """Seconds until the last of these channels that had to be told was; infinite while one has not been."""
+        if self.arrival is None or not self.arrival.is_applied:
+            return math.inf
+        since = self.arrival.arrived_at.timestamp() if from_arrival else self.committed_at
+        ends = [at for channel, at in self.arrival.told_at.items() if counts(channel)]
+        return max((math.inf if at is None else at for at in ends), default=math.inf) - since
 
     @property
-    def seconds_from_arrival(self) -> float:
-        """The same from the moment on at which we heard of it."""
-        return _seconds(self.arrival, self.arrival.arrived_at.timestamp()) if self.arrival else math.inf
+    def seconds(self) -> float:
+        """Seconds from the sale until the last of all channels that had to be told was."""
+        return self.seconds_to(_everybody)
 
 
 #: Diverged listings that the summary names.
@@ -192,46 +223,66 @@ def _ledger_ok() -> bool:
 
 
 def _latency(stage: Stage, books: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    found = samples(stage, books)
-    from_sale = {shop: [sample.seconds for sample in found if sample.shop == shop] for shop in stage.channels}
-    from_arrival = [sample.seconds_from_arrival for sample in found if sample.arrival]
-    every = [seconds for of_shop in from_sale.values() for seconds in of_shop]
+    found = sales(stage, books)
+    by_shop = {shop: [sale for sale in found if sale.shop == shop] for shop in stage.channels}
+    slow = {channel.pk for channel in stage.channels.values() if not confirms_at_once(channel.kind)}
+    prompt: Chosen = lambda channel: channel not in slow  # noqa: E731
     return {
-        "latency_ms": percentiles(every),
-        "latency_from_arrival_ms": percentiles(from_arrival),
-        "latency_by_channel": {shop: percentiles(of_shop) for shop, of_shop in from_sale.items()},
-        "latency_unfinished": sum(math.isinf(seconds) for seconds in every),
+        "latency_ms": percentiles(_spans(found, prompt)),
+        "latency_until_all_confirmed_ms": percentiles(_spans(found, _everybody)),
+        "latency_from_arrival_ms": percentiles(_spans(found, prompt, from_arrival=True)),
+        "latency_by_channel": {
+            shop: {
+                **percentiles(_spans(by_shop[shop], prompt)),
+                "confirms_at_once": confirms_at_once(channel.kind),
+                "told": percentiles(
+                    [sale.seconds_to(channel.pk.__eq__) for sale in found if sale.tells(channel)]
+                ),
+            }
+            for shop, channel in stage.channels.items()
+        },
+        "latency_unfinished": sum(math.isinf(seconds) for seconds in _spans(found, _everybody)),
     }
 
 
-def samples(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[Sample]:
-    """Returns every order in the shops' books of which others had to be told; one that is not known yet is a sample, too."""
+def _everybody(channel_id: int) -> bool:
+    return True
+
+
+def confirms_at_once(kind: str) -> bool:
+    """Whether the platform's answer to a push says that the number stands; others only take it in at first."""
+    return not connector_class(kind).capabilities.asynchronous_push
+
+
+def _spans(sales: Sequence[Sale], counts: Chosen, *, from_arrival: bool = False) -> list[float]:
+    """Returns the seconds until these channels had been told, of the sales of which they had to be."""
+    return [
+        sale.seconds_to(counts, from_arrival=from_arrival)
+        for sale in sales
+        if sale.concerns(counts) and not (from_arrival and sale.arrival is None)
+    ]
+
+
+def sales(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[Sale]:
+    """Returns every order in the shops' books that counts; one that is not known yet does."""
     arrivals = _arrivals(stage)
     sold = [
-        Sample(key, order["committed_at"], arrivals.get((channel.pk, str(order["id"]))))
+        Sale(key, order["committed_at"], arrivals.get((channel.pk, str(order["id"]))))
         for key, channel in stage.channels.items()
         for order in books[key]["orders"]
     ]
-    return [each for each in sold if each.arrival is None or _had_to_be_told(each.arrival)]
+    return [each for each in sold if each.is_sample]
 
 
 def _arrivals(stage: Stage) -> dict[tuple[int, str], Arrival]:
     with connection.cursor() as cursor:
         cursor.execute(_ORDERS, [stage.channel_ids, stage.began_at])
         return {
-            (channel_id, external_id): Arrival(*rest) for channel_id, external_id, *rest in cursor.fetchall()
+            (channel_id, external_id): Arrival(
+                arrived_at, is_applied, is_void, {int(each): at for each, at in json.loads(told).items()}
+            )
+            for channel_id, external_id, arrived_at, is_applied, is_void, told in cursor.fetchall()
         }
-
-
-def _had_to_be_told(arrival: Arrival) -> bool:
-    """Whether the order is a sample: one that nobody else lists, or that was void from the start, is none."""
-    return arrival.touches_others if arrival.is_applied else not arrival.is_void
-
-
-def _seconds(arrival: Arrival | None, since: float) -> float:
-    if arrival is None or arrival.done_at is None:
-        return math.inf
-    return arrival.done_at.timestamp() - since
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float | None]:

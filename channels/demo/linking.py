@@ -11,6 +11,7 @@ from django.utils import timezone
 from channels.accounts import open_connector
 from channels.baseline import read_shelves
 from channels.connectors.base import PlatformLocation
+from channels.demo.platforms import PLATFORMS
 from channels.demo.shops import Shop
 from channels.importing import import_channel
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
@@ -29,10 +30,9 @@ SHIP_AT_ONCE: Final = 500
 
 def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> None:
     """Fills the shop with the merchant's catalogue, at the numbers that are available now."""
-    nothing: dict[str, int] = {}
-    for location in Location.objects.filter(merchant=merchant).order_by("id"):
+    places = _locations(merchant, shop.kind)
+    for location in places:
         shop.client.add_location(location.code, location.name)
-        nothing[location.code] = 0
     stock: dict[str, dict[str, int]] = {}
     levels = (
         StockLevel.objects.filter(merchant=merchant)
@@ -54,13 +54,20 @@ def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> Non
             title=variant.title or variant.product.title,
             gtin=variant.gtin,
             price=prices.get(variant.sku, Decimal("9.95")),
-            quantities={**nothing, **stock.get(variant.sku, {})},
+            quantities={each.code: stock.get(variant.sku, {}).get(each.code, 0) for each in places},
             parent=variant.product.title if counts[variant.product_id] > 1 else None,
         )
         for variant in variants
     ]
     for start in range(0, len(items), LOAD_AT_ONCE):
         shop.client.load_catalogue(items[start : start + LOAD_AT_ONCE])
+
+
+def _locations(merchant: Merchant, kind: str) -> list[Location]:
+    """Returns the merchant's locations that a shop of the platform has."""
+    rows = Location.objects.filter(merchant=merchant).order_by("id")
+    codes = PLATFORMS[kind].places
+    return list(rows if codes is None else rows.filter(code__in=codes))
 
 
 def link(shop: Shop, merchant: Merchant) -> Channel:
@@ -83,13 +90,14 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     )  # fmt: skip
     report = import_channel(channel, connector)
     read_shelves(channel, connector, shown=report.shown)
-    register(channel, connector)
+    if connector.capabilities.manages_subscriptions:
+        register(channel, connector)
     return channel
 
 
 def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None:
     """Puts our location behind the place of the same name, and all of ours behind a platform without places."""
-    locations = list(Location.objects.filter(merchant=channel.merchant).order_by("id"))
+    locations = _locations(channel.merchant, channel.kind)
     for place in places:
         row, _ = ChannelLocation.objects.get_or_create(
             channel=channel, external_id=place.external_id, defaults={"name": place.name}

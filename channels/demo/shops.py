@@ -6,16 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from channels.demo.platforms import DEFAULT, PLATFORMS
 from channels.sandbox.client import SandboxClient, SandboxError
 from config.environment import BASE_DIR
 from config.supervisor import Child, python_child
 
-#: Kind → name of the shop in the demo, and how far its port lies behind the first one.
-SHOPS: Final = {
-    "shopify": ("Web shop (Shopify)", 0),
-    "woocommerce": ("Outlet (WooCommerce)", 1),
-    "bol": ("Marketplace (Bol.com)", 2),
-}
 FIRST_PORT: Final = 8101
 
 
@@ -78,17 +73,17 @@ def is_up(client: SandboxClient) -> bool:
     return True
 
 
-def shops(first_port: int = FIRST_PORT, kinds: Sequence[str] = tuple(SHOPS)) -> list[Shop]:
-    """Returns the shops of these platforms on consecutive ports."""
-    return [Shop(kind, SHOPS[kind][0], first_port + SHOPS[kind][1]) for kind in kinds]
+def shops(first_port: int = FIRST_PORT, kinds: Sequence[str] = DEFAULT) -> list[Shop]:
+    """Returns the shops of these platforms; each platform has its port, whichever others there are."""
+    ports = {kind: first_port + position for position, kind in enumerate(PLATFORMS)}
+    return [Shop(kind, PLATFORMS[kind].name, ports[kind]) for kind in kinds]
 
 
-def shops_on(ports: Sequence[int]) -> list[Shop]:
+def shops_on(ports: Sequence[int], kinds: Sequence[str] = DEFAULT) -> list[Shop]:
     """Returns a shop on each of these ports, the platforms by turns."""
-    kinds = tuple(SHOPS)
     made = []
     for place, port in enumerate(ports):
         kind, number = kinds[place % len(kinds)], place // len(kinds) + 1
-        name = SHOPS[kind][0]
+        name = PLATFORMS[kind].name
         made.append(Shop(kind, name if number == 1 else f"{name} {number}", port, number))
     return made

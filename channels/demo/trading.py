@@ -5,11 +5,12 @@ Everything is there once, however often the demo starts.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
 
+from channels.buyers import KIND as WHOLESALE
 from channels.demo.catalogue import CatalogueVariant, GiftSet
 from channels.models import Channel, ChannelGroup, Rule, RuleSet
 from channels.rules.lifecycle import activate, approve, draw_up
@@ -35,6 +36,7 @@ _SUPPLIERS: Final = (("KILN", "Kiln & Loom", 10), ("FELL", "Fellside Outdoor", 2
 _ORDERS: Final = ((3, 8), (9, 12), (24, 12))
 _ORDERED_UNITS: Final = 60
 _POOLS: Final = "Pools"
+_DEALERS_POOL: Final = "Dealers' pool"
 
 
 def bundle(merchant: Merchant, sets: Sequence[GiftSet]) -> None:
@@ -104,26 +106,45 @@ def _order(merchant: Merchant, number: int, skus: Sequence[str], days: int) -> N
 
 
 def set_rules(merchant: Merchant, channels: Sequence[Channel]) -> None:
-    """Puts two ring-fenced pools in force, and draws up the starter set as a draft that can be rehearsed."""
+    """Puts ring-fenced pools in force, and draws up the starter set as a draft that can be rehearsed."""
     add_starter_set(merchant, actor=_ACTOR)
-    rule_set, is_new = RuleSet.objects.get_or_create(
-        merchant=merchant,
-        name=_POOLS,
-        defaults={"description": "Outdoor goods for the own shops, paper goods for the marketplaces."},
-    )
-    own = [channel for channel in channels if channel.kind not in MARKETPLACES]
+    dealers = [channel for channel in channels if channel.kind == WHOLESALE]
     others = [channel for channel in channels if channel.kind in MARKETPLACES]
-    shops, _ = ChannelGroup.objects.get_or_create(merchant=merchant, name="Own shops")
-    marketplaces, _ = ChannelGroup.objects.get_or_create(merchant=merchant, name="Marketplaces")
-    set_channels(shops, own, actor=_ACTOR)
-    set_channels(marketplaces, others, actor=_ACTOR)
+    own = [channel for channel in channels if channel not in (*dealers, *others)]
+    shops = _group(merchant, "Own shops", own)
+    marketplaces = _group(merchant, "Marketplaces", others)
+    _fence(
+        merchant,
+        _POOLS,
+        "Outdoor goods for the own shops, paper goods for the marketplaces.",
+        [
+            {"category": "Outdoor", "pool": shops, "pool_percent": 25},
+            {"category": "Paper", "pool": marketplaces, "pool_percent": 20},
+        ],
+    )
+    if dealers:
+        pool = {"category": "Kitchen", "pool": _group(merchant, "Dealers", dealers), "pool_percent": 20}
+        _fence(merchant, _DEALERS_POOL, "Kitchen goods that dealers can count on.", [pool])
+
+
+def _group(merchant: Merchant, name: str, channels: Sequence[Channel]) -> ChannelGroup:
+    group, _ = ChannelGroup.objects.get_or_create(merchant=merchant, name=name)
+    set_channels(group, channels, actor=_ACTOR)
+    return group
+
+
+def _fence(merchant: Merchant, name: str, description: str, rules: Sequence[Mapping[str, Any]]) -> None:
+    """Puts a set of rules in force, once."""
+    rule_set, is_new = RuleSet.objects.get_or_create(
+        merchant=merchant, name=name, defaults={"description": description}
+    )
     if not is_new:
         return
     version = draw_up(
         rule_set, actor=_ACTOR, why="A part of what is scarce stays with those who sell it best."
     )
-    Rule.objects.create(version=version, position=1, category="Outdoor", pool=shops, pool_percent=25)
-    Rule.objects.create(version=version, position=2, category="Paper", pool=marketplaces, pool_percent=20)
+    for position, rule in enumerate(rules, 1):
+        Rule.objects.create(version=version, position=position, **rule)
     approve(version.pk, actor=_ACTOR, because="The demo shows pools at work.")
     # The shops are told their first numbers anyway, so there is nothing for the fuse to hold.
     activate(version.pk, actor=_ACTOR, because="The demo shows pools at work.", is_confirmed=True)

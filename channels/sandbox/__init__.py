@@ -12,10 +12,13 @@ from channels.sandbox.client import SandboxClient, SandboxError
 from channels.sandbox.profiles import HEALTHY, INSTANT, MEAN, PROFILES, SLOW, Faults, Profile
 from channels.sandbox.shop import SandboxShop
 from channels.sandbox.shopify import ShopifySandbox
+from channels.sandbox.square import SquareSandbox
+from channels.sandbox.wholesale import WholesaleSandbox
 from channels.sandbox.woocommerce import WooCommerceSandbox
 
 SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
-    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox)
+    shop.kind: shop
+    for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, SquareSandbox, WholesaleSandbox)
 }
 
 __all__ = [
@@ -35,5 +38,7 @@ __all__ = [
     "SandboxError",
     "SandboxShop",
     "ShopifySandbox",
+    "SquareSandbox",
+    "WholesaleSandbox",
     "WooCommerceSandbox",
 ]

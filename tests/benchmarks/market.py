@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from channels.accounts import forget_channels
 from channels.demo.catalogue import gtin13
-from channels.demo.figures import Sample, Stage, diverged, samples
+from channels.demo.figures import Sale, Stage, diverged, sales
 from channels.demo.linking import link, load_shop
 from channels.demo.shops import Shop, Temper, shops_on
 from channels.demo.stage import wait_until_quiet, wait_until_told
@@ -118,11 +118,11 @@ class Market:
         self.look_after()
         return False
 
-    def samples(self, stage: Stage) -> list[Sample]:
+    def sales(self, stage: Stage) -> list[Sale]:
         """Returns the orders of the stage of which others had to be told."""
         since = stage.began_at.timestamp()
         books = {shop.key: shop.client.book(since=since) for shop in self.shops}
-        return [sample for sample in samples(stage, books) if sample.sold_at >= since]
+        return [sale for sale in sales(stage, books) if sale.committed_at >= since]
 
     def proofs(self) -> list[Aim]:
         """Returns whether the ledger holds and every shop shows what it should."""

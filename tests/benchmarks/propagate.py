@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from channels.demo.figures import Sample, Stage
+from channels.demo.figures import Sale, Stage
 from channels.desks import Done
 from channels.leases import Turns
 from channels.models import Channel, Push
@@ -135,10 +135,10 @@ def _steady(opened: Market, runs: int, seconds: float, rate: float, call: float)
     stage = opened.stage()
     opened.buy(rate, runs * seconds, seed=100)
     opened.settle(stage)
-    found = opened.samples(stage)
+    found = opened.sales(stage)
     began = stage.began_at.timestamp()
     windows = [
-        [each for each in found if began + n * seconds <= each.sold_at < began + (n + 1) * seconds]
+        [each for each in found if began + n * seconds <= each.committed_at < began + (n + 1) * seconds]
         for n in range(runs)
     ]
     pairs = [
@@ -177,13 +177,14 @@ _SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 NEVER: Final = 1e9
 
 
-def _seconds(found: Sequence[Sample]) -> list[float]:
+def _seconds(found: Sequence[Sale]) -> list[float]:
     return [each.seconds for each in found]
 
 
-def _arrival(found: Sequence[Sample]) -> list[float]:
+def _arrival(found: Sequence[Sale]) -> list[float]:
     return [
-        each.arrival.arrived_at.timestamp() - each.sold_at if each.arrival else math.inf for each in found
+        each.arrival.arrived_at.timestamp() - each.committed_at if each.arrival else math.inf
+        for each in found
     ]
 
 
@@ -203,7 +204,7 @@ def _burst(opened: Market, orders: int) -> tuple[Result, list[Aim]]:
     stage, before = opened.stage(), opened.changes()
     opened.buy(orders / BURST_SECONDS, BURST_SECONDS, seed=200)
     opened.settle(stage)
-    found = opened.samples(stage)
+    found = opened.sales(stage)
     drain = _drain(found)
     changes, calls = opened.changes() - before, _calls(stage)
     sys.stderr.write(
@@ -225,10 +226,10 @@ def _burst(opened: Market, orders: int) -> tuple[Result, list[Aim]]:
     ]
 
 
-def _drain(found: Sequence[Sample]) -> float:
+def _drain(found: Sequence[Sale]) -> float:
     """Returns the seconds from the last sale until every shelf had been told of all of them."""
-    ends = [each.sold_at + each.seconds for each in found]
-    drained = max(ends) - max(each.sold_at for each in found) if ends else 0.0
+    ends = [each.committed_at + each.seconds for each in found]
+    drained = max(ends) - max(each.committed_at for each in found) if ends else 0.0
     return NEVER if math.isinf(drained) else round(drained, 2)
 
 

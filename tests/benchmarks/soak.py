@@ -56,7 +56,7 @@ def run(*, minutes: float, variants: int, rate: float) -> dict[str, Any]:
                 lasted = time.monotonic() - began
             quiet = opened.settle(stage)
             aims = [Aim("all that was sold was told", "1", float(quiet), quiet), *opened.proofs()]
-        sold = len(opened.samples(stage))
+        sold = len(opened.sales(stage))
     server = [(at, float(look[SERVER])) for at, look in memory.looks]
     own = [(at, float(of_the_program(look) - look[SERVER])) for at, look in memory.looks]
     return _document(own, server, ages.looks, lasted, sold, aims)

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.http import HttpResponse
 from django.test import Client
 
+from channels.accounts import webhook_url
 from channels.connectors import CONNECTORS
 from channels.models import Channel
 from tests.channels.shop import Shop
@@ -55,6 +57,8 @@ class Sender(ABC):
 
     #: Whether `message` is a full snapshot of the order.
     tells_states = True
+    #: Where it is delivered to, if that is signed, too.
+    address = ""
 
     def send(
         self, client: Client, channel: Channel, body: bytes | Mapping[str, Any], **headers: str
@@ -252,8 +256,74 @@ def _bol_handler(public_key: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class SquareSender(Sender):
+    kind = "square"
+    topic = "order.updated"
+    tells_states = False
+    secret = "the square signature key"
+
+    def connect(self, shop: Shop) -> None:
+        shop.channel.kind = self.kind
+        shop.channel.settings = {"base_url": "http://127.0.0.1:1"}
+        shop.channel.credentials = {"access_token": "token", "webhook_secret": self.secret}
+        shop.channel.save()
+        self.address = webhook_url(shop.channel)
+
+    def headers(self, body: bytes) -> dict[str, str]:
+        return {"X-Square-HmacSha256-Signature": _hmac(self.address.encode() + body, self.secret)}
+
+    def message(self, quantity: Any = 2, *, order_id: Any = 1001) -> dict[str, Any]:
+        details = {"order_id": order_id, "version": 3, "location_id": "L1", "state": "OPEN", "note": CUSTOMER}
+        return {
+            "merchant_id": "M1",
+            "type": self.topic,
+            "event_id": f"event-{order_id}-{quantity}",
+            "created_at": "2026-11-21T12:00:00Z",
+            "data": {"type": "order", "id": order_id, "object": {"order_updated": details}},
+        }
+
+
+class WholesaleSender(Sender):
+    kind = "wholesale"
+    topic = "order.changed"
+    key = b"0123456789abcdef0123456789abcdef"
+
+    def connect(self, shop: Shop) -> None:
+        shop.channel.kind = self.kind
+        shop.channel.settings = {"base_url": "http://127.0.0.1:1"}
+        secret = f"whsec_{base64.b64encode(self.key).decode()}"
+        shop.channel.credentials = {"api_key": "key", "webhook_secret": secret}
+        shop.channel.save()
+
+    def headers(self, body: bytes) -> dict[str, str]:
+        message_id, timestamp = hashlib.sha256(body).hexdigest()[:32], str(int(time.time()))
+        signed = hmac.new(self.key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+        return {
+            "Webhook-Id": message_id,
+            "Webhook-Timestamp": timestamp,
+            "Webhook-Signature": f"v1,{base64.b64encode(signed).decode()}",
+        }
+
+    def message(self, quantity: Any = 2, *, order_id: Any = 1001) -> dict[str, Any]:
+        order = {
+            "external_id": order_id,
+            "number": "PO 1001",
+            "ordered_at": "2026-11-21T12:00:00Z",
+            "updated_at": "2026-11-21T12:00:00Z",
+            "country": "NL",
+            "currency": "EUR",
+            "buyer": CUSTOMER_FIELDS,
+            "lines": [
+                {"external_id": "1", "sku": "MUG", "title": "Mug", "quantity": quantity, "note": CUSTOMER}
+            ],
+        }
+        return {"type": self.topic, "timestamp": "2026-11-21T12:00:01Z", "data": order}
+
+
 #: One for every registered platform; a new connector without a sender fails the tests.
-SENDERS: dict[str, type[Sender]] = {each.kind: each for each in (ShopifySender, WooSender, BolSender)}
+SENDERS: dict[str, type[Sender]] = {
+    each.kind: each for each in (ShopifySender, WooSender, BolSender, SquareSender, WholesaleSender)
+}
 
 
 @contextmanager

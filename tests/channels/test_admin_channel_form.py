@@ -106,6 +106,19 @@ def test_required_secrets_are_asked_for_when_a_channel_is_new(engineer: Client) 
     assert set(errors_of(engineer.post(url, entered))) == required
 
 
+def test_a_secret_that_could_be_guessed_is_refused(engineer: Client) -> None:
+    url = f"{reverse('admin:channels_channel_add')}?kind=wholesale"
+    entered = {
+        "merchant": MerchantFactory().pk,
+        "name": "Portal",
+        **EXPOSURE,
+        **settings_of(CONNECTORS["wholesale"]),
+        "credential_api_key": ENTERED,
+        "credential_buyer_key": "too short",
+    }
+    assert set(errors_of(engineer.post(url, entered))) == {"credential_buyer_key"}
+
+
 def test_a_blank_secret_keeps_what_is_stored_and_a_new_one_replaces_only_itself(engineer: Client) -> None:
     channel = woocommerce()
     first, *others = [field.name for field in CONNECTORS["woocommerce"].credential_fields]

@@ -663,3 +663,13 @@ def test_the_statements_of_a_batch_do_not_grow_with_its_listings(
             assert tell(shop).count == size
         counts.append(len(captured))
     assert counts[0] == counts[1]
+
+
+def test_a_platform_is_told_when_a_number_was_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelves = use_platform(monkeypatch)
+    shop = open_shop({"MUG": 9}, kind="telling")
+    _, level = listed(shop)
+    mark(level)
+    tell_all(shop)
+    ((item,),) = shelves.calls
+    assert item.as_of == Push.objects.get().computed_at

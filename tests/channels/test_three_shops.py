@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from channels.accounts import open_connector
+from channels.demo.platforms import DEFAULT
 from channels.feeds import ask_for_poll, ensure_feeds
 from channels.importing import import_channel
 from channels.models import (
@@ -92,8 +93,7 @@ class Market:
 def market() -> Iterator[Market]:
     with ExitStack() as stack:
         sandboxes = {
-            kind: stack.enter_context(make(profile=INSTANT, limits="generous"))
-            for kind, make in SANDBOXES.items()
+            kind: stack.enter_context(SANDBOXES[kind](profile=INSTANT, limits="generous")) for kind in DEFAULT
         }
         shop = open_shop(dict.fromkeys(SKUS, 40))
         Channel.objects.update(is_active=False)
@@ -123,16 +123,16 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_sale_in_any_shop_is_shown_by_all_the_others(market: Market) -> None:
     with pushing():
         wait_for(market.agrees)
-        assert market.shown("SKU-1") == dict.fromkeys(SANDBOXES, 40)
+        assert market.shown("SKU-1") == dict.fromkeys(DEFAULT, 40)
         for number, (kind, sandbox) in enumerate(market.sandboxes.items()):
             sandbox.place_order([("SKU-1", number + 1), ("SKU-2", 1)])
             ask_for_poll(market.channels[kind].pk)
         wait_for(lambda: ChannelOrder.objects.filter(applied_at__isnull=False).count() == 3)
         wait_for(market.agrees)
         wait_for(lambda: not ChannelOrder.objects.filter(propagated_at__isnull=True).exists())
-    assert market.shown("SKU-1") == dict.fromkeys(SANDBOXES, 34)
-    assert market.shown("SKU-2") == dict.fromkeys(SANDBOXES, 37)
-    assert market.shown("SKU-3") == dict.fromkeys(SANDBOXES, 40)
+    assert market.shown("SKU-1") == dict.fromkeys(DEFAULT, 34)
+    assert market.shown("SKU-2") == dict.fromkeys(DEFAULT, 37)
+    assert market.shown("SKU-3") == dict.fromkeys(DEFAULT, 40)
 
 
 @pytest.mark.slow
@@ -142,11 +142,11 @@ def test_the_last_unit_disappears_from_all_shelves_and_returns_with_a_cancellati
         wait_for(market.agrees)
         placed = market.sandboxes["shopify"].place_order([("SKU-0", 40)])
         ask_for_poll(market.channels["shopify"].pk)
-        wait_for(lambda: market.shown("SKU-0") == dict.fromkeys(SANDBOXES, 0))
+        wait_for(lambda: market.shown("SKU-0") == dict.fromkeys(DEFAULT, 0))
         market.sandboxes["shopify"].cancel(placed.id, "SKU-0", 5)
         wait_for(lambda: market.available("SKU-0") == 5)
         wait_for(market.agrees)
-    assert market.shown("SKU-0") == dict.fromkeys(SANDBOXES, 5)
+    assert market.shown("SKU-0") == dict.fromkeys(DEFAULT, 5)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from channels.demo.platforms import DEFAULT
 from channels.models import Channel, ListingLevel
 from channels.sandbox import INSTANT, SANDBOXES, Refused
 from inventory.proof import prove
@@ -34,8 +35,7 @@ def market(monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
     monkeypatch.setattr("reconciliation.looks.LIST_LAG", timedelta(seconds=0.2))
     with ExitStack() as stack:
         sandboxes = {
-            kind: stack.enter_context(make(profile=INSTANT, limits="generous"))
-            for kind, make in SANDBOXES.items()
+            kind: stack.enter_context(SANDBOXES[kind](profile=INSTANT, limits="generous")) for kind in DEFAULT
         }
         shop = open_shop(dict.fromkeys(SKUS, 40))
         Channel.objects.update(is_active=False)
@@ -77,8 +77,8 @@ def test_a_hand_in_each_shop_is_found_and_undone(market: Market) -> None:
     found = Discrepancy.objects.all()
     assert found.count() == 6
     assert set(found.values_list("state", flat=True)) == {DiscrepancyState.CORRECTED}
-    assert market.shown("SKU-1") == dict.fromkeys(SANDBOXES, 40)
-    assert market.shown("SKU-2") == dict.fromkeys(SANDBOXES, 40)
+    assert market.shown("SKU-1") == dict.fromkeys(DEFAULT, 40)
+    assert market.shown("SKU-2") == dict.fromkeys(DEFAULT, 40)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from channels.demo import trading
 from channels.demo.arguments import above_zero
 from channels.demo.catalogue import GIFT_SETS, CatalogueVariant, GiftSet, catalogue, gift_sets
 from channels.demo.linking import retire_other_shops
+from channels.demo.platforms import DEFAULT, PLATFORMS, platforms
 from channels.demo.plays import Shoppers
 from channels.demo.shops import Temper, shops
 from channels.demo.stage import Performance, Play
@@ -25,12 +26,12 @@ VARIANTS: Final = 1200
 
 
 class Command(BaseCommand):
-    """Runs the whole program with a believable catalogue, three simulated shops and customers who buy there."""
+    """Runs the whole program with a believable catalogue, simulated shops and customers who buy there."""
 
     help = (
         "Create the database where there is none, load 1,200 variants (24 gift sets among them) in 3 locations with "
-        "goods on order and two ring-fenced pools, start simulated Shopify, "
-        "WooCommerce and Bol.com shops with customers, and run web, jobs and pusher until Ctrl-C. With --for it ends "
+        "goods on order and two ring-fenced pools, start simulated shops with customers (Shopify, WooCommerce and Bol.com; "
+        "--platforms chooses others), and run web, jobs and pusher until Ctrl-C. With --for it ends "
         "by itself, lets things go quiet, and prints a summary; the exit code is 0 when all is well."
     )
 
@@ -41,6 +42,13 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--rate", type=above_zero, default=2.0, help="orders a second in all (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--platforms",
+            type=platforms,
+            default=DEFAULT,
+            metavar="LIST|all",
+            help=f"which shops, separated by commas, of {', '.join(PLATFORMS)} (default: {','.join(DEFAULT)})",
         )
         parser.add_argument(
             "--profile", choices=["healthy", "slow", "mean"], default="healthy", help="how the shops behave"
@@ -77,7 +85,7 @@ class Command(BaseCommand):
         play: Play = Drift(shoppers, options["seconds"]) if options["faults"] == "drift" else shoppers
         address = f"http://{options['host']}:{options['port']}/admin/"
 
-        simulated = shops(options["shop_port"])
+        simulated = shops(options["shop_port"], options["platforms"])
         performance = Performance(
             merchant,
             simulated,

@@ -14,7 +14,20 @@ from tests.channels.demo.files import line, write
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("demo", ["--for", "--rate", "--faults", "--json", "--shop-limits", "--profile", "--port", "--seed"]),
+        (
+            "demo",
+            [
+                "--for",
+                "--rate",
+                "--faults",
+                "--json",
+                "--platforms",
+                "--shop-limits",
+                "--profile",
+                "--port",
+                "--seed",
+            ],
+        ),
         (
             "replay_sales",
             ["file", "--limit-orders", "--stock-ratio", "--rate", "--sku-column", "--no-goods", "--json"],
@@ -49,6 +62,11 @@ def test_help_names_every_option(
         (["demo", "--shop-port", "0"], "--shop-port: 0 is no port"),
         (["demo", "--workers", "0"], "--workers: 0 is below 1."),
         (["demo", "--profile", "evil"], "--profile: invalid choice: 'evil'"),
+        (
+            ["demo", "--platforms", "bol,ebay"],
+            "--platforms: ebay is no platform of the demo; choose from shopify, ",
+        ),
+        (["demo", "--platforms", ","], "--platforms: name at least one platform: shopify, "),
         (["replay_sales"], "the following arguments are required: file"),
         (["replay_sales", "f.csv", "--limit-orders", "0"], "--limit-orders: 0 is below 1."),
         (["replay_sales", "f.csv", "--limit-orders", "1.5"], "--limit-orders: '1.5' is no whole number."),

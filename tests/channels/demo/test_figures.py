@@ -1,13 +1,14 @@
 """The summary of a demo is read from the shops' books and the engine's rows, and hides nothing that is unfinished."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from channels.connectors import CONNECTORS
 from channels.demo.figures import Stage, summary
 from channels.demo.options import is_well
 from channels.demo.oversell import StockEvent
@@ -191,6 +192,8 @@ def test_an_order_that_never_arrived_is_unfinished(scene: Scene) -> None:
         "p99": None,
         "max": None,
         "samples": 1,
+        "confirms_at_once": True,
+        "told": {"p50": None, "p95": None, "p99": None, "max": None, "samples": 0},
         "unfinished": 1,
     }
 
@@ -222,6 +225,57 @@ def test_an_order_that_nobody_else_lists_is_no_sample(scene: Scene) -> None:
     arrive(scene, "1", 0.2)
 
     assert (scene.latency()["samples"], scene.latency()["unfinished"]) == (0, 0)
+
+
+def confirming_later(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Has the platform only take numbers in at first."""
+    able = replace(CONNECTORS[kind].capabilities, asynchronous_push=True)
+    monkeypatch.setattr(CONNECTORS[kind], "capabilities", able)
+
+
+def test_platforms_that_confirm_later_are_told_apart(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    confirming_later(monkeypatch, "bol")
+    slow_channel = scene.shop.add_channel("Slow shop", kind="bol")
+    slow = scene.shop.list_variant("mug", channel=slow_channel).levels.get()
+    scene.books["bol"] = {"orders": [], "movements": [], "stored": {"mug": {"": 10}}}
+    scene.sell("1", at(0))
+    marks = arrive(scene, "1", 0.2).marks
+    scene.push(scene.level_there, at(0.7), wanted=marks[str(scene.level_there.pk)])
+    channels = {"woocommerce": scene.here, "shopify": scene.there, "bol": slow_channel}
+
+    def figures() -> dict[str, Any]:
+        return summary(Stage([], channels, {"mug": 10}, BEGAN), scene.books, [])
+
+    waiting = figures()
+    scene.push(slow, at(180), wanted=marks[str(slow.pk)])
+    done = figures()
+
+    assert (waiting["latency_ms"]["max"], waiting["latency_unfinished"]) == (700.0, 1)
+    assert waiting["latency_until_all_confirmed_ms"]["max"] is None
+    assert (done["latency_ms"]["max"], done["latency_until_all_confirmed_ms"]["max"]) == (700.0, 180_000.0)
+    by_channel = done["latency_by_channel"]
+    assert {kind: by_channel[kind]["confirms_at_once"] for kind in by_channel} == {
+        "woocommerce": True,
+        "shopify": True,
+        "bol": False,
+    }
+    assert (by_channel["woocommerce"]["max"], by_channel["woocommerce"]["told"]["samples"]) == (700.0, 0)
+    assert (by_channel["shopify"]["told"]["max"], by_channel["bol"]["told"]["max"]) == (700.0, 180_000.0)
+    assert done["latency_unfinished"] == 0
+
+
+def test_a_sale_that_concerns_slow_platforms_alone_is_no_sample_of_the_quick_ones(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirming_later(monkeypatch, "shopify")
+    scene.sell("1", at(0))
+    known = arrive(scene, "1", 0.2)
+    scene.push(scene.level_there, at(90), wanted=known.marks[str(scene.level_there.pk)])
+
+    figures = scene.figures()
+
+    assert figures["latency_ms"]["samples"] == 0
+    assert figures["latency_until_all_confirmed_ms"]["max"] == 90_000.0
 
 
 # -- counts

@@ -9,9 +9,10 @@ from pytest_django import Settings
 
 from channels.demo.figures import Stage, diverged
 from channels.demo.linking import link, load_shop, retire_other_shops
+from channels.demo.platforms import DEFAULT, PLATFORMS
 from channels.demo.replay import Replay
 from channels.demo.sales_file import RowKind
-from channels.demo.shops import SHOPS, Shop, is_up
+from channels.demo.shops import Shop, is_up
 from channels.demo.stage import work_left
 from channels.demo.stocking import Goods, open_merchant, stock_up
 from channels.models import Channel, ListingLevel
@@ -37,7 +38,7 @@ def sandboxes(settings: Settings) -> Iterator[dict[str, SandboxShop]]:
     with ExitStack() as stack:
         opened = {
             kind: stack.enter_context(SANDBOXES[kind](profile=INSTANT, limits="generous", seed=5))
-            for kind in SHOPS
+            for kind in DEFAULT
         }
         for shop in opened.values():
             shop.set_faults(webhooks_are_lost=True)
@@ -48,7 +49,7 @@ def sandboxes(settings: Settings) -> Iterator[dict[str, SandboxShop]]:
 def shops(sandboxes: dict[str, SandboxShop]) -> Iterator[list[Shop]]:
     """The demo's shops, driven over HTTP."""
     with ExitStack() as stack:
-        opened = [Shop(kind, SHOPS[kind][0], port=1) for kind in SHOPS]
+        opened = [Shop(kind, PLATFORMS[kind].name, port=1) for kind in DEFAULT]
         for shop in opened:
             shop.client = stack.enter_context(SandboxClient(sandboxes[shop.kind].base_url))
         yield opened
@@ -96,6 +97,20 @@ def test_a_freshly_filled_shop_shows_what_we_would_tell_it(shops: list[Shop], me
     stage = set_stage(shops, merchant)
 
     assert diverged(stage, books(shops)) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PLATFORMS if kind not in DEFAULT])
+def test_every_other_platform_is_filled_and_connected_too(
+    kind: str, merchant: Merchant, settings: Settings
+) -> None:
+    settings.PUBLIC_URL = "http://127.0.0.1:9"
+    with SANDBOXES[kind](profile=INSTANT, limits="generous", seed=5) as sandbox:
+        shop = Shop(kind, PLATFORMS[kind].name, port=1)
+        with SandboxClient(sandbox.base_url) as shop.client:
+            stage = set_stage([shop], merchant)
+
+            assert diverged(stage, books([shop])) == []
+            assert ListingLevel.objects.filter(listing__variant__isnull=False).count() == len(GOODS)
 
 
 def test_a_foreign_edit_of_one_place_is_found_with_both_numbers(

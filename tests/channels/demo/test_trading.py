@@ -70,6 +70,17 @@ def test_what_the_merchant_does_is_there_once_however_often_the_demo_starts(merc
     assert members == {"Own shops": {"shopify", "woocommerce"}, "Marketplaces": {"bol"}}
 
 
+def test_dealers_have_a_pool_of_their_own(merchant: Merchant) -> None:
+    channels = [ChannelFactory(merchant=merchant, kind=kind) for kind in ("shopify", "square", "wholesale")]
+    trading.set_rules(merchant, channels[:2])
+    for _ in range(2):
+        trading.set_rules(merchant, channels)
+    in_force = Rule.objects.filter(version__state="active", pool__name="Dealers")
+    assert [(rule.category, rule.pool_percent) for rule in in_force] == [("Kitchen", 20)]
+    members = {group.name: {c.kind for c in group.channels.all()} for group in ChannelGroup.objects.all()}
+    assert members == {"Own shops": {"shopify", "square"}, "Marketplaces": set(), "Dealers": {"wholesale"}}
+
+
 def test_goods_on_order_are_confirmed_but_for_the_last_order(merchant: Merchant) -> None:
     trading.buy(merchant, ITEMS)
     lines = [line for order in PurchaseOrder.objects.order_by("number") for line in order.lines.all()]

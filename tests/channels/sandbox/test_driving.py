@@ -212,9 +212,11 @@ def test_another_process_can_do_all_that_the_object_can(kind: str) -> None:
         order = client.place_order([("MUG-1", 2)], country="BE")
         assert started_at <= order.committed_at <= time.time()
         assert order.lines == [("MUG-1", 2)]
-        assert client.cancel(order.id, "MUG-1", 1) == 1
-        assert client.fulfil(order.id, "MUG-1", 5) == 1
-        assert client.refund(order.id, "MUG-1", 5, restock=True) == 1
+        # What is sold at a till has left: nothing is open any more.
+        is_open = kind != "square"
+        assert client.cancel(order.id, "MUG-1", 1) == is_open
+        assert client.fulfil(order.id, "MUG-1", 5) == is_open
+        assert client.refund(order.id, "MUG-1", 5, restock=True) == (1 if is_open else 2)
         client.edit_stock("MUG-1", 3)
         assert client.number("MUG-1") == shop.number("MUG-1")
         with pytest.raises(Refused) as refused:
@@ -226,7 +228,8 @@ def test_another_process_can_do_all_that_the_object_can(kind: str) -> None:
         assert client.book() == json.loads(json.dumps(shop.book()))
         assert client.book(since=time.time() + 60)["orders"] == []
         line = client.book()["orders"][0]["lines"][0]
-        assert (line["cancelled"], line["fulfilled"], line["returned"]) == (1, 1, 1)
+        counts = line["cancelled"], line["fulfilled"], line["returned"]
+        assert counts == ((1, 1, 1) if is_open else (0, 2, 2))
         client.start_shoppers(50, seed=4)
         client.stop_shoppers()
         assert client.is_idle()

@@ -1,0 +1,5 @@
+"""The Square connector."""
+
+from channels.connectors.square.connector import SquareConnector
+
+__all__ = ["SquareConnector"]

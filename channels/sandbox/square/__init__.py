@@ -1,0 +1,5 @@
+"""A simulated Square account."""
+
+from channels.sandbox.square.shop import SquareSandbox
+
+__all__ = ["SquareSandbox"]
