@@ -1,6 +1,7 @@
 """Looks after the webhook subscriptions: platforms switch them off without a word."""
 
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -32,8 +33,9 @@ def audit(channel: Channel) -> list[SubscriptionProblem]:
     url = webhook_url(channel)
     problems = connector.audit_webhooks(url)
     if problems and connector.capabilities.manages_subscriptions:
-        register(channel, connector)
-        ask_for_poll(channel.pk)
+        with suppress(Unsupported):  # a person has to set something up first: the problems say what
+            register(channel, connector)
+            ask_for_poll(channel.pk)
         # Anew, because the registration may have chosen a secret.
         problems = open_connector(channel).audit_webhooks(url)
     _keep(channel, problems)

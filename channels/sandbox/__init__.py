@@ -6,6 +6,7 @@ and need no Django.
 
 from typing import Final
 
+from channels.sandbox.amazon_seller import AmazonSellerSandbox
 from channels.sandbox.bol import BolSandbox
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
 from channels.sandbox.client import SandboxClient, SandboxError
@@ -15,7 +16,7 @@ from channels.sandbox.shopify import ShopifySandbox
 from channels.sandbox.woocommerce import WooCommerceSandbox
 
 SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
-    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox)
+    shop.kind: shop for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, AmazonSellerSandbox)
 }
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PROFILES",
     "SANDBOXES",
     "SLOW",
+    "AmazonSellerSandbox",
     "BolSandbox",
     "CatalogueItem",
     "Faults",

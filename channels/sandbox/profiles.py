@@ -28,6 +28,10 @@ class Faults:
     half_batch_rate: float = 0.0
     #: Added to every answer.
     extra_seconds: float = 0.0
+    #: A change that is only accepted at first (Amazon) is never done.
+    accepted_is_lost_rate: float = 0.0
+    #: Added to the time that a change takes which is only accepted at first (Amazon).
+    processing_delay_seconds: float = 0.0
     # -- webhooks
     #: None is sent; what would have been sent is lost.
     webhooks_are_lost: bool = False

@@ -8,6 +8,7 @@ from pytest_django import Settings
 
 from channels import fetching
 from channels.accounts import open_connector
+from channels.connectors import CONNECTORS
 from channels.importing import import_channel
 from channels.models import Channel, ChannelLocation, ChannelLocationSource
 from channels.orders import hint
@@ -22,7 +23,7 @@ from tests.reconciliation.desk import apply
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=sorted(SANDBOXES))
+@pytest.fixture(params=sorted(kind for kind in SANDBOXES if CONNECTORS[kind].capabilities.cancels_lines))
 def sandbox(request: pytest.FixtureRequest) -> Iterator[SandboxShop]:
     with SANDBOXES[request.param](profile=INSTANT, limits="generous") as shop:
         shop.add_location("main", "Main")
