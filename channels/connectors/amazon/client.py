@@ -59,6 +59,8 @@ class SellingPartnerApi:
     def __init__(self, account: Account, client: Client) -> None:
         self.account = account
         self.client = client
+        #: Speaks for the app alone; kept for as long as this object, which is seldom more than a moment.
+        self._app_token = ""
 
     @property
     def marketplace_ids(self) -> tuple[str, ...]:
@@ -87,8 +89,10 @@ class SellingPartnerApi:
 
     def call_without_grant(self, call: Call) -> dict[str, Any]:
         """Makes a call that needs no seller's consent, with a token of its own. Raises `ConnectorError`."""
-        token = self._ask({"grant_type": "client_credentials", "scope": _GRANTLESS_SCOPE})
-        return _content(call, self._send(call, token.value))
+        if not self._app_token:
+            grant = {"grant_type": "client_credentials", "scope": _GRANTLESS_SCOPE}
+            self._app_token = self._ask(grant).value
+        return _content(call, self._send(call, self._app_token))
 
     def _send(self, call: Call, token: str) -> Response:
         headers = {"Accept": "application/json", "User-Agent": _USER_AGENT, "x-amz-access-token": token}
