@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -125,7 +125,7 @@ def confirm_seen(seen: Sequence[ShelfObservation]) -> int:
     told = [each for each in seen if each.channel.kind in kinds]
     if not told:
         return 0
-    columns = [
+    columns: list[Any] = [
         [each.listing_level_id for each in told],
         [each.quantity for each in told],
         [each.observed_at for each in told],
@@ -201,7 +201,7 @@ def _end(push: Push, result: PushResult, connector: Connector | type[Connector],
 def _take(push: Push) -> uuid.UUID | None:
     """Leases the level of a push that holds it no more; None where somebody else tells it or should."""
     token = uuid.uuid4()
-    parameters = {
+    parameters: dict[str, Any] = {
         "token": token,
         "seconds": LEASE_SECONDS,
         "level": push.listing_level_id,

@@ -40,6 +40,7 @@ from tests.channels.connectors.amazon import opened, until
 from tests.channels.senders import AmazonSender
 from tests.channels.shop import Shop, open_shop
 from tests.inventory.cast import assert_ledger_holds
+from tests.properties import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -247,7 +248,8 @@ STEPS = st.lists(
 class AnySequence(TestCase):
     """Whatever becomes of the messages, a poll at the end leaves the same ledger."""
 
-    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+    @pytest.mark.property
+    @settings(max_examples=examples(18), deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         steps=STEPS, shuffled=st.randoms(use_true_random=False), lost=st.sets(st.integers(0, 15), max_size=6)
     )

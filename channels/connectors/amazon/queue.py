@@ -160,7 +160,6 @@ def _client(endpoint: str, region: str, key: str, secret: str) -> "SQSClient":
         connect_timeout=5,
         read_timeout=_LONGEST_WAIT + 10,
         retries={"total_max_attempts": 1},
-        ignore_configured_endpoint_urls=True,
         proxies={},
     )
     return session.client("sqs", endpoint_url=endpoint, config=config)

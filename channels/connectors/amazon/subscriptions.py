@@ -105,14 +105,12 @@ def _found(api: SellingPartnerApi, wanted: Wanted) -> dict[str, Any] | None:
 
 
 def _subscribed(api: SellingPartnerApi, wanted: Wanted, destination: str) -> str:
-    found = _found(api, wanted)
+    found: Mapping[str, Any] | None = _found(api, wanted)
     if found is not None and read_text(found, "destinationId") != destination:
         identity = quote(read_text(found, "subscriptionId"), safe="")
         api.call_without_grant(Call("DELETE", f"{_path(wanted)}/{identity}", _BUCKET))
         found = None
-    if found is None:
-        found = _create(api, wanted, destination)
-    return _required(read_text(found, "subscriptionId"))
+    return _required(read_text(found or _create(api, wanted, destination), "subscriptionId"))
 
 
 def _create(api: SellingPartnerApi, wanted: Wanted, destination: str) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ class AmazonSellerSandbox(SandboxShop):
     kind = "amazon_seller"
     webhook_threads = 4
     #: Seconds in which an order is pending; at Amazon half an hour.
-    pending_seconds = 1.0
+    pending_seconds = 30.0
     #: Seconds that a feed and a report take; at Amazon half an hour and minutes.
     feed_seconds = 0.2
     report_seconds = 0.05
