@@ -143,7 +143,12 @@ def test_an_order_that_cannot_be_read_is_fetched_alone_and_holds_up_no_other() -
     }
     (line,) = orders.order_state(good).lines
     assert (line.quantity, line.cancelled) == (2, 2)
-    for spoilt in ({"fulfillment": {}}, {"lastUpdatedTime": "soon"}, {"orderItems": [{"orderItemId": "1"}]}):
+    spoilings: list[dict[str, Any]] = [
+        {"fulfillment": {}},
+        {"lastUpdatedTime": "soon"},
+        {"orderItems": [{"orderItemId": "1"}]},
+    ]
+    for spoilt in spoilings:
         with pytest.raises(BadMessage):
             orders.order_state({**good, **spoilt})
 
@@ -218,7 +223,7 @@ def test_what_names_only_part_of_an_order_is_a_hint(subscribed: AmazonSellerConn
     }
     whole = {**change, "NotificationLevel": "OrderLevel"}
     undated = {**whole, "OrderChangeTrigger": {"TimeOfOrderChange": None}}
-    unknown = {**whole, "Summary": {**change["Summary"], "OrderStatus": "Levitating"}}  # type: ignore[dict-item]
+    unknown = {**whole, "Summary": {**change["Summary"], "OrderStatus": "Levitating"}}
     for hint in (change, undated, unknown):
         small = {name.lower(): value for name, value in _small(hint).items()}
         assert subscribed.parse("ORDER_CHANGE", {"orderchangenotification": small}) == [OrderHint("302-1")]
