@@ -6,8 +6,8 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from channels import sending
 from channels.accounts import open_connector
+from channels.connectors.base import ItemOutcome, PushResult
 from channels.events import LevelObserved
 from channels.following import confirm_seen, follow
 from channels.models import Listing, ListingLevel, Push
@@ -172,7 +172,7 @@ def test_what_the_platform_does_not_take_in_bulk_goes_one_by_one(bulk: Shelves) 
     levels = many(shop, 3, Lane.INCREASE)
     first = levels[0].pk
     bulk.reaction = lambda item: (
-        sending.PushResult(first, sending.ItemOutcome.NOT_SENT)
+        PushResult(first, ItemOutcome.NOT_SENT)
         if item.address.listing_level_id == first and bulk.bulks and len(bulk.calls) == 1
         else None
     )

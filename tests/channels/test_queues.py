@@ -170,7 +170,9 @@ def test_what_amazon_ships_leaves_own_stock_alone(shop: Shop, sandbox: AmazonSel
     sandbox.fulfil(placed.id, "FBA-JUG", 2)
     drain(shop, sandbox)
     assert shop.level("FBA-JUG") == (7, 0)
-    assert ChannelOrderLine.objects.get().channel_location.external_id == "FBA"
+    place = ChannelOrderLine.objects.get().channel_location
+    assert place is not None
+    assert place.external_id == "FBA"
     assert not ChannelLocation.objects.get(external_id="FBA").is_active
 
 
