@@ -34,6 +34,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 #: Long enough for any machine; nothing waits this long unless the test fails.
 PATIENCE = 60.0
+#: Platforms that confirm at once; the others have tests of their own.
+THREE = ("shopify", "woocommerce", "bol")
 SKUS = [f"SKU-{number}" for number in range(6)]
 
 
@@ -59,7 +61,7 @@ class Market:
             poll_interval=timedelta(seconds=1),
         )
         connector = open_connector(channel)
-        for found in [each for each in connector.fetch_locations() if not each.is_foreign]:
+        for found in connector.fetch_locations():
             place = ChannelLocation.objects.create(channel=channel, external_id=found.external_id)
             ChannelLocationSource.objects.create(channel_location=place, location=self.shop.locations["main"])
         import_channel(channel, connector)
@@ -92,8 +94,7 @@ class Market:
 def market() -> Iterator[Market]:
     with ExitStack() as stack:
         sandboxes = {
-            kind: stack.enter_context(make(profile=INSTANT, limits="generous"))
-            for kind, make in SANDBOXES.items()
+            kind: stack.enter_context(SANDBOXES[kind](profile=INSTANT, limits="generous")) for kind in THREE
         }
         shop = open_shop(dict.fromkeys(SKUS, 40))
         Channel.objects.update(is_active=False)
@@ -123,17 +124,16 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_sale_in_any_shop_is_shown_by_all_the_others(market: Market) -> None:
     with pushing():
         wait_for(market.agrees)
-        assert market.shown("SKU-1") == dict.fromkeys(SANDBOXES, 40)
+        assert market.shown("SKU-1") == dict.fromkeys(THREE, 40)
         for number, (kind, sandbox) in enumerate(market.sandboxes.items()):
             sandbox.place_order([("SKU-1", number + 1), ("SKU-2", 1)])
             ask_for_poll(market.channels[kind].pk)
-        wait_for(lambda: ChannelOrder.objects.filter(applied_at__isnull=False).count() == len(SANDBOXES))
+        wait_for(lambda: ChannelOrder.objects.filter(applied_at__isnull=False).count() == 3)
         wait_for(market.agrees)
         wait_for(lambda: not ChannelOrder.objects.filter(propagated_at__isnull=True).exists())
-    shops = len(SANDBOXES)
-    assert market.shown("SKU-1") == dict.fromkeys(SANDBOXES, 40 - shops * (shops + 1) // 2)
-    assert market.shown("SKU-2") == dict.fromkeys(SANDBOXES, 40 - shops)
-    assert market.shown("SKU-3") == dict.fromkeys(SANDBOXES, 40)
+    assert market.shown("SKU-1") == dict.fromkeys(THREE, 34)
+    assert market.shown("SKU-2") == dict.fromkeys(THREE, 37)
+    assert market.shown("SKU-3") == dict.fromkeys(THREE, 40)
 
 
 @pytest.mark.slow
@@ -143,11 +143,11 @@ def test_the_last_unit_disappears_from_all_shelves_and_returns_with_a_cancellati
         wait_for(market.agrees)
         placed = market.sandboxes["shopify"].place_order([("SKU-0", 40)])
         ask_for_poll(market.channels["shopify"].pk)
-        wait_for(lambda: market.shown("SKU-0") == dict.fromkeys(SANDBOXES, 0))
+        wait_for(lambda: market.shown("SKU-0") == dict.fromkeys(THREE, 0))
         market.sandboxes["shopify"].cancel(placed.id, "SKU-0", 5)
         wait_for(lambda: market.available("SKU-0") == 5)
         wait_for(market.agrees)
-    assert market.shown("SKU-0") == dict.fromkeys(SANDBOXES, 5)
+    assert market.shown("SKU-0") == dict.fromkeys(THREE, 5)
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_shops_that_fail_in_every_way_agree_again_once_they_recover(market: Mark
                 error_rate=0.15, html_rate=0.1, error_in_200_rate=0.1, drop_rate=0.1, half_batch_rate=0.2
             )
         for number in range(24):
-            sandbox = list(market.sandboxes.values())[number % len(SANDBOXES)]
+            sandbox = list(market.sandboxes.values())[number % 3]
             sandbox.place_order([(SKUS[number % 6], 1 + number % 2)])
             time.sleep(0.05)
         for sandbox in market.sandboxes.values():
