@@ -5,6 +5,7 @@ dead-letter queue.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,9 @@ from channels.errors import ConnectorError, Misconfigured, TransientError, Unaut
 
 if TYPE_CHECKING:
     from types_boto3_sqs.client import SQSClient
+
+# Its debug lines quote whole messages, the buyer's postal code among them.
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 #: SQS hands out no more at once, and waits no longer.
 _MOST: Final = 10
