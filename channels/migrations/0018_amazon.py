@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """Adds the index."""
 
     dependencies = [
-        ('channels', '0016_stock_gaps'),
+        ('channels', '0017_listing_matches'),
     ]
 
     operations = [
