@@ -10,7 +10,7 @@ from typing import Any, Final
 from channels.connectors.amazon.client import SellingPartnerApi
 from channels.connectors.base import PlatformLocation, WarehouseCount
 from channels.connectors.messages import read_count, read_objects, read_part, read_text
-from channels.errors import TransientError
+from channels.errors import Rejected, TransientError, Unauthorised
 
 #: Amazon's warehouse as a place of the channel.
 AMAZONS_WAREHOUSE: Final = "FBA"
@@ -65,12 +65,22 @@ def fetch(api: SellingPartnerApi, since: datetime | None) -> Iterator[WarehouseC
 def _pages(api: SellingPartnerApi, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     token = ""
     for _ in range(_MOST_PAGES):
-        body = api.read(_PATH, {**parameters, "nextToken": token} if token else parameters, bucket=_BUCKET)
+        body = _page(api, {**parameters, "nextToken": token} if token else parameters)
         yield body
         token = read_text(read_part(body, "pagination"), "nextToken")
         if not token:
             return
     raise TransientError("Amazon's list of what its warehouse holds does not end.")
+
+
+def _page(api: SellingPartnerApi, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Reads one page; an app without the role for it is no reason to stop the whole channel."""
+    try:
+        return api.read(_PATH, parameters, bucket=_BUCKET)
+    except Unauthorised as error:
+        raise Rejected(
+            f"Amazon does not show what its warehouse holds; see the app's roles: {error}"
+        ) from error
 
 
 def _counted(row: Mapping[str, Any]) -> WarehouseCount:

@@ -9,7 +9,7 @@ from channels.sandbox.amazon_seller.batches import DOCUMENTS, Batches
 from channels.sandbox.amazon_seller.listings import Listings
 from channels.sandbox.amazon_seller.notifications import Notifications
 from channels.sandbox.amazon_seller.orders import Orders
-from channels.sandbox.amazon_seller.rest import Plans, Problem, Tokens, not_found, too_many
+from channels.sandbox.amazon_seller.rest import Plans, Problem, Tokens, not_found, too_many, unauthorized
 from channels.sandbox.amazon_seller.sqs import Queue
 from channels.sandbox.amazon_seller.warehouse import Warehouse
 from channels.sandbox.book import Item, Order
@@ -78,6 +78,8 @@ class AmazonSellerSandbox(SandboxShop):
         self.warehouse = Warehouse(self)
         self.notifications = Notifications(self)
         self.batches = Batches(self)
+        #: Operations for which the app has no role.
+        self.forbidden: set[str] = set()
         #: Whether anybody asked for what needs a role for personal data.
         self.asked_for_personal_data = False
 
@@ -232,6 +234,8 @@ class AmazonSellerSandbox(SandboxShop):
         if not operation:
             raise not_found("Resource")
         self.tokens.check(request, is_sellers=operation not in _GRANTLESS)
+        if operation in self.forbidden:
+            raise unauthorized("The application has no role for this operation.")
         headers = self.plans.take("notifications" if operation in _NOTIFICATIONS else operation)
         if operation.endswith("ListingsItem") or operation == "searchListingsItems":
             if named[0] != self.seller_id:

@@ -16,6 +16,7 @@ from channels.errors import (
     ConnectorError,
     Misconfigured,
     OutcomeUnknown,
+    Rejected,
     Throttled,
     TransientError,
     Unauthorised,
@@ -413,3 +414,12 @@ def test_all_pages_of_the_warehouse_are_read(
         for n in range(120)
     )
     assert len(list(connector.fetch_warehouse(None))) == 121
+
+
+def test_an_app_without_the_role_for_fba_does_not_stop_the_channel(
+    sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector
+) -> None:
+    sandbox.forbidden = {"getInventorySummaries"}
+    with pytest.raises(Rejected, match="roles"):
+        list(connector.fetch_warehouse(None))
+    assert connector.check() == sandbox.name
