@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
-from channels import error_log, notices, observations, orders, retry_queue
+from channels import error_log, feeds, following, notices, observations, orders, retry_queue
 from channels.accounts import channel_of, open_connector
 from channels.connectors.base import Connector, InboundMessage, InboundRequest
 from channels.errors import BadMessage, ChannelError
@@ -31,6 +31,7 @@ from channels.events import (
     OrderHint,
     OrderState,
     UnknownEvent,
+    WarehouseChanged,
 )
 from channels.models import Channel, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
@@ -45,7 +46,7 @@ from inventory.ledger import domain_errors
 log = structlog.get_logger(__name__)
 
 #: What says nothing of orders, and can be applied together.
-_NOTICES: Final = (LevelObserved, ListingChanged, Ignored, UnknownEvent)
+_NOTICES: Final = (LevelObserved, WarehouseChanged, ListingChanged, Ignored, UnknownEvent)
 #: Failures after which a delivery goes to the dead letters: about 50 minutes.
 LARGEST_ATTEMPTS: Final = 8
 _TASK: Final = "channels.tasks.process_deliveries"
@@ -225,9 +226,12 @@ def _notices_in(delivery: WebhookDelivery) -> list[ChannelEvent] | None:
 
 
 def _apply_notices(noticed: Sequence[tuple[WebhookDelivery, ChannelEvent]]) -> None:
-    observations.observe_all(
+    seen = observations.observe_all(
         [(d.channel, event, d.received_at) for d, event in noticed if isinstance(event, LevelObserved)]
     )
+    following.confirm_seen(seen)
+    for channel_id in sorted({d.channel_id for d, event in noticed if isinstance(event, WarehouseChanged)}):
+        feeds.ask_for_poll(channel_id, feeds.WAREHOUSE)
     notices.note_listing_changes(
         (d.channel, event) for d, event in noticed if isinstance(event, ListingChanged)
     )
@@ -311,10 +315,8 @@ def _apply(delivery: WebhookDelivery, event: ChannelEvent) -> None:
             orders.hint(channel, event.external_id, arrived_at=arrived_at)
         case OrderDeleted():
             orders.apply_deleted(channel, event.external_id, arrived_at=arrived_at)
-        case LevelObserved():
-            observations.observe(channel, event, received_at=arrived_at)
-        case ListingChanged():
-            notices.note_listing_changes([(channel, event)])
+        case LevelObserved() | WarehouseChanged() | ListingChanged():
+            _apply_notices([(delivery, event)])
         case Disconnected():
             notices.note_disconnected(channel, event)
         case Ignored() | UnknownEvent():

@@ -75,6 +75,11 @@ class LevelObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class WarehouseChanged:
+    """The platform's own warehouse holds other numbers of our goods."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListingChanged:
     """A product or listing was created, changed or deleted."""
 
@@ -108,6 +113,7 @@ ChannelEvent = (
     | OrderHint
     | OrderDeleted
     | LevelObserved
+    | WarehouseChanged
     | ListingChanged
     | Disconnected
     | Ignored

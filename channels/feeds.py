@@ -15,6 +15,8 @@ from config.notify import notify_after_commit
 
 ORDERS: Final = "orders"
 LISTINGS: Final = "listings"
+#: What the platform's own warehouse holds, where it has one.
+WAREHOUSE: Final = "warehouse"
 #: Each page renews the lease by this.
 LEASE: Final = timedelta(seconds=90)
 
@@ -22,19 +24,25 @@ LEASE: Final = timedelta(seconds=90)
 def ensure_feeds() -> None:
     """Adds the feeds that active channels lack; they are due at once."""
     now = timezone.now()
-    channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).values_list("id", flat=True)
+    channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).values_list("id", "kind")
     feeds = [
         PollFeed(channel_id=channel_id, name=name, next_poll_at=now)
-        for channel_id in channels
-        for name in (ORDERS, LISTINGS)
+        for channel_id, kind in channels
+        for name in names_of(kind)
     ]
     PollFeed.objects.bulk_create(feeds, ignore_conflicts=True)
 
 
-def ask_for_poll(channel_id: int) -> None:
-    """Has the channel's orders polled at once: something was sold that we have not seen."""
+def names_of(kind: str) -> tuple[str, ...]:
+    """Returns which feeds a channel of this kind has."""
+    has_warehouse = CONNECTORS[kind].capabilities.own_warehouse
+    return (ORDERS, LISTINGS, WAREHOUSE) if has_warehouse else (ORDERS, LISTINGS)
+
+
+def ask_for_poll(channel_id: int, name: str = ORDERS) -> None:
+    """Has the channel's orders, or another feed, polled at once: something changed that we have not seen."""
     # Now, and not when it was due before: a poll that runs already began before whatever was seen.
-    if PollFeed.objects.filter(channel_id=channel_id, name=ORDERS).update(next_poll_at=Now()):
+    if PollFeed.objects.filter(channel_id=channel_id, name=name).update(next_poll_at=Now()):
         notify_after_commit("onecount_push")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import connection
 
 from channels.connectors.base import Address
+from channels.models.listings import Lane
 from config.database import NEED_NOT_LAST
 from inventory.arrays import array
 
@@ -74,7 +75,7 @@ WITH waiting AS MATERIALIZED (
         LIMIT %(window)s
         FOR NO KEY UPDATE OF level SKIP LOCKED
     ) AS candidate
-    WHERE EXISTS (
+    WHERE urgency.lane >= %(lane)s::smallint AND EXISTS (
         SELECT FROM channels_channel WHERE id = %(channel)s AND is_active AND NOT is_paused
     )
 ), ordered AS (
@@ -109,12 +110,18 @@ _LEASE_SQL: Final = _LEASE.format(need_not_last=NEED_NOT_LAST)
 
 
 def lease(
-    channel_id: int, *, size: int, parents: int | None = None, oldest_first: bool = False
+    channel_id: int,
+    *,
+    size: int,
+    parents: int | None = None,
+    oldest_first: bool = False,
+    lane: Lane = Lane.TO_ZERO,
+    seconds: float = LEASE_SECONDS,
 ) -> Lease | None:
-    """Leases up to `size` due listing levels, most urgent first; None when nothing is due. Commits at once.
+    """Leases up to `size` due listing levels of this lane and later ones, most urgent first; None when nothing is due.
 
-    With `parents` they belong to so many parent products at most. A channel or place that is paused or off, and a listing
-    that is off or not mapped, is told nothing.
+    Commits at once. With `parents` they belong to so many parent products at most. A channel or place that is paused
+    or off, and a listing that is off or not mapped, is told nothing.
     """
     token = uuid.uuid4()
     parameters: dict[str, Any] = {
@@ -124,7 +131,8 @@ def lease(
         "parents": parents,
         "oldest_first": oldest_first,
         "token": token,
-        "seconds": LEASE_SECONDS,
+        "seconds": seconds,
+        "lane": int(lane),
     }
     with connection.cursor() as cursor:
         cursor.execute(_LEASE_SQL, parameters)
@@ -140,6 +148,26 @@ def _leased(row: tuple[Any, ...]) -> Leased:
     # A cursor of its own hands JSON over as text.
     details = json.loads(data) if isinstance(data, str) else data
     return Leased(Address(level_id, external_id, parent, place, details), wanted, attempts, is_unknown)
+
+
+_MANY: Final = """
+SELECT count(*) >= %(many)s FROM (
+    SELECT FROM channels_listinglevel level
+    WHERE level.channel_id = %(channel)s AND level.lane = %(lane)s
+      AND level.wanted > level.done AND level.dead_at IS NULL
+      AND coalesce(level.leased_until < clock_timestamp(), true)
+      AND coalesce(level.next_attempt_at <= clock_timestamp(), true)
+    LIMIT %(many)s
+) increase
+"""
+
+
+def are_many_increases_due(channel_id: int, many: int) -> bool:
+    """Tells whether at least so many increases wait to be told."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY, {"channel": channel_id, "lane": int(Lane.INCREASE), "many": many})
+        (is_many,) = cursor.fetchone()
+    return bool(is_many)
 
 
 class Turns:

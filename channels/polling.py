@@ -23,8 +23,9 @@ from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
-from channels.feeds import LEASE, LISTINGS, ask_for_poll, ensure_feeds, poll_interval
+from channels.feeds import LEASE, LISTINGS, WAREHOUSE, ask_for_poll, ensure_feeds, poll_interval
 from channels.importing import import_channel
+from channels.mirroring import last_mirror, mirror
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
 from channels.models.error_log import ErrorJob
 from channels.order_rows import known_orders
@@ -39,6 +40,10 @@ log = structlog.get_logger(__name__)
 
 #: Listings change seldom; new ones also announce themselves where the platform has webhooks for it.
 LISTINGS_INTERVAL: Final = timedelta(days=1)
+#: What a platform's own warehouse holds; it also announces changes.
+WAREHOUSE_INTERVAL: Final = timedelta(minutes=15)
+#: Feed → how often it is read; orders are read as the channel says.
+_INTERVALS: Final = {LISTINGS: LISTINGS_INTERVAL, WAREHOUSE: WAREHOUSE_INTERVAL}
 #: Pages of one poll; what is left is read by the next one, at once.
 LARGEST_POLL: Final = 50
 _FIRST_PAUSE: Final = timedelta(seconds=5)
@@ -63,6 +68,11 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
             report = import_channel(feed.channel, connector, on_batch=partial(_renew, feed))
             if has_first_contact(feed.channel):
                 read_shelves(feed.channel, connector, shown=report.shown)
+            is_finished = True
+        elif feed.name == WAREHOUSE:
+            # From when it began: what changes while it is read is read again.
+            mirror(feed.channel, connector, since=last_mirror(feed), on_batch=partial(_renew, feed))
+            _leased(feed).update(cursor=started_at.isoformat())
             is_finished = True
         else:
             is_finished = _read_orders(feed, connector)
@@ -176,7 +186,7 @@ def _leased(feed: PollFeed) -> QuerySet[PollFeed]:
 
 def _note_success(feed: PollFeed, started_at: datetime, *, is_finished: bool) -> None:
     now = timezone.now()
-    interval = LISTINGS_INTERVAL if feed.name == LISTINGS else poll_interval(feed.channel)
+    interval = _INTERVALS.get(feed.name) or poll_interval(feed.channel)
     next_poll_at = started_at + interval if is_finished else now
     finished = {"last_polled_at": now, "polls": F("polls") + 1, "failures": 0, "last_error": ""}
     if is_finished:

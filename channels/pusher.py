@@ -28,12 +28,13 @@ from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.fanout import fan_out
-from channels.feeds import LISTINGS, ORDERS, ensure_feeds, lease_due_feed, postpone
+from channels.feeds import LISTINGS, ORDERS, WAREHOUSE, ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
 from channels.models.error_log import ErrorJob
 from channels.propagation import Propagation
 from channels.pushes import WAKE_UP
+from channels.queues import QueueReaders
 from channels.sending import push_batch
 from channels.survey import survey
 from config import heartbeat
@@ -102,6 +103,7 @@ class Pusher:
         self._desks: dict[int, Desk] = {}
         self._turns: deque[int] = deque()
         self._propagation = Propagation()
+        self._queues = QueueReaders()
         self._is_tidying = False
         self._is_survey_due = True
         self._swept_at = -SWEEP
@@ -123,6 +125,7 @@ class Pusher:
                 heartbeat.beat()
             self._plan()
             self._wait()
+        self._queues.stop()
         is_clean = self._crew.close(seconds=PATIENCE)
         connection.close()
         return is_clean
@@ -193,6 +196,9 @@ class Pusher:
         for channel_id, kind in kinds.items():
             able = CONNECTORS[kind].capabilities
             self._desks[channel_id].limit = min(able.concurrency, share)
+        self._queues.follow(
+            {each for each, kind in kinds.items() if CONNECTORS[kind].capabilities.message_queue}
+        )
         if not self._is_tidying:
             self._is_tidying = True
             self._crew.submit(self._tidy)
@@ -259,7 +265,8 @@ class Pusher:
         return self._read(desk, ORDERS)
 
     def _import(self, desk: Desk) -> Done:
-        return self._read(desk, LISTINGS)
+        listings = self._read(desk, LISTINGS)
+        return listings if listings.count else self._read(desk, WAREHOUSE)
 
     def _read(self, desk: Desk, name: str) -> Done:
         feed = lease_due_feed(desk.channel_id, name)

@@ -20,15 +20,31 @@ from channels.desks import Done
 from channels.errors import ConnectorError, OutcomeUnknown, PermanentError, Throttled
 from channels.exposure import Exposure, exposures
 from channels.feeds import ask_for_poll
-from channels.leases import Lease, Leased, Turns, give_back, lease, note_sent
+from channels.leases import (
+    Lease,
+    Leased,
+    Turns,
+    are_many_increases_due,
+    give_back,
+    lease,
+    note_sent,
+)
 from channels.models.error_log import ErrorJob
+from channels.models.listings import Lane
 from channels.models.outbound import PushOutcome
 from channels.outcomes import OUTCOMES, Told, write_outcomes
+from channels.pushes import mark_listing_levels
 from channels.retries import CALL_SECONDS, after_call, after_item, jittered, within_reason
 from config.logs import redact_text
 
 #: Seconds of all calls of a batch together.
 BATCH_SECONDS: Final = 15.0
+#: Seconds of all calls of a bulk together: each of its listings is looked at before.
+BULK_SECONDS: Final = 240.0
+#: How many times the number from which on a bulk is worth it go together at most.
+BULK_SHARE: Final = 2
+#: Seconds until increases that went out in bulk are told one by one after all.
+BULK_PAUSE: Final = 3600.0
 #: Times a stale number is read again and sent anew before it waits for its next turn.
 STALE_ROUNDS: Final = 4
 #: Seconds until a number is looked at again whose history is in doubt; its orders are polled meanwhile.
@@ -69,6 +85,8 @@ class _Batch:
     told: list[Told] = field(default_factory=list)
     #: Attempts that another one of this batch followed.
     log: list[Told] = field(default_factory=list)
+    #: They go together, in one call that may take long.
+    is_bulk: bool = False
     #: The key of the call that is on its way; None while nothing has been sent.
     call_id: uuid.UUID | None = None
 
@@ -116,6 +134,11 @@ def push_batch(
         breaker.note_failure(channel_id, error, job=ErrorJob.PUSH)
         return Done(has_failed=True)
     able = connector.capabilities
+    if able.bulk_increases and not oldest_first:
+        bulk = lease_bulk(channel_id, able.bulk_increases)
+        if bulk is not None:
+            on_lease(bulk)
+            return send_bulk(bulk, connector)
     leased = lease(
         channel_id, size=able.push_batch_size, parents=able.parents_in_push, oldest_first=oldest_first
     )
@@ -291,7 +314,8 @@ def _push(batch: _Batch) -> list[Draft]:
     note_sent(batch.lease, {item.address.listing_level_id: item.quantity for item in items})
     # Other numbers or other comparisons are another intent, which needs a key of its own.
     batch.call_id = uuid.uuid4()
-    results = batch.connector.push(items, call_id=str(batch.call_id))
+    tell = batch.connector.push_increases if batch.is_bulk else batch.connector.push
+    results = tell(items, call_id=str(batch.call_id))
     by_id = {result.listing_level_id: result for result in results}
     return [draft for draft in _open(batch) if not _note(batch, draft, by_id.get(draft.level.id))]
 
@@ -330,6 +354,42 @@ def _told_of(draft: Draft, result: PushResult, call_id: uuid.UUID | None, connec
     elif outcome is not PushOutcome.ACCEPTED:
         details |= after_item(draft.level, outcome, connector.capabilities)
     return draft.told(outcome, **details)
+
+
+def lease_bulk(channel_id: int, many: int) -> Lease | None:
+    """Leases many increases at once; None while there are fewer, which go one by one."""
+    if not are_many_increases_due(channel_id, many):
+        return None
+    found = lease(channel_id, size=BULK_SHARE * many, lane=Lane.INCREASE, seconds=2 * BULK_SECONDS + 10)
+    # There may be more: decreases do not wait for this to be known.
+    return None if found is None else replace(found, is_full=True)
+
+
+def send_bulk(lease: Lease, connector: Connector) -> Done:
+    """Tells many increases in one slow call. It holds none of them: a change is told at once, and overtakes it."""
+    batch = _Batch(lease, connector, is_bulk=True)
+    has_failed = False
+    try:
+        with connector.client.budget(BULK_SECONDS):
+            _compute(batch, lease.levels)
+            _redecide(batch, {each.level.id: Decision(each.exposure.quantity, None) for each in _open(batch)})
+            _push(batch)
+    except Throttled as error:
+        error_log.note(lease.channel_id, error, job=ErrorJob.PUSH)
+    except ConnectorError as error:
+        has_failed = True
+        _give_up(batch, error)
+    accepted = [each.level.id for each in batch.told if each.outcome is PushOutcome.ACCEPTED]
+    batch.write()
+    error_log.note_items(lease.channel_id, batch.refused)
+    if accepted:
+        give_back(lease, accepted, pause=BULK_PAUSE)
+    unsent = {level.id for level in lease.levels} - batch.written
+    if unsent:
+        give_back(lease, unsent)
+        # One by one, then: the next bulk would be no better.
+        mark_listing_levels(sorted(unsent), lane=Lane.DECREASE)
+    return Done(len(lease.levels), 0.0, has_failed)
 
 
 _OTHERS_WORK: Final = """

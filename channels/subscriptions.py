@@ -1,5 +1,7 @@
 """Looks after the webhook subscriptions: platforms switch them off without a word."""
 
+from contextlib import suppress
+
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -26,8 +28,9 @@ def audit(channel: Channel) -> list[SubscriptionProblem]:
     url = webhook_url(channel)
     problems = connector.audit_webhooks(url)
     if problems and connector.capabilities.manages_subscriptions:
-        register(channel, connector)
-        ask_for_poll(channel.pk)
+        with suppress(Unsupported):  # a person has to set something up first: the problems say what
+            register(channel, connector)
+            ask_for_poll(channel.pk)
         # Anew, because the registration may have chosen a secret.
         problems = open_connector(channel).audit_webhooks(url)
     _keep(channel, problems)

@@ -28,7 +28,7 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
     ),
     coalesce(health.breaker_open_until <= clock_timestamp(), true) AND EXISTS (
         SELECT FROM channels_pollfeed feed
-        WHERE feed.channel_id = channel.id AND feed.name = 'listings' AND feed.next_poll_at <= clock_timestamp()
+        WHERE feed.channel_id = channel.id AND feed.name <> 'orders' AND feed.next_poll_at <= clock_timestamp()
           AND coalesce(feed.leased_until < clock_timestamp(), true)
     ),
     coalesce((
@@ -39,9 +39,9 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
         LIMIT 1
     ), false),
     channel.kind = ANY(%s::text[]) AND EXISTS (
-        SELECT FROM channels_listinglevel level
-        WHERE level.channel_id = channel.id AND level.lease_token IS NOT NULL
-          AND level.leased_until > clock_timestamp() AND level.wanted > level.done AND level.dead_at IS NULL
+        SELECT FROM channels_push push
+        WHERE push.channel_id = channel.id AND push.outcome = 'accepted'
+          AND push.finished_at > clock_timestamp() - interval '1 day'
     ),
     (SELECT EXISTS (SELECT FROM channels_bundlechange))
 FROM channels_channel channel
@@ -60,7 +60,7 @@ class Due:
     pushes: bool
     #: Orders to be read.
     polls: bool
-    #: Listings to be read.
+    #: Listings to be read, or what the platform's own warehouse holds.
     imports: bool
     #: Orders of which only a hint came.
     fetches: bool

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -214,7 +214,8 @@ class HttpClient:
         reading = self._read_limits(bucket, answer)
         if answer.status == 429:
             blocked_for = retry_after(answer) or _DEFAULT_BLOCK
-            reading = LimitReading(tokens=0.0, blocked_for=blocked_for)
+            # Some say at the same time how many there may be.
+            reading = replace(reading or LimitReading(), tokens=0.0, blocked_for=blocked_for)
         if reading is not None:
             refund = 0.0 if reading.cost is None else cost - reading.cost
             if grant.is_corrected_by(reading, refund=refund):

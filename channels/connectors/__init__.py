@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from channels.connectors.amazon_seller import AmazonSellerConnector
 from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
 from channels.connectors.shopify import ShopifyConnector
@@ -18,6 +19,7 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "bol": BolConnector,
     "square": SquareConnector,
     "wholesale": WholesaleConnector,
+    "amazon_seller": AmazonSellerConnector,
 }
 
 

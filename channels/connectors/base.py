@@ -48,6 +48,12 @@ class Capabilities:
     cancels_lines: bool = False
     #: A push is only accepted at first and has to be followed by `follow_push`.
     asynchronous_push: bool = False
+    #: Its messages wait in a queue that we read (`take_messages`); nothing is posted to us.
+    message_queue: bool = False
+    #: It keeps goods of ours in a warehouse of its own, and says how many (`fetch_warehouse`).
+    own_warehouse: bool = False
+    #: So many increases go together by `push_increases`, which is slow; fewer go one by one. None: it has no such call.
+    bulk_increases: int | None = None
     #: Largest number the platform takes; None when it states none.
     largest_quantity: int | None = None
     #: Calls at the same time.
@@ -120,6 +126,17 @@ class InboundRequest:
     received_at: datetime
     #: Where it is sent to, as we tell platforms: some sign it too. What the caller says of the host does not matter.
     url: str = ""
+    #: It was taken from the platform's queue, and not posted to us.
+    is_queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message that waits in a queue until it is acknowledged."""
+
+    body: bytes = field(repr=False)
+    #: What acknowledges it.
+    receipt: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +253,28 @@ class PushResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedPush:
+    """A number that the platform took in and that is not known to be live yet."""
+
+    tracking_id: str
+    address: Address
+    quantity: int
+    sent_at: datetime
+    #: Units that the channel sold of this listing since, by the orders that have come.
+    sold_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseCount:
+    """Units of ours in a platform's own warehouse: free ones, and those held for orders that it will ship."""
+
+    listing_external_id: str
+    sku: str
+    location_external_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShelfNumber:
     """What a shelf shows, read from the platform; `quantity` None when it does not track or know it."""
 
@@ -316,6 +355,10 @@ class Response(Protocol):
     def status(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes:
+        """The body as it came."""
+
     def json(self) -> Any:
         """The body as JSON; raises `TransientError` when it is something else (HTML, nothing)."""
 
@@ -392,13 +435,33 @@ class Connector(ABC):
         """Reads the platform's places; one nameless place where it has none."""
         return [PlatformLocation(external_id="", name="")]
 
+    def fetch_warehouse(self, since: datetime | None) -> Iterator[WarehouseCount]:
+        """Streams what the platform's own warehouse holds: all of it, or what changed `since`."""
+        raise Unsupported
+
+    # -- messages in a queue
+    def take_messages(self, *, seconds: float) -> list[QueuedMessage]:
+        """Takes messages that wait, after at most so many seconds; those not acknowledged come again.
+
+        Raises `Unsupported` where the channel has no queue.
+        """
+        raise Unsupported
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        """Has messages not come again: what they say is stored."""
+        raise Unsupported
+
     # -- writing
     @abstractmethod
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
         """Tells the platform these numbers; one result an item. The same `call_id` is the same intent."""
 
-    def follow_push(self, tracking_ids: Sequence[str]) -> dict[str, PushResult | None]:
-        """Asks what became of accepted pushes; None while still open."""
+    def push_increases(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
+        """Tells the platform many larger numbers in one call that may take long; one result an item."""
+        raise Unsupported
+
+    def follow_push(self, pushes: Sequence[AcceptedPush]) -> dict[str, PushResult | None]:
+        """Asks what became of accepted pushes, by tracking id; None while still open."""
         raise Unsupported
 
     def cancel_line(

@@ -15,6 +15,9 @@ _PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     "manages_subscriptions": ("register_webhooks", "audit_webhooks"),
     "cancels_lines": ("cancel_line",),
     "asynchronous_push": ("follow_push",),
+    "message_queue": ("take_messages", "acknowledge"),
+    "own_warehouse": ("fetch_warehouse",),
+    "bulk_increases": ("push_increases",),
 }
 _HINT: Final = "The module channels/connectors/base.py says what a connector declares."
 
@@ -62,5 +65,5 @@ def _capability_problems(connector: type[Connector], capabilities: Capabilities)
     for capability, methods in _PROMISES.items():
         for method in methods:
             is_written = getattr(connector, method) is not getattr(Connector, method)
-            if is_written != getattr(capabilities, capability):
+            if is_written != bool(getattr(capabilities, capability)):
                 yield f"{method} and the capability {capability} contradict each other."

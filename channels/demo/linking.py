@@ -100,7 +100,9 @@ def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None
     locations = _locations(channel.merchant, channel.kind)
     for place in places:
         row, _ = ChannelLocation.objects.get_or_create(
-            channel=channel, external_id=place.external_id, defaults={"name": place.name}
+            channel=channel,
+            external_id=place.external_id,
+            defaults={"name": place.name, "is_active": place.is_sellable and not place.is_foreign},
         )
         behind = [each for each in locations if each.name == place.name] if place.external_id else locations
         for priority, location in enumerate(behind):

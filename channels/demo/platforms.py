@@ -31,6 +31,7 @@ _ENTRIES: Final = (
     DemoPlatform("bol", "Marketplace (Bol.com)", is_default=True),
     DemoPlatform("square", "Rotterdam till (Square)", places=("RTM",)),
     DemoPlatform("wholesale", "Dealers (wholesale portal)"),
+    DemoPlatform("amazon_seller", "Marketplace (Amazon)"),
 )
 
 #: By kind; each one's port is the first one of the shops and its position here.

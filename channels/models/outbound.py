@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
+from django.db.models import Q
 
 from channels.models.channels import Channel
 from channels.models.listings import ListingLevel
@@ -56,6 +57,7 @@ class Push(models.Model):
             models.Index(fields=["channel", "-id"], name="push_by_channel"),
             models.Index(fields=["listing_level", "-finished_at"], name="push_by_level_and_end"),
             BrinIndex(fields=["computed_at"], name="push_by_time"),
+            models.Index(fields=["channel", "id"], name="push_accepted", condition=Q(outcome="accepted")),
         ]
 
     def __str__(self) -> str:

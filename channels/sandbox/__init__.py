@@ -6,6 +6,7 @@ and need no Django.
 
 from typing import Final
 
+from channels.sandbox.amazon_seller import AmazonSellerSandbox
 from channels.sandbox.bol import BolSandbox
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
 from channels.sandbox.client import SandboxClient, SandboxError
@@ -18,7 +19,14 @@ from channels.sandbox.woocommerce import WooCommerceSandbox
 
 SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
     shop.kind: shop
-    for shop in (ShopifySandbox, WooCommerceSandbox, BolSandbox, SquareSandbox, WholesaleSandbox)
+    for shop in (
+        ShopifySandbox,
+        WooCommerceSandbox,
+        BolSandbox,
+        SquareSandbox,
+        WholesaleSandbox,
+        AmazonSellerSandbox,
+    )
 }
 
 __all__ = [
@@ -28,6 +36,7 @@ __all__ = [
     "PROFILES",
     "SANDBOXES",
     "SLOW",
+    "AmazonSellerSandbox",
     "BolSandbox",
     "CatalogueItem",
     "Faults",

@@ -36,6 +36,10 @@ class Faults:
     #: A number that is written gets no answer and arrives `late_write_seconds` later, when others may have overtaken it.
     late_write_rate: float = 0.0
     late_write_seconds: float = 3.0
+    #: A change that is only accepted at first (Amazon) is never done.
+    accepted_is_lost_rate: float = 0.0
+    #: Added to the time that a change takes which is only accepted at first (Amazon).
+    processing_delay_seconds: float = 0.0
     # -- webhooks
     #: None is sent; what would have been sent is lost.
     webhooks_are_lost: bool = False

@@ -16,9 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from channels.accounts import webhook_url
 from channels.connectors import CONNECTORS
+from channels.connectors.base import InboundRequest
+from channels.deliveries import accept
+from channels.errors import BadMessage, BadSignature
 from channels.models import Channel
 from tests.channels.shop import Shop
 
@@ -59,6 +63,8 @@ class Sender(ABC):
     tells_states = True
     #: Where it is delivered to, if that is signed, too.
     address = ""
+    #: Whether its messages wait in a queue, without headers and a signature of their own.
+    is_queued = False
 
     def send(
         self, client: Client, channel: Channel, body: bytes | Mapping[str, Any], **headers: str
@@ -320,9 +326,97 @@ class WholesaleSender(Sender):
         return {"type": self.topic, "timestamp": "2026-11-21T12:00:01Z", "data": order}
 
 
+class AmazonSender(Sender):
+    """Amazon posts nothing: what it puts into the queue goes through the same door. Whatever has headers is posted."""
+
+    kind = "amazon_seller"
+    topic = "ORDER_CHANGE"
+    is_queued = True
+    seller_id = "A1SELLER"
+    subscription_id = "7d2b0a1c-order-changes"
+
+    def connect(self, shop: Shop) -> None:
+        shop.channel.kind = self.kind
+        shop.channel.settings = {
+            "seller_id": self.seller_id,
+            "marketplaces": "DE",
+            "base_url": "http://127.0.0.1:1",
+            "login_url": "http://127.0.0.1:1",
+            "queue_url": "http://127.0.0.1:1/123456789012/queue",
+        }
+        shop.channel.credentials = {
+            "client_id": "id",
+            "client_secret": "secret",
+            "refresh_token": "refresh",
+            "aws_access_key_id": "AKIA",
+            "aws_secret_access_key": "aws",
+            "subscriptions": json.dumps({"ORDER_CHANGE": self.subscription_id}),
+        }
+        shop.channel.save()
+
+    def headers(self, body: bytes) -> dict[str, str]:
+        return {"X-Amz-Sns-Message-Type": "Notification"}
+
+    def send(
+        self, client: Client, channel: Channel, body: bytes | Mapping[str, Any], **headers: str
+    ) -> HttpResponse:
+        if headers:
+            return super().send(client, channel, body, **headers)
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = InboundRequest({"content-type": "application/json"}, raw, timezone.now(), is_queued=True)
+        try:
+            accept(channel, request)
+        except BadSignature as error:
+            return HttpResponse(str(error), status=401)
+        except BadMessage as error:
+            return HttpResponse(str(error), status=400)
+        return HttpResponse("OK")
+
+    def message(self, quantity: Any = 2, *, order_id: Any = 1001) -> dict[str, Any]:
+        item = {
+            "OrderItemId": "1",
+            "SellerSKU": "MUG",
+            "SupplySourceId": None,
+            "Quantity": quantity,
+            "QuantityShipped": 0,
+            "GiftMessage": CUSTOMER,
+        }
+        change = {
+            "NotificationLevel": "OrderLevel",
+            "SellerId": self.seller_id,
+            "AmazonOrderId": order_id,
+            "OrderChangeType": "OrderStatusChange",
+            "OrderChangeTrigger": {"TimeOfOrderChange": "2026-11-21T12:00:00.284Z", "ChangeReason": "Placed"},
+            "Summary": {
+                "MarketplaceId": "A1PA6795UKMFR9",
+                "OrderStatus": "Pending",
+                "PurchaseDate": "2026-11-21T12:00:00.284Z",
+                "DestinationPostalCode": CUSTOMER,
+                "FulfillmentType": "MFN",
+                "OrderType": "StandardOrder",
+                "OrderItems": [item],
+                "BuyerName": CUSTOMER,
+            },
+        }
+        return {
+            "NotificationVersion": "1.0",
+            "NotificationType": self.topic,
+            "PayloadVersion": "1.0",
+            "EventTime": "2026-11-21T12:00:01.109Z",
+            "Payload": {"OrderChangeNotification": change},
+            "NotificationMetadata": {
+                "ApplicationId": "app",
+                "SubscriptionId": self.subscription_id,
+                "PublishTime": "2026-11-21T12:00:01.109Z",
+                "NotificationId": f"notification of {order_id}",
+            },
+        }
+
+
 #: One for every registered platform; a new connector without a sender fails the tests.
 SENDERS: dict[str, type[Sender]] = {
-    each.kind: each for each in (ShopifySender, WooSender, BolSender, SquareSender, WholesaleSender)
+    each.kind: each
+    for each in (ShopifySender, WooSender, BolSender, SquareSender, WholesaleSender, AmazonSender)
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 from channels import leases, sending
 from channels.connectors import CONNECTORS
 from channels.connectors.base import (
+    AcceptedPush,
     Account,
     Address,
     Capabilities,
@@ -47,6 +48,10 @@ class Shelves:
     #: Asked after the numbers are in place: what it raises leaves them there.
     after_call: Callable[[Sequence[PushItem]], None] = lambda items: None
     reaction: Reaction = lambda item: None
+    #: How many items each bulk call held.
+    bulks: list[int] = field(default_factory=list)
+    #: Everything that was asked after.
+    followed: list[AcceptedPush] = field(default_factory=list)
     #: Accepted numbers that are not live yet, by tracking id.
     accepted: dict[str, PushItem] = field(default_factory=dict)
     _serial: Iterator[int] = field(default_factory=lambda: count(1))
@@ -118,8 +123,13 @@ class TellingConnector(SimpleConnector):
         self.shelves.numbers[key] = item.quantity
         return PushResult(level_id, ItemOutcome.CONFIRMED)
 
-    def follow_push(self, tracking_ids: Sequence[str]) -> dict[str, PushResult | None]:
-        return {each: self._end_of(each) for each in tracking_ids}
+    def push_increases(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
+        self.shelves.bulks.append(len(items))
+        return self.push(items, call_id=call_id)
+
+    def follow_push(self, pushes: Sequence[AcceptedPush]) -> dict[str, PushResult | None]:
+        self.shelves.followed += pushes
+        return {each.tracking_id: self._end_of(each.tracking_id) for each in pushes}
 
     def _end_of(self, tracking_id: str) -> PushResult | None:
         item = self.shelves.accepted.get(tracking_id)

@@ -116,6 +116,8 @@ def test_a_signed_form_is_no_message(client: Client, sender: Sender, shop: Shop)
 def test_a_topic_nobody_knows_is_kept_or_refused_but_never_an_error(
     client: Client, sender: Sender, shop: Shop, topic: str
 ) -> None:
+    if sender.is_queued:
+        pytest.skip("Its topic stands in the body alone.")
     names = {"shopify": "X-Shopify-Topic", "woocommerce": "X-WC-Webhook-Topic"}
     answer = sender.send(client, shop.channel, sender.message(), **{names.get(sender.kind, "X-Topic"): topic})
     assert answer.status_code in {200, 400}

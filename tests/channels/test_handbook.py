@@ -29,6 +29,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "manages_subscriptions": "OneCount looks after its subscriptions",
     "cancels_lines": "can cancel a line",
     "asynchronous_push": "a push is accepted first, confirmed later",
+    "bulk_increases": "increases that go together in bulk, at least",
+    "message_queue": "its messages come through a queue",
+    "own_warehouse": "says what its own warehouse holds",
     "largest_quantity": "largest number",
 }
 

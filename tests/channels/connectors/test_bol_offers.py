@@ -197,6 +197,7 @@ class SomeAnswer:
     """An answer with nothing but headers."""
 
     status = 200
+    body = b""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.headers = headers

@@ -151,6 +151,7 @@ class StubbornShop:
         return nullcontext()
 
     status = 200
+    body = b""
     headers: ClassVar[dict[str, str]] = {"Date": "Sat, 21 Nov 2026 12:00:00 GMT", "X-WP-Total": "250"}
 
     def json(self) -> Any:
