@@ -226,7 +226,8 @@ class _Run:
         world, began = self._world, time.monotonic()
         longest = self._patience
         asked_at = timezone.now()
-        _insist(lambda: [ask_for_poll(channel_id) for channel_id in world.channel_ids])
+        for channel_id in world.channel_ids:
+            _insist(partial(ask_for_poll, channel_id))
         agreed_at = stuck_since = None
         last: list[str] = []
         while (now := time.monotonic()) - began < longest:

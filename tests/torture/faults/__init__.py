@@ -1,7 +1,7 @@
 """Everything that goes wrong, by name: shapes of events, weather on the street, and blows at a moment."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from tests.torture.faults import database, outside, processes, shops
 from tests.torture.faults.blows import Blow
@@ -58,4 +58,5 @@ def chosen(text: str) -> tuple[str, ...]:
 
 def weather_of(names: Sequence[str]) -> Weather:
     """Returns the weather with these faults in it."""
-    return Weather(**{name: rate for name, rate in WEATHER.items() if name in names})
+    rates: dict[str, Any] = {name: rate for name, rate in WEATHER.items() if name in names}
+    return Weather(**rates)
