@@ -67,6 +67,13 @@ class Safeguard:
     story: Callable[[World], None] | None = None
 
 
+def _received_while_telling(world: World) -> None:
+    """What changes the number comes after it was computed and before it is confirmed."""
+    world.lose("CUP", 1)
+    world.interference = lambda: world.receive("CUP", 2)
+    world.push(2)
+
+
 def _died_while_telling(world: World) -> None:
     """A call arrives, its sender dies, and the number that was right before is right again."""
     world.lose("MUG", 1)
@@ -146,7 +153,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     ),
     "what is marked while it is told stays due": Safeguard(
         lambda: [_altered(outcomes, "_WRITE_SQL", "greatest(level.done, told.wanted)", "level.wanted")],
-        known_seed=128,
+        story=_received_while_telling,
     ),
     "who died while telling is in doubt": Safeguard(
         lambda: [_altered(leases, "_LEASE_SQL", "level.lease_token IS NOT NULL", "false")],

@@ -90,6 +90,8 @@ class World(Clockwork):
     #: When the last thing happened.
     quiet_since: datetime = AUTUMN
     kept_keys: dict[int, list[Any]] = field(default_factory=dict)
+    #: What happens once while the next call is under way.
+    interference: Callable[[], None] | None = None
     _is_busy: bool = False
     _keys: int = 0
 
@@ -422,6 +424,9 @@ class World(Clockwork):
 
     def meanwhile(self) -> None:
         """While a call is under way, others act: customers buy, messages are applied."""
+        if self.interference is not None:
+            act, self.interference = self.interference, None
+            act()
         if self._is_busy or self.random.random() >= self.haste:
             return
         self._is_busy = True
