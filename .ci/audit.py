@@ -16,6 +16,8 @@ from typing import Any, Final
 NOT_ASKED: Final = 75
 _SECONDS: Final = 150
 _LONGEST_REASON: Final = 300
+#: Dependencies that could not be looked up and are named.
+_NAMED: Final = 5
 
 
 def main(requirements: str) -> int:
@@ -56,12 +58,13 @@ def verdict(report: Mapping[str, Any] | None, trouble: str) -> tuple[int, list[s
         for bug in each.get("vulns", ())
     ]
     skipped = [f"{each['name']}: {each['skip_reason']}" for each in dependencies if "skip_reason" in each]
+    named = [*skipped[:_NAMED], *(["…"] if len(skipped) > _NAMED else [])]
     if found:
-        return 1, ["VULNERABLE:", *found, *skipped]
+        return 1, ["VULNERABLE:", *found, *named]
     if skipped or not dependencies:
         return NOT_ASKED, [
             f"NOT AUDITED: {len(skipped)} of {len(dependencies)} could not be looked up.",
-            *skipped,
+            *named,
         ]
     return 0, [f"Audited: none of {len(dependencies)} dependencies has a known vulnerability."]
 
