@@ -35,7 +35,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 #: Long enough for any machine; nothing waits this long unless the test fails.
 PATIENCE = 60.0
-#: Platforms that confirm at once; the others have tests of their own.
 SKUS = [f"SKU-{number}" for number in range(6)]
 
 
