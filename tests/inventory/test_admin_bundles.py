@@ -126,7 +126,7 @@ def test_a_change_of_kind_is_refused_at_its_field(operator: Client, kitchen: Kit
     kitchen.stock(9, 9)
     reserve(kitchen.context(), [kitchen.demand("order", 1)])
     response = send(operator, entry(kitchen.set, (kitchen.mug, 2), kind="composite"))
-    assert "units of it are held or owed" in str(response.context["form"].errors["kind"])
+    assert "units of it are held, promised or owed" in str(response.context["form"].errors["kind"])
 
 
 @pytest.mark.parametrize("role", ["commerce", "engineering", "read-only"])
@@ -160,7 +160,7 @@ def test_a_bundle_is_dissolved_where_nothing_of_it_is_held(operator: Client, kit
     response = operator.post(reverse("admin:inventory_bundle_changelist"), data)
     text = str(list(get_messages(response.wsgi_request))[-1])
     assert "1 bundle dissolved" in text
-    assert "units of it are held or owed" in text
+    assert "units of it are held, promised or owed" in text
     assert list(Bundle.objects.filter(is_current=True).values_list("variant_id", flat=True)) == [
         kitchen.set.pk
     ]
