@@ -256,7 +256,7 @@ def exports(business: Business) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(
     "chosen",
     [
-        pytest.param(NEAR, marks=pytest.mark.timeout(300)),
+        pytest.param(NEAR, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
         pytest.param(MODELS, marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
     ],
     ids=["near", "all"],
