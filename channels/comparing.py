@@ -124,6 +124,7 @@ WITH seen AS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = level.channel_id AND feed.name = 'orders'
               AND feed.covered_until >= level.seen_at + make_interval(secs => %s)
+              AND feed.covered_until <= clock_timestamp()
         ) AND NOT EXISTS (
             SELECT FROM channels_channelorder placed
             WHERE placed.channel_id = level.channel_id AND placed.fetch_wanted > placed.fetched
