@@ -263,6 +263,4 @@ def is_quiet(world: World) -> bool:
 
 def _is_read(world: World, shop: Shop) -> bool:
     """Tells whether the shop's list was read long enough after its last order changed."""
-    covered = world.feed(shop.channel_id)["covered_until"]
-    since = world.quiet_since + world.offset + timedelta(seconds=5)
-    return covered is not None and covered >= since
+    return world.read_at[shop.channel_id] >= world.quiet_since + timedelta(seconds=5)

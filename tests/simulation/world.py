@@ -87,6 +87,8 @@ class World(Clockwork):
     computed: dict[int, Exposure] = field(default_factory=dict)
     #: Listing levels of which a call was lost: what their shop shows is a guess until they are settled.
     doubtful: set[int] = field(default_factory=set)
+    #: When each channel's orders were last read to the end, by the true time.
+    read_at: dict[int, datetime] = field(default_factory=dict)
     #: When the last thing happened.
     quiet_since: datetime = AUTUMN
     kept_keys: dict[int, list[Any]] = field(default_factory=dict)
@@ -350,6 +352,7 @@ class World(Clockwork):
                 feed["cursor"] = page.cursor
                 if not page.has_more:
                     break
+            self.read_at[channel_id] = self.now
             interval = KINDS[connector.shop.kind].poll_interval
             feed.update(
                 covered_until=started_at,
