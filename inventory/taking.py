@@ -165,6 +165,8 @@ def lose_or_find(
 def _break(posting: Posting, held: Hold, quantity: int) -> None:
     """Takes the goods from a reservation; its demand is owed them from now on."""
     posting.release(held, quantity, Reason.BROKEN)
+    # What is available may stay as it is; what the demand holds, which some shops are told of, does not.
+    posting.concerned.add((held.variant_id, held.location_id))
     if isinstance(held, HeldKits):
         posting.broken_kits.add(held.variant_id)
     if kits_named(held.reference):
