@@ -65,7 +65,7 @@ class Installation:
 
     def migrate(self, schema: Path) -> None:
         """Makes the tables, from a dump: the migrations take much longer."""
-        self.manage("postgres", "pg_restore", "--clean", "--if-exists", "--dbname=onecount", str(schema))
+        self.manage("postgres", "pg_restore", "--exit-on-error", "--dbname=onecount", str(schema))
 
     def receive(self, count: int, name: str) -> str:
         """Receives units; returns the time after that."""
@@ -92,7 +92,7 @@ def schema(transactional_db: None, open_directory: Path) -> Path:
     address, path = connection.settings_dict, open_directory / "schema.dump"
     subprocess.run(
         [
-            *(str(installation.binaries() / "pg_dump"), "-Fc", "-n", "public", "-f", str(path)),
+            *(str(installation.binaries() / "pg_dump"), "-Fc", "-N", "kept", "-f", str(path)),
             *("-h", address["HOST"], "-p", str(address["PORT"]), "-U", address["USER"], address["NAME"]),
         ],
         env={**os.environ, "PGPASSWORD": address["PASSWORD"]},
