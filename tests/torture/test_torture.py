@@ -13,7 +13,7 @@ from tests.torture.faults import SHAPES, WEATHER
 from tests.torture.sabotage import SABOTAGES
 
 #: Nothing waits this long unless something is broken.
-PATIENCE = 400
+PATIENCE = 900
 #: Blows from which the program comes back within a second or two.
 BLOWS = ("kill-pusher", "cut-at-commit", "nonsense", "poison")
 
