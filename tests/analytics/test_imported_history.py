@@ -38,9 +38,12 @@ def ago(days: int) -> date:
 
 
 def bring(shop: Shop, *rows: tuple[str, int, int], name: str = "history.csv") -> None:
-    """Imports rows of kind, units, and days ago; numbered within the file."""
+    """Imports rows of kind, units, and days ago; numbered within the file.
+
+    What is imported for today happened at its beginning, which is never to come.
+    """
     lines = [
-        f"{name}-{number},{kind},MUG,main,{units},{ago(days)}T12:00:00Z"
+        f"{name}-{number},{kind},MUG,main,{units},{ago(days)}T{12 if days else 0:02}:00:00Z"
         for number, (kind, units, days) in enumerate(rows)
     ]
     text = "\n".join(["key,kind,sku,location,quantity,occurred_at", *lines]) + "\n"

@@ -164,13 +164,16 @@ def test_a_spoilt_message_is_taken_or_refused_and_what_is_taken_is_worked_off(
     sender.topic = message.topic or sender.topic
     body = json.dumps(spoil(data.draw, message.body)).encode()
     answer = sender.send(client, shop.channel, body)
-    assert answer.status_code in TAKEN, answer.content
+    # Whose a message of a queue is stands in the message itself.
+    assert answer.status_code in TAKEN | ({401} if sender.is_queued else set()), answer.content
     process_due()
     # What the door takes a worker can read: only a person or a later fetch may find it wrong.
     assert not WebhookDelivery.objects.filter(state=DeliveryState.RECEIVED, attempts__gt=0).exists()
 
 
-def test_the_simulated_shops_send_what_is_spoilt_here(messages: list[Recorded]) -> None:
+def test_the_simulated_shops_send_what_is_spoilt_here(sender: Sender, messages: list[Recorded]) -> None:
+    if sender.is_queued:
+        pytest.skip(f"{sender.kind} posts nothing: its messages are fetched.")
     assert len(messages) > 1
 
 

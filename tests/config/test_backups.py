@@ -135,7 +135,9 @@ def test_a_dump_comes_back_in_a_fresh_installation_and_on_a_server_of_ones_own(
 
     server = held(EmbeddedServer(open_directory / "own", is_durable=False))
     address = f"postgresql:///onecount?host={server.socket_directory}&user={SUPERUSER}"
-    own = Installation(open_directory, DATABASE_URL=address)
+    # Programs of an older release, which the machine may have, do not read the dump.
+    programs = f"{installation.binaries()}{os.pathsep}{os.environ['PATH']}"
+    own = Installation(open_directory, DATABASE_URL=address, PATH=programs)
     own.sh(block("pg_restore"))
     assert own.proven_movements() == 3
 
