@@ -91,10 +91,10 @@ def test_what_a_push_settles_after_two_looks_is_told_once(monkeypatch: pytest.Mo
     mark_listing_levels([level.pk], lane=Lane.DECREASE, read_first=True)
     tell(market.shop)
     assert take_up_observations() == 0, "a sale may explain it yet"
-    # The orders are polled, and the shelf is looked at again.
-    soon = timezone.now() + timedelta(seconds=10)
-    PollFeed.objects.update(covered_until=soon, last_polled_at=soon)
-    ListingLevel.objects.update(next_attempt_at=None)
+    # A while later the orders are polled, and the shelf is looked at again.
+    now = timezone.now()
+    PollFeed.objects.update(covered_until=now, last_polled_at=now)
+    ListingLevel.objects.update(next_attempt_at=None, seen_at=now - timedelta(seconds=10))
     tell_all(market.shop)
     assert market.number("MUG") == 20
     assert take_up_observations() == 1
