@@ -22,7 +22,7 @@ def test_the_schema_is_the_same_as_with_djangos_own_command(monkeypatch: pytest.
     monkeypatch.setattr(migrate, "new_models_rendered_alone", nullcontext)
     with scratch_database() as name:
         plain = _schema_of(name)
-    assert "inventory_stockmovement" in plain
+    assert any("CREATE TABLE public.inventory_stockmovement" in line for line in plain)
     assert quick == plain
 
 
