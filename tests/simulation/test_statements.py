@@ -162,8 +162,9 @@ def test_the_statements_of_pushes_mean_the_same(level_ids: list[int], data: st.D
     channel_id = ListingLevel.objects.get(pk=level_ids[0]).channel_id
     shown = data.draw(st.lists(NUMBERS, min_size=2, max_size=2))
     told = outcomes_of(level_ids)
-    lease = {"channel": channel_id, "lane": data.draw(st.integers(0, 2)), "size": data.draw(st.integers(1, 3)), "window": 5, "parents": None,
-             "oldest_first": data.draw(st.booleans()), "token": TOKEN, "seconds": 40.0}  # fmt: skip
+    lease = {"channel": channel_id, "lane": data.draw(st.integers(0, 2)), "size": data.draw(st.integers(1, 3)),
+             "window": 5, "parents": None, "oldest_first": data.draw(st.booleans()), "token": TOKEN,
+             "seconds": 40.0}  # fmt: skip
     asked = {
         leases._LEASE_SQL: lease,
         leases._NOTE_SENT_SQL: [f"{{{level_ids[0]}}}", f"{{{shown[0]}}}", TOKEN],
