@@ -9,7 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from channels.connecting import put_behind
+from channels.connectors.wholesale import WholesaleConnector
 from channels.errors import Misconfigured
+from channels.management.commands.connect import _typed
 from channels.models import Channel, ChannelLocationSource, ListingLevel
 from channels.sandbox import INSTANT, SANDBOXES, CatalogueItem, SandboxShop
 from inventory.models import Location
@@ -122,3 +124,10 @@ def test_what_is_missing_or_unknown_is_named(terminal: Terminal, sandbox: Sandbo
     with pytest.raises(Misconfigured, match="own warehouse"):
         put_behind(channel, place, ["main"])
     assert not ChannelLocationSource.objects.filter(channel_location__channel=channel).exists()
+
+
+def test_a_switch_of_a_platform_is_set_as_what_it_is() -> None:
+    assert _typed(WholesaleConnector, "shows_spans", "true") is True
+    assert _typed(WholesaleConnector, "base_url", "true") == "true"
+    with pytest.raises(CommandError, match="true or false"):
+        _typed(WholesaleConnector, "shows_spans", "maybe")

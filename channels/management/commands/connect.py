@@ -70,16 +70,20 @@ class Command(BaseCommand):
             raise CommandError(f"There is no merchant {options['merchant']}. Add one in the back office.")
         kind = CONNECTORS[options["platform"]]
         known = Channel.objects.filter(merchant=merchant, name=options["name"]).exists()
-        settings = dict(_pair(each, "--set") for each in options["set"])
+        settings = {
+            name: _typed(kind, name, value)
+            for name, value in (_pair(each, "--set") for each in options["set"])
+        }
         given = options["credentials"]
         credentials = {} if known and not given else _credentials(kind, given)
         places = [_pair(each, "--place") for each in options["place"]]
         try:
             channel = draft(merchant, kind.kind, options["name"], settings, credentials)
             findings = look(channel)
-            for place, codes in places:
-                put_behind(channel, place, [code.strip() for code in codes.split(",") if code.strip()])
-                findings.places[place] = codes.split(",")
+            for place, text in places:
+                codes = [code.strip() for code in text.split(",") if code.strip()]
+                put_behind(channel, place, codes)
+                findings.places[place] = codes
             right = go_live(channel) if options["go_live"] else None
         except ChannelError as error:
             raise CommandError(str(error)) from None
@@ -116,6 +120,20 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not sign:
         raise CommandError(f"{option} takes NAME=VALUE, not {text}.")
     return name, value
+
+
+def _typed(kind: type[Connector], name: str, text: str) -> str | int | bool:
+    """Returns a setting in the type that its connector declares."""
+    default = kind.settings_schema.get(name)
+    if isinstance(default, bool):
+        if text.lower() not in {"true", "false"}:
+            raise CommandError(f"--set {name} takes true or false, not {text}.")
+        return text.lower() == "true"
+    if isinstance(default, int):
+        if not text.isascii() or not text.isdigit():
+            raise CommandError(f"--set {name} takes a whole number, not {text}.")
+        return int(text)
+    return text
 
 
 @sensitive_variables()
