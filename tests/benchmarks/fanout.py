@@ -37,6 +37,7 @@ from inventory.models.stock import Reason
 from inventory.stock import StockLine, receive
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.tidying import tidy
 
 CHANNELS: Final = 6
 #: Bundles that contain the part that changes, a part for each case.
@@ -215,8 +216,7 @@ def _settle_down() -> None:
     """Has everything told, and the space of old rows free again, so that no run pays for the one before."""
     with connection.cursor() as cursor:
         cursor.execute(_TELL_ALL)
-        cursor.execute("VACUUM ANALYZE channels_listinglevel")
-        cursor.execute("VACUUM ANALYZE channels_bundlechange")
+    tidy("channels_listinglevel", "channels_bundlechange")
 
 
 def _aims(results: Sequence[Result]) -> list[Aim]:

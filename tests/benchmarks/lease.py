@@ -17,6 +17,7 @@ from django.db import connection
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
 from tests.benchmarks.seeding import lay_out, list_on
+from tests.benchmarks.tidying import tidy
 from tests.benchmarks.workers import Worker, workers
 
 #: The smaller channel is so many times smaller.
@@ -89,7 +90,8 @@ def _size(levels: int) -> Iterator[Size]:
         channel = list_on(merchant, "Channel")
         with connection.cursor() as cursor:
             cursor.execute(_MAKE_DUE, [channel.pk])
-            cursor.execute("VACUUM ANALYZE")
+        tidy()
+        with connection.cursor() as cursor:
             cursor.execute("SELECT min(id) FROM channels_listinglevel")
             (first,) = cursor.fetchone()
         sys.stderr.write(f"{levels:,} listing levels are due\n")

@@ -10,15 +10,13 @@ from django.db import connection
 
 from channels.leases import Lease, Turns, lease
 from config.database import NEED_NOT_LAST, plan_once
+from tests.benchmarks.tidying import tidy
 
 _TELL: Final = f"""
 UPDATE channels_listinglevel
 SET done = wanted, due_since = NULL, lease_token = NULL, leased_until = NULL
 WHERE id = ANY(%s::bigint[]) AND {NEED_NOT_LAST}
 """
-
-# The space of old rows free again, as autovacuum has it, so that neither side pays for the other.
-_TIDY: Final = "VACUUM channels_listinglevel"
 
 # As durable as a lease, which is not: a crash of the server gives it back.
 _PLAIN: Final = f"""
@@ -99,5 +97,5 @@ def _bring_back() -> None:
     """Has everything due again that was told, so that no run finds less than the one before."""
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_DUE, [_told])
-        cursor.execute(_TIDY)
+    tidy("channels_listinglevel")
     _told.clear()

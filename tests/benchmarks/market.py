@@ -35,6 +35,7 @@ from inventory.proof import prove
 from tests.benchmarks.footprint import server_processes
 from tests.benchmarks.group import Group, running
 from tests.benchmarks.report import Aim
+from tests.benchmarks.tidying import tidy
 from tests.benchmarks.web import HOST, WORKERS, free_ports
 
 #: Two of each platform.
@@ -205,8 +206,7 @@ def _stocked(variants: int, in_forms: float) -> Merchant:
             )
         )
     stock_up(merchant, goods)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    tidy()
     return merchant
 
 

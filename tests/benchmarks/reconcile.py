@@ -19,6 +19,7 @@ from inventory.models import Merchant, Product, Variant
 from reconciliation.staging import Diff, staged
 from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.tidying import tidy
 
 #: Every so many shelves one shows a unit too many.
 EVERY: Final = 1_000
@@ -76,8 +77,8 @@ def _seed(listings: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_SEED_LISTINGS, [channel.pk, variants[0].pk, _VARIANTS, listings])
         cursor.execute(_SEED_LEVELS, [place.pk, SHOULD, SHOULD, SHOULD, channel.pk])
-        cursor.execute("VACUUM ANALYZE channels_listing")
-        cursor.execute("VACUUM ANALYZE channels_listinglevel")
+    tidy("channels_listing", "channels_listinglevel")
+    with connection.cursor() as cursor:
         cursor.execute("CHECKPOINT")
     return channel.pk
 

@@ -20,6 +20,7 @@ from tests.benchmarks.report import Aim, Result, document, paired
 from tests.benchmarks.scale_loop import LINES
 from tests.benchmarks.scratch import scratch_database, use_database
 from tests.benchmarks.seeding import lay_out, list_on
+from tests.benchmarks.tidying import tidy
 from tests.benchmarks.workers import Worker, workers
 
 #: Channels that sell everything.
@@ -91,8 +92,8 @@ def _size(variants: int, orders: int) -> Iterator[Size]:
     with scratch_database(f"_{variants}") as name:
         merchant = lay_out(variants)
         channels = [list_on(merchant, f"Channel {number}").pk for number in range(CHANNELS)]
+        tidy()
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE")
             cursor.execute("SELECT min(id) FROM inventory_stocklevel")
             (first_level,) = cursor.fetchone()
             cursor.execute("SELECT min(id) FROM channels_listinglevel")

@@ -6,6 +6,7 @@ from django.db import connection
 
 from channels.models import Channel, ChannelLocation, ChannelLocationSource
 from inventory.models import Location, Merchant, Product
+from tests.benchmarks.tidying import tidy
 
 #: Units of everything everywhere.
 STOCK: Final = 1_000
@@ -64,7 +65,7 @@ def lay_out(variants: int, *, locations: int = 1) -> Merchant:
     with connection.cursor() as cursor:
         for statement in _GOODS:
             cursor.execute(statement, named)
-        cursor.execute("VACUUM ANALYZE")
+    tidy()
     return merchant
 
 

@@ -27,6 +27,7 @@ from inventory.models import CheckpointLevel, Location, Merchant, Product
 from inventory.proof import prove
 from tests.benchmarks.report import Aim, Result, document
 from tests.benchmarks.scratch import scratch_database
+from tests.benchmarks.tidying import tidy
 
 VARIANTS: Final = 50_000
 LOCATIONS: Final = 2
@@ -176,7 +177,7 @@ def _prepare_reference() -> None:
     _execute("DELETE FROM benchmark_held WHERE quantity = 0")
     _execute("CREATE INDEX ON benchmark_held (variant_id, since)")
     _execute("CREATE TABLE benchmark_known (level_id bigint, version bigint)")
-    _execute("VACUUM ANALYZE benchmark_held")
+    tidy("benchmark_held")
 
 
 def _variant_reference(seed: Seed, source: random.Random) -> Callable[[], object]:
@@ -317,7 +318,7 @@ def _seed(movements: int) -> Seed:
     for definition in dropped:
         _execute(definition)
     _execute(_SET_LEVELS)
-    _execute("VACUUM ANALYZE")
+    tidy()
     return Seed(merchant.pk, places[0].pk, first, variants, until)
 
 
