@@ -51,7 +51,7 @@ def embedded_database(home: Path, *, pool_size: int) -> dict[str, Any]:
     """Returns the settings that reach the embedded server under this directory."""
     socket_directory = installation.socket_directory_for(installation.home_for(home))
     address = {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgresql",
         "NAME": DATABASE_NAME,
         "USER": SUPERUSER,
         "HOST": str(socket_directory),
@@ -70,7 +70,7 @@ def external_database(url: str, *, pool_size: int) -> dict[str, Any]:
     if "dbname" not in parameters:
         raise ImproperlyConfigured("DATABASE_URL must be like postgresql://user:password@host:5432/database.")
     address = {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgresql",
         **{name: str(parameters.pop(key, "")) for name, key in _ADDRESS.items()},
         "OPTIONS": parameters,
     }

@@ -7,6 +7,8 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
+from config.api.parsing import plain_query
+
 _PREFIX: Final = "/api/"
 
 
@@ -27,6 +29,9 @@ class ApiMiddleware:
             return self._get_response(request)
         # Refuses hosts that are not ours.
         request.get_host()
+        query = plain_query(request.META.get("QUERY_STRING", ""))
+        if query is not None:
+            request.GET = query  # type: ignore[assignment]  # immutable, as the one that Django makes
         match = request.resolver_match = self._match(request.path_info)
         answer: Any = match.func(request, *match.args, **match.kwargs)
         if hasattr(answer, "render"):

@@ -2,8 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import QueryDict
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
+from config.api.parsing import plain_query
 from inventory.models import Product
 from tests.api import ROOT, Api
 from tests.factories import MerchantFactory
@@ -43,3 +47,18 @@ def test_whoever_is_signed_in_to_the_back_office_is_nobody_here() -> None:
     made = api.post("/products", {"title": "Mug"}).json()
     (noted,) = Product.history.filter(id=made["id"])
     assert (noted.history_user, noted.history_change_reason[:4]) == (None, "API:")
+
+
+@given(query=st.text(alphabet="ab=&%+ 2/;é\0", max_size=30) | st.text(max_size=30))
+def test_a_query_without_escapes_is_read_as_django_reads_it(query: str) -> None:
+    read = plain_query(query)
+    if read is None:
+        assert not query.isascii() or {"%", "+"} & set(query)
+    else:
+        assert (read, read.encoding) == (QueryDict(query), "utf-8")
+        with pytest.raises(AttributeError):
+            read["a"] = "b"
+
+
+def test_too_many_parameters_are_left_to_django() -> None:
+    assert plain_query("&".join(["sku=A"] * 1_001)) is None
