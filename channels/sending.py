@@ -6,7 +6,7 @@ batch share one total deadline, shorter than half the lease.
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Draft:
             expected=self.exposure.expected,
             quantity=self.decision.quantity,
             compared_with=self.decision.compare_with,
-            waterfall=[asdict(step) for step in self.exposure.steps],
+            waterfall=[step.row() for step in self.exposure.steps],
             **details,
         )
 

@@ -39,6 +39,8 @@ DRAIN: Final = 30.0
 BURST_SECONDS: Final = 10.0
 #: Seconds of trade before anything is measured: every process plans its statements once.
 WARM: Final = 5.0
+#: Seconds between two looks at the memory of all processes: each look takes a tenth of a second of a core.
+LOOK: Final = 10.0
 #: Changes told in one run, in parallel and in sequence.
 CHANGES: Final = 5
 
@@ -47,7 +49,7 @@ def run(*, runs: int, seconds: float, variants: int, rate: float, burst: int) ->
     """Measures `runs` windows of `seconds` at so many orders a second, then a burst; returns the JSON document."""
     with scratch_database(), market(variants) as opened:
         told = _told_to_all(opened, runs)
-        with opened.at_work(), Watch(opened.memory_of) as memory:
+        with opened.at_work(), Watch(opened.memory_of, every=LOOK) as memory:
             opened.buy(rate, WARM, seed=1)
             steady, steady_aims = _steady(opened, runs, seconds, rate, told.rate)
             drained, drain_aims = _burst(opened, burst)
