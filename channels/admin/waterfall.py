@@ -39,7 +39,7 @@ def why_panel(level: ListingLevel) -> Panel:
     on_hand = exposure.steps[0].before if exposure.steps else 0
     rows = [
         ("On hand", Change(0), on_hand, "at the locations behind this place", ""),
-        *_rows((step.row() for step in exposure.steps)),
+        *_rows(step.row() for step in exposure.steps),
     ]
     note = f"It would be told {exposure.quantity} now. {_compared(level, exposure.quantity)}{_arrives(level)}"
     return Panel("Why this number?", _HEADERS, rows, note=note)
