@@ -21,16 +21,19 @@ from inventory.errors import StockBusy
 #: Somebody else may close a request while units are added to it; another one is made then.
 _ROUNDS: Final = 5
 
+# Each row is looked up by itself (OFFSET 0), and requests by their order alone (+ 0): a plan that was made while there were no
+# orders yet, and is kept by a process that serves channels, would else walk all orders of the merchant for each sale.
 _DELTA: Final = """delta AS (
-    SELECT placed.id AS order_id, placed.channel_id, line.id AS line_id, change.variant_id, change.location_id,
+    SELECT line.order_id, placed.channel_id, change.line_id, change.variant_id, change.location_id,
            change.held, change.shipped
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
         AS change (line_id, variant_id, location_id, held, shipped)
-    JOIN channels_channelorderline line ON line.id = change.line_id
-    JOIN channels_channelorder placed ON placed.id = line.order_id
+    CROSS JOIN LATERAL (SELECT order_id FROM channels_channelorderline WHERE id = change.line_id OFFSET 0) line
+    CROSS JOIN LATERAL (SELECT channel_id FROM channels_channelorder WHERE id = line.order_id OFFSET 0) placed
     JOIN channels_channel channel ON channel.id = placed.channel_id AND channel.merchant_id = %s
     JOIN inventory_location location ON location.id = change.location_id AND location.kind <> 'channel_owned'
 )"""
+_IS_OPEN: Final = "request.state IN ('new', 'sent', 'accepted', 'picked')"
 
 # A fresh sale: nearly always one statement. Made in one sequence, so that two who make several cannot wait for each other in
 # a circle; where somebody else was first nothing is made, and the change goes the long way.
@@ -43,13 +46,13 @@ WITH {delta}, needed AS (
          wanted, done, attempts, last_error, created_at, due_since)
     SELECT needed.order_id, needed.location_id, needed.channel_id, 1 + (
                SELECT count(*) FROM channels_fulfilmentrequest former
-               WHERE former.order_id = needed.order_id AND former.location_id = needed.location_id
+               WHERE former.order_id = needed.order_id AND former.location_id + 0 = needed.location_id
            ), gen_random_uuid(), '', 'new', '', needed.units, 0, 1, 0, 0, '', clock_timestamp(), clock_timestamp()
     FROM needed
     WHERE NOT EXISTS (
         SELECT FROM channels_fulfilmentrequest request
-        WHERE request.order_id = needed.order_id AND request.location_id = needed.location_id
-          AND request.state IN ('new', 'sent', 'accepted', 'picked')
+        WHERE request.order_id = needed.order_id AND request.location_id + 0 = needed.location_id AND {is_open}
+        OFFSET 0
     )
     ORDER BY needed.order_id, needed.location_id
     ON CONFLICT DO NOTHING
@@ -63,7 +66,7 @@ WITH {delta}, needed AS (
 )
 SELECT delta.line_id, delta.variant_id, delta.location_id FROM delta JOIN made USING (order_id, location_id)
 """
-_MAKE: Final = _MAKE_WHOLE.format(delta=_DELTA)
+_MAKE: Final = _MAKE_WHOLE.format(delta=_DELTA, is_open=_IS_OPEN)
 
 # In the same sequence.
 _CREATE_WHERE_MISSING: Final = """
@@ -73,18 +76,18 @@ INSERT INTO channels_fulfilmentrequest
      wanted, done, attempts, last_error, created_at)
 SELECT needed.order_id, needed.location_id, needed.channel_id, 1 + (
            SELECT count(*) FROM channels_fulfilmentrequest former
-           WHERE former.order_id = needed.order_id AND former.location_id = needed.location_id
+           WHERE former.order_id = needed.order_id AND former.location_id + 0 = needed.location_id
        ), gen_random_uuid(), '', 'new', '', 0, 0, 0, 0, 0, '', clock_timestamp()
 FROM (SELECT DISTINCT order_id, location_id, channel_id FROM delta WHERE held > 0) needed
 WHERE NOT EXISTS (
     SELECT FROM channels_fulfilmentrequest request
-    WHERE request.order_id = needed.order_id AND request.location_id = needed.location_id
-      AND request.state IN ('new', 'sent', 'accepted', 'picked')
+    WHERE request.order_id = needed.order_id AND request.location_id + 0 = needed.location_id AND {is_open}
+    OFFSET 0
 )
 ORDER BY needed.order_id, needed.location_id
 ON CONFLICT DO NOTHING
 """
-_CREATE: Final = _CREATE_WHERE_MISSING.format(delta=_DELTA)
+_CREATE: Final = _CREATE_WHERE_MISSING.format(delta=_DELTA, is_open=_IS_OPEN)
 
 # A line is changed only under the lock of its stock level, so that it cannot change between snapshot and lock. What was
 # held before requests were kept is in none of them: no count goes below nothing.
@@ -92,8 +95,13 @@ _CHANGE_OPEN: Final = """
 WITH {delta}, locked AS (
     SELECT request.id, request.order_id, request.location_id
     FROM channels_fulfilmentrequest request
-    WHERE (request.order_id, request.location_id) IN (SELECT order_id, location_id FROM delta)
-      AND request.state IN ('new', 'sent', 'accepted', 'picked')
+    WHERE {is_open} AND request.id IN (
+        SELECT open.id FROM delta CROSS JOIN LATERAL (
+            SELECT request.id FROM channels_fulfilmentrequest request
+            WHERE request.order_id = delta.order_id AND request.location_id + 0 = delta.location_id AND {is_open}
+            OFFSET 0
+        ) open
+    )
     ORDER BY request.id
     FOR NO KEY UPDATE
 ), touched AS (
@@ -121,7 +129,7 @@ WITH {delta}, locked AS (
 SELECT delta.line_id, delta.variant_id, delta.location_id, locked.id, delta.held + delta.shipped <> 0
 FROM delta LEFT JOIN locked ON locked.order_id = delta.order_id AND locked.location_id = delta.location_id
 """
-_CHANGE: Final = _CHANGE_OPEN.format(delta=_DELTA)
+_CHANGE: Final = _CHANGE_OPEN.format(delta=_DELTA, is_open=_IS_OPEN)
 
 _SUM_UP: Final = """
 UPDATE channels_fulfilmentrequest request

@@ -95,14 +95,16 @@ def _with_options(address: dict[str, Any], *, pool_size: int) -> dict[str, Any]:
 
 
 def plan_once() -> None:
-    """Has all connections of this process plan a prepared statement once, not anew for each length of its arrays.
+    """Has all connections of this process plan a statement once, when it first runs, not anew for each length of its arrays.
 
-    For residents, which run a few statements again and again; one that looks for what is rare by its parameters would be
-    planned badly. Comes before the first thread that connects.
+    For residents, which run a few statements again and again on many connections; one that looks for what is rare by its
+    parameters would be planned badly. Comes before the first thread that connects.
     """
     connection = connections["default"]
     options = connection.settings_dict["OPTIONS"]
     options["options"] = f"{options.get('options', '')} {_PLAN_ONCE_ALWAYS}".strip()
+    # With the usual patience each connection plans each statement three times for nothing.
+    options["prepare_threshold"] = 0
     connection.close()
 
 

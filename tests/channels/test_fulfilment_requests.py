@@ -1,13 +1,15 @@
 """Requests are told once under their key, and every answer is one of the steps that a request can take."""
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from channels import fulfilment
 from channels import fulfilment_requests as outbox
 from channels.errors import ImpossibleMove
 from channels.models import FulfilmentRequest
@@ -244,3 +246,22 @@ def test_a_refusal_and_a_shipment_at_once_are_one_of_them() -> None:
     assert sorted(isinstance(result, ImpossibleMove) for result in results) == [False, True]
     assert reserved(shop, "MUG") in {(0, 2), (0, 0)}
     assert_ledger_holds()
+
+
+@pytest.mark.parametrize("statement", [fulfilment._MAKE, fulfilment._CREATE, fulfilment._CHANGE])
+def test_a_plan_that_was_made_before_the_first_order_walks_no_orders_later(statement: str) -> None:
+    for number in range(1, 7):
+        statement = statement.replace("%s", f"${number}", 1)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"PREPARE follow AS {statement}")
+        cursor.execute("EXPLAIN EXECUTE follow ('{1}', '{1}', '{1}', '{1}', '{0}', 1)")
+        plan = "\n".join(row for (row,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE follow")
+    scans = set(re.findall(r"Scan using (\w+) on channels_(?!channel\b)", plan))
+    by_order = {
+        name for name in scans if re.search("_pkey|order_id|open_once|number_is_unique|line_is_unique", name)
+    }
+    assert scans == by_order, plan
+    assert "Bitmap" not in plan.replace("Bitmap Heap Scan on channels_channel ", "")
