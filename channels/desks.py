@@ -16,6 +16,8 @@ class Job(Enum):
     POLL = "poll"
     FETCH = "fetch"
     FOLLOW = "follow"
+    #: Tells what we deliver of orders that wait for our word.
+    ACKNOWLEDGE = "acknowledge"
     #: Reads all listings, which may take an hour.
     IMPORT = "import"
 
@@ -25,9 +27,9 @@ _GATHERING: Final = 0.1
 #: Seconds after a job that could not even begin.
 _REST_AFTER_FAILURE: Final = 0.5
 #: Which can only go on once at a time.
-_SINGLE: Final = frozenset({Job.FOLLOW, Job.POLL, Job.IMPORT})
+_SINGLE: Final = frozenset({Job.FOLLOW, Job.POLL, Job.ACKNOWLEDGE, Job.IMPORT})
 #: Which go first when a push is running already.
-_OTHERS: Final = (Job.FOLLOW, Job.FETCH, Job.POLL, Job.IMPORT)
+_OTHERS: Final = (Job.FOLLOW, Job.FETCH, Job.POLL, Job.ACKNOWLEDGE, Job.IMPORT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class OrderState:
     country: str = ""
     currency: str = ""
     is_test: bool = False
+    #: The platform waits for our word on what we deliver of it.
+    awaits_acknowledgement: bool = False
 
 
 @dataclass(frozen=True, slots=True)

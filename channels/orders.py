@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from channels import order_lines, order_rows
+from channels.acknowledgement_requests import note_request
 from channels.announced_returns import announce_returns
 from channels.events import OrderState
 from channels.line_demands import Sourcing, demand_changes, routed_for, wants_more
@@ -116,6 +117,7 @@ def record_state(channel: Channel, state: OrderState, *, arrived_at: datetime) -
             changes = order_lines.changes_of(order, is_new=is_new)
             order_lines.merge(order, changes, state, places)
             _bring_up(channel, order, _in_order(changes), places)
+            note_request(channel, order, state)
         return contradicts(key, kept) and not order.is_deleted
 
 

@@ -122,8 +122,18 @@ def _news(channel: Channel, glimpses: Sequence[OrderGlimpse]) -> list[str]:
         glimpse.external_id
         for glimpse in glimpses
         if not glimpse.lines
-        or any(known.get((glimpse.external_id, line)) != counts for line, counts in glimpse.lines.items())
+        or any(
+            not _agree(known.get((glimpse.external_id, line)), counts)
+            for line, counts in glimpse.lines.items()
+        )
     ]
+
+
+def _agree(known: Sequence[int] | None, seen: Sequence[int | None]) -> bool:
+    """Tells whether a line is as it is known, as far as a list says how it is."""
+    return known is not None and all(
+        count is None or count == kept for kept, count in zip(known, seen, strict=True)
+    )
 
 
 def _apply(channel: Channel, state: OrderState, arrived_at: datetime) -> None:

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from channels import breaker, fetching, following, heartbeats, polling
+from channels import acknowledgements, breaker, fetching, following, heartbeats, polling
 from channels.accounts import channel_of, open_connector
 from channels.breaker import BreakerState
 from channels.clock_steps import forget_the_future
@@ -57,6 +57,7 @@ _LOGGED: Final = {
     Job.POLL: ErrorJob.POLL,
     Job.FETCH: ErrorJob.FETCH,
     Job.FOLLOW: ErrorJob.FOLLOW,
+    Job.ACKNOWLEDGE: ErrorJob.ACKNOWLEDGE,
 }
 #: Orders fetched in one turn of a channel.
 _FETCHES: Final = 20
@@ -224,6 +225,7 @@ class Pusher:
                 Job.IMPORT: due.imports,
                 Job.FETCH: due.fetches,
                 Job.FOLLOW: due.follows,
+                Job.ACKNOWLEDGE: due.acknowledgements,
             }
             for job, is_due in asked.items():
                 if is_due:
@@ -294,12 +296,19 @@ class Pusher:
         # What is still open is asked after at the next sweep, not at once.
         return Done()
 
+    def _acknowledge(self, desk: Desk) -> Done:
+        channel = channel_of(desk.channel_id)
+        if channel is None:
+            return Done()
+        return Done(acknowledgements.say_due(channel, open_connector(channel)))
+
     _jobs: Final[dict[Job, Callable[["Pusher", Desk], Done]]] = {
         Job.PUSH: _push,
         Job.POLL: _poll,
         Job.IMPORT: _import,
         Job.FETCH: _fetch,
         Job.FOLLOW: _follow,
+        Job.ACKNOWLEDGE: _acknowledge,
     }
 
     def _tidy(self) -> None:

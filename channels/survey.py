@@ -43,6 +43,11 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
         WHERE push.channel_id = channel.id AND push.outcome = 'accepted'
           AND push.finished_at > clock_timestamp() - interval '1 day'
     ),
+    NOT channel.is_paused AND channel.kind = ANY(%s::text[]) AND EXISTS (
+        SELECT FROM channels_orderacknowledgement word
+        WHERE word.channel_id = channel.id AND word.wanted > word.done AND word.dead_at IS NULL
+          AND word.due_at <= clock_timestamp() AND coalesce(word.leased_until < clock_timestamp(), true)
+    ),
     (SELECT EXISTS (SELECT FROM channels_bundlechange))
 FROM channels_channel channel
 LEFT JOIN channels_channelhealth health ON health.channel_id = channel.id
@@ -66,15 +71,19 @@ class Due:
     fetches: bool
     #: Pushes that were accepted and may be live by now.
     follows: bool
+    #: Orders that wait for our word.
+    acknowledgements: bool
     #: Changes of parts, of whatever channel's bundles, that are not turned into marks yet.
     notes: bool
 
 
 def survey() -> dict[int, Due]:
     """Returns what is due at every active channel, by id."""
-    followed = [kind for kind, connector in CONNECTORS.items() if connector.capabilities.asynchronous_push]
+    able = {kind: connector.capabilities for kind, connector in CONNECTORS.items()}
+    followed = [kind for kind, can in able.items() if can.asynchronous_push]
+    answered = [kind for kind, can in able.items() if can.acknowledges_orders]
     with connection.cursor() as cursor:
-        cursor.execute(_SURVEY, [followed])
+        cursor.execute(_SURVEY, [followed, answered])
         return {
             channel_id: Due(state_of(open_until, now=now), *due)
             for channel_id, open_until, now, *due in cursor.fetchall()

@@ -85,6 +85,7 @@ _CHANNELS: Final = _models(
     ("Orders", "shopping_cart", "channelorder"),
     ("Order lines", "list_alt", "channelorderline"),
     ("Fulfilment requests", "local_shipping", "fulfilmentrequest"),
+    ("Acknowledgements", "handshake", "orderacknowledgement"),
     ("Listings", "sell", "listing"),
     ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),
@@ -184,6 +185,13 @@ _TO_DO: Final = [
         "inventory_customerreturn_changelist",
         "inventory.view_customerreturn",
         "state__exact=received",
+    ),
+    _link(
+        "Orders to acknowledge",
+        "handshake",
+        "channels_orderacknowledgement_changelist",
+        "channels.view_orderacknowledgement",
+        "state=open",
     ),
     _link("Unmapped SKUs", "link_off", "channels_unmapped", "channels.view_listing"),
     _link(

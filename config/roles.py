@@ -40,6 +40,10 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
         "fulfilmentrequest",
         "Can accept, pick, ship and refuse for a location",
     ),
+    "channels.say_orderacknowledgement": (
+        "orderacknowledgement",
+        "Can have platforms told what we deliver of an order",
+    ),
     "channels.replay_webhookdelivery": ("webhookdelivery", "Can replay a delivery"),
     "channels.rehearse_rules": ("rehearsal", "Can rehearse rules on recorded events"),
     "reconciliation.resolve_conflict": ("resolution", "Can resolve conflicts"),
@@ -167,6 +171,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_PRIORITY,
         "channels.resource_channelorderline",
         "channels.answer_fulfilmentrequest",
+        "channels.say_orderacknowledgement",
         "reconciliation.resolve_conflict",
         "reconciliation.add_conflictpolicy",
         "reconciliation.change_conflictpolicy",

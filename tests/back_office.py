@@ -29,6 +29,7 @@ from channels.models import (
     ListingStanding,
     Mutation,
     MutationFuse,
+    OrderAcknowledgement,
     Pin,
     PollFeed,
     PoolUse,
@@ -520,6 +521,10 @@ class Business:
             applied_at=arrived_at if variant else None,
             propagated_at=arrived_at + timedelta(seconds=2) if variant else None,
         )
+        OrderAcknowledgement.objects.create(
+            order=order, channel=channel, about="0" * 64, asked_at=arrived_at, due_at=arrived_at,
+            lines={"1": {"accepted": 12}}, waits_for="12 units are not held.",
+        )  # fmt: skip
         return ChannelOrderLine.objects.create(
             order=order,
             external_id="1",

@@ -1,6 +1,7 @@
 """The back office of the channels, by topic."""
 
 from channels.admin import (
+    acknowledgements,
     channels,
     errors,
     fulfilment,
@@ -21,6 +22,7 @@ from channels.admin import (
 )
 
 __all__ = [
+    "acknowledgements",
     "channels",
     "errors",
     "fulfilment",

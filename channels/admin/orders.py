@@ -7,6 +7,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 
+from channels.admin.acknowledgements import words_panel
 from channels.admin.fulfilment import requests_panel
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.admin.sourcing import resource_page, sources_panel
@@ -111,6 +112,7 @@ class ChannelOrderAdmin(FactsAdmin):
             Panel("Lines", headers, rows, note=note),
             sources_panel(request, lines),
             requests_panel(instance.pk),
+            words_panel(instance.pk),
             _owed(lines),
         ]
 

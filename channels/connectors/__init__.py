@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from channels.connectors.amazon_seller import AmazonSellerConnector
+from channels.connectors.amazon_vendor import AmazonVendorConnector
 from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
 from channels.connectors.shopify import ShopifyConnector
@@ -20,6 +21,7 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "square": SquareConnector,
     "wholesale": WholesaleConnector,
     "amazon_seller": AmazonSellerConnector,
+    "amazon_vendor": AmazonVendorConnector,
 }
 
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
@@ -52,12 +52,19 @@ class Capabilities:
     message_queue: bool = False
     #: It keeps goods of ours in a warehouse of its own, and says how many (`fetch_warehouse`).
     own_warehouse: bool = False
+    #: Its orders wait for our word on what we deliver of them (`acknowledge_order`).
+    acknowledges_orders: bool = False
     #: So many increases go together by `push_increases`, which is slow; fewer go one by one. None: it has no such call.
     bulk_increases: int | None = None
     #: Largest number the platform takes; None when it states none.
     largest_quantity: int | None = None
     #: Calls at the same time.
     concurrency: int = 4
+
+    @property
+    def sends_messages(self) -> bool:
+        """Whether the platform tells us anything by itself; the others are only polled."""
+        return self.order_webhooks or self.inventory_webhooks or self.message_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +161,8 @@ class OrderGlimpse:
     """What a list says of an order: enough to see whether it is as we know it already."""
 
     external_id: str
-    #: Units ordered, cancelled and fulfilled of each line that the list names, by the platform's id.
-    lines: Mapping[str, tuple[int, int, int]]
+    #: Units ordered, cancelled and fulfilled of each line that the list names, by the platform's id; None: it does not say.
+    lines: Mapping[str, tuple[int, int | None, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +320,71 @@ class CancelOutcome:
     refunds: bool
     restocks: bool
     tracking_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedLine:
+    """What we can deliver of one line of an order that waits for our word; all counts in units."""
+
+    external_id: str
+    listing_external_id: str
+    sku: str
+    #: Units still to be delivered, as the order was when the others were counted.
+    wanted: int
+    #: Of these, units that are held for it.
+    held: int
+    #: Of these, units promised out of what is to come, and the day for which all of them are confirmed.
+    backordered: int = 0
+    expected_on: date | None = None
+    #: Whether anybody knows what is meant.
+    is_known: bool = True
+    #: Whether it is still sold.
+    is_sold: bool = True
+
+    @property
+    def is_short(self) -> bool:
+        """Whether units are wanted that are not held."""
+        return self.held < self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgedLine:
+    """What the platform was told of one line; all counts in units."""
+
+    external_id: str
+    accepted: int
+    backordered: int = 0
+    rejected: int = 0
+    #: Why units are rejected, in the platform's words.
+    reason: str = ""
+
+
+class AcknowledgementStep(Enum):
+    """What became of telling a platform what we deliver of an order."""
+
+    #: Taken in, not in force yet; `tracking_id` leads to its end.
+    SENT = "sent"
+    #: The platform waits for our word no more, or does not have the order: nothing was sent.
+    NOT_AWAITED = "not awaited"
+    #: The order is not as it was when the units were counted: nothing was sent.
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The outcome of telling a platform what we deliver of an order."""
+
+    step: AcknowledgementStep
+    tracking_id: str = ""
+    lines: tuple[AcknowledgedLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgementEnd:
+    """How an acknowledgement ended that was taken in."""
+
+    is_in_force: bool
+    reason: str = ""
 
 
 class Client(Protocol):
@@ -478,6 +550,23 @@ class Connector(ABC):
     def is_process_open(self, tracking_id: str) -> bool:
         """Returns whether the platform has yet to decide on a cancellation. Raises `Rejected` when it refused."""
         return False
+
+    # -- our word on orders
+    def acknowledge_order(self, external_id: str, lines: Sequence[PromisedLine]) -> Acknowledged:
+        """Tells the platform what we deliver of an order, after a look at whether it still waits to hear that.
+
+        Said again, it is the same word: an outcome that is not known is settled by saying it once more.
+        """
+        raise Unsupported
+
+    def follow_acknowledgements(self, tracking_ids: Sequence[str]) -> dict[str, AcknowledgementEnd | None]:
+        """Asks what became of acknowledgements, by tracking id; None while still open."""
+        raise Unsupported
+
+    @classmethod
+    def shortage_patience(cls, settings: Mapping[str, Any]) -> timedelta | None:
+        """Returns how long an order that we cannot deliver in full waits for goods or people; None: until people decide."""
+        return timedelta(0)
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:

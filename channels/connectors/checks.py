@@ -18,6 +18,7 @@ _PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     "message_queue": ("take_messages", "acknowledge"),
     "own_warehouse": ("fetch_warehouse",),
     "bulk_increases": ("push_increases",),
+    "acknowledges_orders": ("acknowledge_order", "follow_acknowledgements"),
 }
 _HINT: Final = "The module channels/connectors/base.py says what a connector declares."
 

@@ -96,7 +96,10 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
 
 
 def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None:
-    """Puts our location behind the place of the same name, and all of ours behind a platform without places."""
+    """Puts our location behind the place of the same name; all of ours behind a platform without places.
+
+    So it does behind a place that is told nothing but may be drawn on, such as what Amazon buys from.
+    """
     locations = _locations(channel.merchant, channel.kind)
     for place in places:
         row, _ = ChannelLocation.objects.get_or_create(
@@ -104,7 +107,8 @@ def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None
             external_id=place.external_id,
             defaults={"name": place.name, "is_active": place.is_sellable and not place.is_foreign},
         )
-        behind = [each for each in locations if each.name == place.name] if place.external_id else locations
+        has_name = bool(place.external_id) and (place.is_sellable or place.is_foreign)
+        behind = [each for each in locations if each.name == place.name] if has_name else locations
         for priority, location in enumerate(behind):
             ChannelLocationSource.objects.get_or_create(
                 channel_location=row, location=location, defaults={"priority": priority}

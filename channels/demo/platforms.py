@@ -32,6 +32,7 @@ _ENTRIES: Final = (
     DemoPlatform("square", "Rotterdam till (Square)", places=("RTM",)),
     DemoPlatform("wholesale", "Dealers (wholesale portal)"),
     DemoPlatform("amazon_seller", "Marketplace (Amazon)"),
+    DemoPlatform("amazon_vendor", "Wholesale to Amazon (vendor)", places=("AMS",)),
 )
 
 #: By kind; each one's port is the first one of the shops and its position here.

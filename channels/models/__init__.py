@@ -1,5 +1,6 @@
 """The tables of the channels app, by topic."""
 
+from channels.models.acknowledgements import OrderAcknowledgement
 from channels.models.channels import (
     AccessToken,
     Channel,
@@ -49,6 +50,7 @@ __all__ = [
     "ListingStanding",
     "Mutation",
     "MutationFuse",
+    "OrderAcknowledgement",
     "Pin",
     "PollFeed",
     "PoolUse",

@@ -16,6 +16,7 @@ class ErrorJob(models.TextChoices):
     WEBHOOK = "webhook", "Webhook refused"
     DELIVERY = "delivery", "Processing of a delivery"
     CANCEL = "cancel", "Cancellation of a line"
+    ACKNOWLEDGE = "acknowledge", "Acknowledgement of an order"
     OTHER = "other", "Other"
 
 

@@ -7,6 +7,7 @@ and need no Django.
 from typing import Final
 
 from channels.sandbox.amazon_seller import AmazonSellerSandbox
+from channels.sandbox.amazon_vendor import AmazonVendorSandbox
 from channels.sandbox.bol import BolSandbox
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
 from channels.sandbox.client import SandboxClient, SandboxError
@@ -26,6 +27,7 @@ SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
         SquareSandbox,
         WholesaleSandbox,
         AmazonSellerSandbox,
+        AmazonVendorSandbox,
     )
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "SANDBOXES",
     "SLOW",
     "AmazonSellerSandbox",
+    "AmazonVendorSandbox",
     "BolSandbox",
     "CatalogueItem",
     "Faults",

@@ -38,6 +38,8 @@ class Faults:
     late_write_seconds: float = 3.0
     #: A change that is only accepted at first (Amazon) is never done.
     accepted_is_lost_rate: float = 0.0
+    #: A change that is only accepted at first ends as a failure that names nothing, and is not done (Amazon vendor).
+    accepted_fails_rate: float = 0.0
     #: Added to the time that a change takes which is only accepted at first (Amazon).
     processing_delay_seconds: float = 0.0
     # -- webhooks

@@ -431,4 +431,5 @@ def sender_of(kind: str) -> Iterator[Sender]:
         yield sender
 
 
-KINDS = sorted(CONNECTORS)
+#: Platforms that send anything.
+KINDS = sorted(kind for kind, each in CONNECTORS.items() if each.capabilities.sends_messages)

@@ -24,9 +24,9 @@ def begin_all(made: Desk) -> list[Job]:
 
 
 def test_a_push_goes_first_then_the_other_kinds_then_more_pushes() -> None:
-    first, *others = begin_all(desk(*Job, limit=8))
+    first, *others = begin_all(desk(*Job, limit=9))
     assert first is Job.PUSH
-    assert others == [Job.FOLLOW, *[Job.FETCH] * 4, Job.POLL, Job.IMPORT, Job.PUSH]
+    assert others == [Job.FOLLOW, *[Job.FETCH] * 4, Job.POLL, Job.ACKNOWLEDGE, Job.IMPORT, Job.PUSH]
 
 
 def test_fetches_never_take_more_than_half_of_the_calls() -> None:

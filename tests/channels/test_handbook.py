@@ -32,6 +32,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "bulk_increases": "increases that go together in bulk, at least",
     "message_queue": "its messages come through a queue",
     "own_warehouse": "says what its own warehouse holds",
+    "acknowledges_orders": "its orders wait for our word",
     "largest_quantity": "largest number",
 }
 

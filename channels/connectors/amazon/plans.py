@@ -34,6 +34,24 @@ SELLER_PLANS: Final[Mapping[str, RateLimit]] = {
     "documents": RateLimit(capacity=20, refill_per_second=10),
 }
 
+#: All operations of vendors have the same plan; only the status of retail transactions may burst to 20.
+_VENDOR: Final = RateLimit(capacity=10, refill_per_second=10)
+
+VENDOR_PLANS: Final[Mapping[str, RateLimit]] = {
+    "lwa": _TOKENS,
+    "search-listings": SELLER_PLANS["search-listings"],
+    "retail-orders": _VENDOR,
+    "retail-order": _VENDOR,
+    "retail-statuses": _VENDOR,
+    "retail-acknowledgements": _VENDOR,
+    "retail-transaction": RateLimit(capacity=20, refill_per_second=10),
+    "direct-orders": _VENDOR,
+    "direct-order": _VENDOR,
+    "direct-acknowledgements": _VENDOR,
+    "direct-inventory": _VENDOR,
+    "direct-transaction": _VENDOR,
+}
+
 
 def read_limits(bucket: str, response: Response) -> LimitReading | None:
     """Reads the rate that an answer names, calls a second; None where it names none that makes sense.

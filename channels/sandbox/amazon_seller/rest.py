@@ -106,14 +106,15 @@ def instant(text: str, name: str) -> float:
 class Plans:
     """A bucket for each operation."""
 
-    def __init__(self, *, is_generous: bool) -> None:
+    def __init__(self, *, is_generous: bool, plans: Mapping[str, tuple[float, int]] = PLANS) -> None:
+        self._plans = plans
         self._factor = _GENEROSITY if is_generous else 1
         self._buckets: dict[str, Bucket] = {}
         self._lock = threading.Lock()
 
     def take(self, operation: str) -> Mapping[str, str]:
         """Counts a call; returns the headers that say how many there may be. Raises `Problem`."""
-        rate, burst = PLANS[operation]
+        rate, burst = self._plans[operation]
         with self._lock:
             bucket = self._buckets.setdefault(operation, Bucket(burst * self._factor, rate * self._factor))
         if not bucket.take(1):

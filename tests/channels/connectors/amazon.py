@@ -20,6 +20,7 @@ from channels.connectors.base import AcceptedPush, InboundRequest, PushItem, Pus
 from channels.sandbox.amazon_seller import AmazonSellerSandbox
 from channels.sandbox.book import CatalogueItem
 from channels.sandbox.profiles import INSTANT
+from channels.sandbox.shop import SandboxShop
 from tests.channels.connectors.shops import connect
 
 SHARED: Final = Path(os.environ.get("ONECOUNT_SHARED", Path(settings.BASE_DIR).parent / "shared"))
@@ -35,6 +36,11 @@ _MODELS: Final = {
     "/feeds/": "feeds_2021-06-30.json",
     "/reports/": "reports_2021-06-30.json",
     "/sellers/": "sellers.json",
+    "/vendor/orders/": "vendorOrders.json",
+    "/vendor/transactions/": "vendorTransactionStatus.json",
+    "/vendor/directFulfillment/orders/": "vendorDirectFulfillmentOrders_2021-12-28.json",
+    "/vendor/directFulfillment/inventory/": "vendorDirectFulfillmentInventoryV1.json",
+    "/vendor/directFulfillment/transactions/": "vendorDirectFulfillmentTransactions_2021-12-28.json",
 }
 CATALOGUE: Final = [
     CatalogueItem(sku="MUG", title="Mug", quantities={"main": 10}),
@@ -91,7 +97,7 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
-def check_requests(sandbox: AmazonSellerSandbox) -> int:
+def check_requests(sandbox: SandboxShop) -> int:
     """Compares every call that was made with the vendor's model; returns how many. Nothing where they are absent."""
     if not SCHEMAS.is_dir():
         return 0
