@@ -209,7 +209,7 @@ def test_what_is_to_come_is_promised_with_its_day(platform: Platform) -> None:
     shop, _ = shop_with_inbound(3, limit=2, kind="telling")
     ask(shop, line("MUG", 5))
     (each,) = promised_lines(ChannelOrder.objects.select_related("channel").get())
-    assert (each.wanted, each.held, each.backordered, each.expected_on) == (5, 0, 2, in_days(7))
+    assert (each.wanted, each.held, each.backordered, each.expected_on) == (5, 0, 3, in_days(7))
     assert each.is_short
 
 

@@ -64,6 +64,7 @@ class DirectOrders:
             "name": customer.last_name,
             "addressLine1": customer.city,
             "city": customer.city,
+            "stateOrRegion": customer.city,
             "countryCode": order.country,
         }
         return {
