@@ -63,13 +63,11 @@ class Feed:
             now = datetime.now(UTC)
             return cls(now - FIRST_REACH + OVERLAP, now - RECENT_EVERY, now)
         kept = json.loads(cursor)
-        until = kept["until"]
-        return cls(
-            *(datetime.fromisoformat(kept[name]) for name in ("since", "recent_at", "long_ago_at")),
-            until=datetime.fromisoformat(until) if until else None,
-            step=kept["step"],
-            token=kept["token"],
+        since, recent_at, long_ago_at = (
+            datetime.fromisoformat(kept[name]) for name in ("since", "recent_at", "long_ago_at")
         )
+        until = datetime.fromisoformat(kept["until"]) if kept["until"] else None
+        return cls(since, recent_at, long_ago_at, until, kept["step"], kept["token"])
 
     def dump(self) -> str:
         """Returns the cursor to store."""

@@ -90,7 +90,7 @@ class DirectOrders:
                         "buyerProductIdentifier": self._shop.asin_of(line.sku),
                         "vendorProductIdentifier": line.sku,
                         "title": line.item.source.title if line.item else "",
-                        "orderedQuantity": {"amount": line.quantity, "unitOfMeasure": "EACH"},
+                        "orderedQuantity": {"amount": line.quantity, "unitOfMeasure": "Each"},
                         "netPrice": {"currencyCode": order.currency, "amount": str(line.price)},
                     }
                     for position, line in enumerate(order.lines, 1)

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from channels.accounts import open_connector
 from channels.connectors.amazon_vendor import AmazonVendorConnector
-from channels.connectors.base import OrderPage, PromisedLine
+from channels.connectors.base import OrderGlimpse, OrderPage, PromisedLine
+from channels.events import OrderState
 from channels.sandbox.amazon_vendor import AmazonVendorSandbox
 from channels.sandbox.book import CatalogueItem
 from channels.sandbox.profiles import INSTANT
@@ -39,7 +40,9 @@ def connector_to(sandbox: AmazonVendorSandbox, **settings: Any) -> AmazonVendorC
 
 def read_on(connector: AmazonVendorConnector, cursor: str = "") -> OrderPage:
     """Reads the feed to its end, as one page."""
-    states, hints, glimpses = [], [], []
+    states: list[OrderState] = []
+    hints: list[str] = []
+    glimpses: list[OrderGlimpse] = []
     while True:
         page = connector.fetch_orders(cursor)
         states += page.orders
