@@ -41,7 +41,11 @@ ORDER BY line.id
 
 def promised_lines(order: ChannelOrder) -> list[PromisedLine]:
     """Returns what is held, owed and promised for each line that the order's kept state names; one statement."""
-    parameters: dict[str, Any] = {"merchant": order.channel.merchant_id, "order": order.pk, "prefix": LINE_REFERENCE}
+    parameters: dict[str, Any] = {
+        "merchant": order.channel.merchant_id,
+        "order": order.pk,
+        "prefix": LINE_REFERENCE,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_PROMISED, parameters)
         return [_promised(row) for row in cursor.fetchall()]
