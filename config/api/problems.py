@@ -163,6 +163,11 @@ class ProblemSerializer(serializers.Serializer[Any]):
     shortages = ShortageSerializer(many=True, required=False)
 
 
+def refused(message: str, field: str) -> Problem:
+    """Returns the refusal of what is wrong with a field; the wrong state of something is no fault of the request."""
+    return Problem(WRONG_STATE, message) if field == "state" else Problem(REFUSED, message, field=field)
+
+
 Translate = Callable[[Any], Problem]
 _translations: dict[type[Exception], Translate] = {}
 _constraints: dict[str, tuple[str, str]] = {}
