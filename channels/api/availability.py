@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 from drf_spectacular.helpers import forced_singular_serializer
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
@@ -175,7 +176,9 @@ class Availability(MerchantView):
                 "as_of", datetime, description="An instant of the past, by recorded time. Not for kits."
             ),
             OpenApiParameter("by_date", date, description="The day by which goods may still arrive."),
-            OpenApiParameter("channel", int, description="The id of a channel: what it is to be told."),
+            OpenApiParameter(
+                "channel", OpenApiTypes.INT64, description="The id of a channel: what it is to be told."
+            ),
             OpenApiParameter(
                 "location",
                 {"type": "array", "items": {"type": "string"}, "maxItems": MOST_LOCATIONS},

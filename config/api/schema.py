@@ -75,6 +75,12 @@ _FILTERS: Final = {
     "variant": "The id of a variant.",
     "version": "The id of a version.",
 }
+_ID: Final[dict[str, Any]] = {
+    "in": "path",
+    "required": True,
+    "description": "Its id.",
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": 10**18 - 1},
+}
 _SINCE: Final = "Only from this instant on; with its time zone."
 _BEFORE: Final = "Only before this instant; with its time zone."
 _RATE: Final[dict[str, dict[str, Any]]] = {
@@ -146,6 +152,10 @@ class ApiSchema(AutoSchema):
                 parameter["description"] = known
         return found
 
+    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
+        """Describes the id in the address as the number that answers have."""
+        return [{**_ID, "name": name} for name in variables]
+
     @property
     def _is_about_a_row(self) -> bool:
         return "{id}" in self.path
@@ -177,6 +187,17 @@ class ApiSchema(AutoSchema):
         component = ResolvedComponent(name, kind, content, ComponentIdentity(name))  # type: ignore[no-untyped-call]
         self.registry.register_on_missing(component)
         return component.ref
+
+
+def widen(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Says of every whole number without a maximum that it has 64 bits: generated clients would take it for one of 32."""
+    for schema in result["components"]["schemas"].values():
+        for member in schema.get("properties", {}).values():
+            types = member.get("type")
+            is_whole = types == "integer" or (isinstance(types, list) and "integer" in types)
+            if is_whole and not {"format", "maximum", "enum"} & member.keys():
+                member["format"] = "int64"
+    return result
 
 
 def _meaning_of(name: str) -> str:

@@ -75,6 +75,7 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api.schema.widen",
         "inventory.api.description.describe_resources",
         "reconciliation.outgoing.description.describe_webhooks",
     ],
