@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
 from django.db import DatabaseError, IntegrityError
 from django.http import Http404, UnreadablePostError
@@ -277,6 +277,7 @@ _FRAMEWORK: Final[Sequence[tuple[Any, Translate]]] = (
     (exceptions.UnsupportedMediaType, lambda error: Problem(WRONG_TYPE, str(error))),
     (exceptions.Throttled, _of_throttled),
     (RequestDataTooBig, lambda error: Problem(TOO_LARGE)),
+    (SuspiciousOperation, lambda error: Problem(INVALID, "The query names too many parameters.")),
     (IntegrityError, _of_integrity),
     (DatabaseError, _of_database),
 )

@@ -120,6 +120,13 @@ def test_what_no_database_holds_is_refused_with_its_parameter(query: str, field:
     assert problem_of(response, 400, "invalid-request")["field"] == field
 
 
+@pytest.mark.parametrize("parameter", ["sku=x", "sku=%78"])
+def test_a_query_with_too_many_parameters_is_refused(parameter: str, api: Api) -> None:
+    query = "&".join([parameter] * 1_001)
+    response = api.client.get(f"{ROOT}/variants?{query}", headers={"Authorization": f"Bearer {api.key}"})
+    problem_of(response, 400, "invalid-request")
+
+
 @pytest.mark.parametrize("path", ["/availability?sku=x&by_date", "/kpis?until"])
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "٢٠٢٦-01-31"])
 def test_a_question_about_another_era_is_refused(path: str, day: str, api: Api) -> None:

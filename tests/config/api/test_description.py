@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from inventory.scopes import RESOURCES
 from reconciliation.outgoing.event_types import EVENTS, TEST
