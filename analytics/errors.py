@@ -12,6 +12,8 @@ class AnalyticsError(Exception):
 class TicketRefused(AnalyticsError):
     """A ticket cannot be counted."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, *, position: int | None = None) -> None:
         self.field = field
+        #: Which of several tickets it is, from 1; None where it is about the whole file.
+        self.position = position
         super().__init__(message)

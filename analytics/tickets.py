@@ -80,21 +80,19 @@ def _variants(merchant_id: int, skus: Collection[str]) -> dict[str, int]:
 def _check(
     position: int, ticket: Ticket, now: datetime, channels: Collection[str], variants: Collection[str]
 ) -> None:
-    where = f"Ticket {position}"
+    def refused(field: str, message: str) -> TicketRefused:
+        return TicketRefused(field, f"Ticket {position}: {message}", position=position)
+
     if not ticket.number or len(ticket.number) > _LONGEST or not ticket.number.isprintable():
-        raise TicketRefused("ticket", f"{where}: give it a number of 1 to {_LONGEST} printable characters.")
+        raise refused("ticket", f"give it a number of 1 to {_LONGEST} printable characters.")
     if ticket.opened_at > now:
-        raise TicketRefused(
-            "opened_at", f"{where}: {ticket.opened_at:%Y-%m-%d %H:%M} is still to come; check the time zone."
+        raise refused(
+            "opened_at", f"{ticket.opened_at:%Y-%m-%d %H:%M} is still to come; check the time zone."
         )
     if ticket.channel and ticket.channel not in channels:
-        raise TicketRefused(
-            "channel", f"{where}: no channel is named {ticket.channel}. Correct it, or leave it empty."
-        )
+        raise refused("channel", f"no channel is named {ticket.channel}. Correct it, or leave it empty.")
     if ticket.sku and ticket.sku not in variants:
-        raise TicketRefused(
-            "sku", f"{where}: no variant has the SKU {ticket.sku}. Correct it, or leave it empty."
-        )
+        raise refused("sku", f"no variant has the SKU {ticket.sku}. Correct it, or leave it empty.")
 
 
 def read_tickets(lines: Iterable[str]) -> list[Ticket]:

@@ -3,6 +3,7 @@
 ChannelError
 ├── BadSignature         a message that is not authentic
 ├── BadMessage           authentic, but cannot be read
+│   └── OrderRefused         an order of a system of the merchant's own that cannot be taken; names the field
 ├── ImpossibleMove       a step that no fulfilment request takes
 ├── InvalidPeriod        a period that cannot be rehearsed
 ├── RehearsalTooLong     a rehearsal that takes longer than a job may
@@ -36,6 +37,14 @@ class BadSignature(ChannelError):
 
 class BadMessage(ChannelError):
     """The message is signed, but its body cannot be read."""
+
+
+class OrderRefused(BadMessage):
+    """The order cannot be taken."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
 
 
 class InvalidPeriod(ChannelError):

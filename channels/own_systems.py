@@ -4,14 +4,14 @@ Nothing is polled and nothing pushed: such a system reads what is available. Its
 platform, and apply in any sequence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
 
-from channels.errors import BadMessage
-from channels.events import OrderState
+from channels.errors import OrderRefused
+from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrder
 from channels.orders import record_state
 
@@ -44,14 +44,27 @@ def connect(
 def take_order(channel: Channel, state: OrderState) -> ChannelOrder:
     """Brings order and ledger to this snapshot, unless a larger one is known already; returns the order as it is then.
 
-    Raises `BadMessage` for a channel that has a platform, a place that it does not have, and what cannot be;
-    `StockBusy`.
+    Raises `OrderRefused` for a channel that has a platform, a place that it does not have, and a line named twice,
+    `BadMessage` for what else cannot be, and `StockBusy`.
     """
     if channel.kind != KIND:
-        raise BadMessage(f"Orders of {channel} come from its platform; they cannot be sent here.")
-    named = {line.location_external_id for line in state.lines if line.location_external_id}
-    known = channel.locations.filter(external_id__in=named).values_list("external_id", flat=True)
-    if missing := sorted(named - set(known)):
-        raise BadMessage(f"The channel has no place {', '.join(missing)[:200]}.")
+        raise OrderRefused(
+            "channel_id", f"Orders of {channel} come from its platform; they cannot be sent here."
+        )
+    _check_lines(channel, state.lines)
     record_state(channel, state, arrived_at=timezone.now())
     return ChannelOrder.objects.get(channel=channel, external_id=state.external_id)
+
+
+def _check_lines(channel: Channel, lines: Sequence[OrderLineState]) -> None:
+    named = {line.location_external_id for line in lines if line.location_external_id}
+    places = channel.locations.filter(external_id__in=named).values_list("external_id", flat=True)
+    missing, seen = named - set(places), set[str]()
+    for index, line in enumerate(lines):
+        if line.location_external_id in missing:
+            message = f"The channel has no place {line.location_external_id[:100]!r}."
+            raise OrderRefused(f"lines[{index}].location", message)
+        if line.external_id in seen:
+            message = f"An earlier line has the id {line.external_id[:100]!r} already."
+            raise OrderRefused(f"lines[{index}].external_id", message)
+        seen.add(line.external_id)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from config.api.docs import Description, Page, nothing_here
+from config.api.docs import Description, Page, nothing_here, refused_early
 
 #: The merchants' API; `docs` shows its description to people.
 _API: list[URLPattern | URLResolver] = [
@@ -14,6 +14,8 @@ _API: list[URLPattern | URLResolver] = [
     path("", include("reconciliation.api.urls")),
     path("", include("analytics.api.urls")),
 ]
+
+handler400 = refused_early
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("analytics.urls")),

@@ -47,12 +47,11 @@ def is_kept(reference: str) -> bool:
 
 
 def check_free(references: Iterable[str]) -> None:
-    """Refuses references that an app keeps for its own. Raises `InvalidStockRequest`."""
-    for reference in references:
+    """Refuses references of lines that an app keeps for its own. Raises `InvalidStockRequest` with the line."""
+    for index, reference in enumerate(references):
         if is_kept(reference):
-            raise InvalidStockRequest(
-                "reference", f"{reference[:40]!r} is a name that OneCount gives itself; choose another one."
-            )
+            message = f"{reference[:40]!r} is a name that OneCount gives itself; choose another one."
+            raise InvalidStockRequest(f"lines[{index}].reference", message)
 
 
 def strange(merchant_id: int, references: Iterable[str]) -> set[str]:

@@ -6,6 +6,7 @@ from datetime import UTC, date, timedelta
 from typing import Any, Final
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,7 +32,7 @@ TO: Final = OpenApiParameter("to", date, description="The last day, which is par
 INTERVAL: Final = OpenApiParameter(
     "interval", str, enum=list(INTERVALS), default="day", description="What rows are added up over."
 )
-CHANNEL: Final = OpenApiParameter("channel", int, description="The id of a channel.")
+CHANNEL: Final = OpenApiParameter("channel", OpenApiTypes.INT64, description="The id of a channel.")
 SKU: Final = OpenApiParameter("sku", str, description="Only this variant.")
 LOCATION: Final = OpenApiParameter("location", str, description="The code of a location.")
 

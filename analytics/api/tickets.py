@@ -38,7 +38,7 @@ class TicketBodySerializer(StrictSerializer):
 
     number = Text(max_length=100, help_text="Its number at the help desk: it is counted once.")
     opened_at = Instant()
-    channel = RowId(required=False, allow_null=True, help_text="Where it was sold, if the desk knows.")
+    channel_id = RowId(required=False, allow_null=True, help_text="Where it was sold, if the desk knows.")
     sku = Sku(required=False, allow_null=True)
 
 
@@ -88,7 +88,10 @@ class Tickets(Reads):
         names = self._names(given)
         told = [
             tickets.Ticket(
-                each["number"], each["opened_at"], names.get(each.get("channel"), ""), each.get("sku") or ""
+                each["number"],
+                each["opened_at"],
+                names.get(each.get("channel_id"), ""),
+                each.get("sku") or "",
             )
             for each in given
         ]
@@ -97,11 +100,11 @@ class Tickets(Reads):
 
     def _names(self, given: list[dict[str, Any]]) -> dict[Any, str]:
         """Returns the channels that are named. Raises `Problem` (404)."""
-        wanted = {each["channel"] for each in given if each.get("channel")}
+        wanted = {each["channel_id"] for each in given if each.get("channel_id")}
         found: dict[Any, str] = (
             dict(self.rows(Channel).filter(pk__in=wanted).values_list("pk", "name")) if wanted else {}
         )
         for index, each in enumerate(given):
-            if each.get("channel") and each["channel"] not in found:
-                raise Problem(NOT_FOUND, "There is no such channel.", field=f"tickets[{index}].channel")
+            if each.get("channel_id") and each["channel_id"] not in found:
+                raise Problem(NOT_FOUND, "There is no such channel.", field=f"tickets[{index}].channel_id")
         return found

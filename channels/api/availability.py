@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.http import HttpResponse
 from drf_spectacular.helpers import forced_singular_serializer
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
@@ -18,6 +19,7 @@ from rest_framework.serializers import ValidationError
 from channels.arrival_texts import arrival_texts
 from channels.models import Channel
 from channels.offers import offered_units
+from config.api.examples import answer_example
 from config.api.problems import NO_SCOPE, NOT_FOUND, REFUSED, Problem
 from inventory.api.query import day, instant, row_id, texts
 from inventory.api.views import MerchantView
@@ -82,6 +84,28 @@ class AvailableSerializer(serializers.Serializer[Any]):
     )
 
 
+@answer_example(
+    "One variant, and one that there is not",
+    {
+        "data": [
+            {
+                "sku": "MUG-BLUE",
+                "variant_id": 7,
+                "is_kit": False,
+                "available": 37,
+                "locations": [
+                    {"location": "main", "on_hand": 40, "reserved": 3, "unavailable": 0, "available": 37}
+                ],
+                "available_to_promise": None,
+                "inbound": None,
+                "promisable": None,
+                "offered": None,
+                "arrives": None,
+            }
+        ],
+        "unknown": ["TRAY"],
+    },
+)
 class AvailabilitySerializer(serializers.Serializer[Any]):
     """How many can be had."""
 
@@ -152,7 +176,9 @@ class Availability(MerchantView):
                 "as_of", datetime, description="An instant of the past, by recorded time. Not for kits."
             ),
             OpenApiParameter("by_date", date, description="The day by which goods may still arrive."),
-            OpenApiParameter("channel", int, description="The id of a channel: what it is to be told."),
+            OpenApiParameter(
+                "channel", OpenApiTypes.INT64, description="The id of a channel: what it is to be told."
+            ),
             OpenApiParameter(
                 "location",
                 {"type": "array", "items": {"type": "string"}, "maxItems": MOST_LOCATIONS},
@@ -184,7 +210,16 @@ class Availability(MerchantView):
             raise ValidationError({"sku": ["Name at least one."]})
         if asked.at is not None and (asked.by is not None or asked.channel_id is not None):
             raise ValidationError({"as_of": ["Leave out by_date and channel: the past is what it was."]})
+        self._check_places(asked.codes)
         return asked
+
+    def _check_places(self, codes: Sequence[str]) -> None:
+        """Refuses places that there are not, at which nothing would seem to be had. Raises `Problem` (404)."""
+        if not codes:
+            return
+        known = set(self.rows(Location).filter(code__in=codes).values_list("code", flat=True))
+        if missing := [code for code in codes if code not in known]:
+            raise Problem(NOT_FOUND, f"There is no location {missing[0]!r}.", field="location")
 
     def _shown(self, variants: Sequence[VariantNow], asked: _Asked) -> Sequence[str]:
         """Returns each variant with its places, as an object that is still open; what is made of parts, or past, anew."""

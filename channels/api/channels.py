@@ -19,7 +19,7 @@ from channels.models.channels import MOST_DELIVERY_DAYS
 from channels.own_systems import connect
 from channels.simulated import is_simulated
 from channels.tuning import poll_now, push_now, tune
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import StrictSerializer, Text, Truth, Whole
 from config.api.problems import TEST_KEY, WRONG_STATE, Problem
 from inventory.api.filters import Filters, TruthFilter
@@ -29,6 +29,26 @@ from inventory.api.views import Changes, step
 _LARGEST = 2**31 - 1
 
 
+@answer_example(
+    "The till of a shop",
+    {
+        "id": 3,
+        "name": "Counter",
+        "kind": "api",
+        "is_active": True,
+        "is_paused": False,
+        "is_simulated": False,
+        "buffer_units": 0,
+        "buffer_percent": 0,
+        "minimum_exposure": 0,
+        "maximum_exposure": None,
+        "routing": "priority",
+        "may_split": True,
+        "delivery_days_from": None,
+        "delivery_days_to": None,
+        "created_at": "2026-01-02T09:00:00Z",
+    },
+)
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
     """One account at one platform, or a system of the merchant's own. Credentials are never shown."""
 

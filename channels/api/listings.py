@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import django_filters
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -19,10 +19,11 @@ from channels.models import Listing, ListingLevel
 from channels.models.listings import Lane
 from channels.past_inputs import inputs_as_of
 from channels.pushes import mark_listing_levels
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import StrictSerializer
 from inventory.api.filters import Filters, TruthFilter, WholeFilter
 from inventory.api.naming import Sku, variant_id
+from inventory.api.nesting import IN_LISTS, SHOWN, with_lines
 from inventory.api.query import instant
 from inventory.api.views import Reads, step
 from inventory.models import Variant
@@ -56,13 +57,17 @@ class ListingSerializer(serializers.ModelSerializer[Listing]):
     channel_id = serializers.IntegerField()
     variant_id = serializers.IntegerField(allow_null=True, help_text="Null while it is not mapped.")
     variant_sku = serializers.CharField(source="variant.sku", allow_null=True, default=None)
-    levels = ListingLevelSerializer(many=True)
+    level_count = serializers.IntegerField(
+        source="line_count",
+        help_text=f"At how many places it is; a list shows the first {IN_LISTS} of them, the listing itself all.",
+    )
+    levels = ListingLevelSerializer(source=SHOWN, many=True)
 
     class Meta:
         model = Listing
         fields = (
-            "id", "channel_id", "external_id", "sku", "gtin", "title", "variant_id", "variant_sku", "is_active", "levels",
-            "created_at",
+            "id", "channel_id", "external_id", "sku", "gtin", "title", "variant_id", "variant_sku", "is_active",
+            "level_count", "levels", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -95,6 +100,35 @@ class WhyLevelSerializer(serializers.Serializer[Any]):
     )
 
 
+@answer_example(
+    "Five units are kept back",
+    {
+        "levels": [
+            {
+                "listing_level_id": 41,
+                "quantity": 32,
+                "steps": [
+                    {
+                        "name": "Available",
+                        "before": 0,
+                        "after": 37,
+                        "why": "37 available at main.",
+                        "rule": "",
+                    },
+                    {
+                        "name": "Safety stock",
+                        "before": 37,
+                        "after": 32,
+                        "why": "5 are kept back.",
+                        "rule": "",
+                    },
+                ],
+                "as_now": [],
+            }
+        ],
+        "arrives": None,
+    },
+)
 class WhySerializer(serializers.Serializer[Any]):
     """The waterfall of each of a listing's levels."""
 
@@ -127,7 +161,9 @@ class Listings(Reads):
     def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Brings variant and levels along."""
         levels = self.rows(ListingLevel).select_related("channel_location").order_by("pk")
-        return rows.select_related("variant").prefetch_related(Prefetch("levels", levels))
+        return with_lines(
+            rows.select_related("variant"), levels, name="levels", is_list=self.action == "list"
+        )
 
     @extend_schema(
         responses=WhySerializer,

@@ -1,8 +1,9 @@
 """Orders: those of the platforms to read, those of the merchant's own systems to send."""
 
+import re
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import django_filters
 from django.db.models import QuerySet
@@ -15,7 +16,7 @@ from channels.events import OrderLineState, OrderState
 from channels.models import Channel, ChannelOrder, ChannelOrderLine
 from channels.own_systems import take_order
 from channels.screening import LARGEST_QUANTITY
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Instant, RowId, StrictSerializer, Text, Truth, Whole
 from config.api.problems import NOT_FOUND, Problem
 from inventory.api.filters import Filters, InstantFilter, WholeFilter
@@ -43,6 +44,41 @@ class OrderLineSerializer(serializers.ModelSerializer[ChannelOrderLine]):
         read_only_fields = fields
 
 
+@answer_example(
+    "An order of which one unit left",
+    {
+        "id": 42,
+        "channel_id": 3,
+        "external_id": "1001",
+        "number": "#1001",
+        "ordered_at": "2026-01-31T13:59:00Z",
+        "updated_at": "2026-01-31T14:00:00Z",
+        "country": "NL",
+        "currency": "EUR",
+        "is_test": False,
+        "is_deleted": False,
+        "arrived_at": "2026-01-31T14:00:01Z",
+        "applied_at": "2026-01-31T14:00:01Z",
+        "line_count": 1,
+        "lines": [
+            {
+                "id": 57,
+                "external_id": "1",
+                "sku": "MUG-BLUE",
+                "title": "Mug, blue",
+                "variant_id": 7,
+                "reference": "order-line:57",
+                "unit_price": "12.5000",
+                "quantity": 3,
+                "cancelled": 0,
+                "fulfilled": 1,
+                "returned": 0,
+                "applied_demand": 3,
+                "applied_fulfilled": 1,
+            }
+        ],
+    },
+)
 class OrderSerializer(serializers.ModelSerializer[ChannelOrder]):
     """The newest known state of an order."""
 
@@ -59,12 +95,16 @@ class OrderSerializer(serializers.ModelSerializer[ChannelOrder]):
         read_only_fields = fields
 
 
+#: Python reads more than this as a number: `1_000`, `1e2`, ` 1 `.
+_AMOUNT: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
 class Price(serializers.DecimalField):
-    """An amount, in ASCII digits."""
+    """An amount, in ASCII digits and with a point."""
 
     def to_internal_value(self, data: Any) -> Decimal:
         """Returns the amount."""
-        if isinstance(data, str) and not data.isascii():
+        if isinstance(data, str) and not _AMOUNT.fullmatch(data):
             self.fail("invalid")
         return super().to_internal_value(data)
 
@@ -92,7 +132,7 @@ class OrderLineBodySerializer(StrictSerializer):
 @request_example(
     "A paid order of the web shop",
     {
-        "channel": 3,
+        "channel_id": 3,
         "external_id": "1001",
         "updated_at": "2026-01-31T14:00:00Z",
         "ordered_at": "2026-01-31T13:59:00Z",
@@ -102,7 +142,7 @@ class OrderLineBodySerializer(StrictSerializer):
 class OrderBodySerializer(StrictSerializer):
     """An order as it is now. Of several states the one with the latest `updated_at` counts, in whatever sequence they come."""
 
-    channel = RowId(help_text="A channel without a connector.")
+    channel_id = RowId(help_text="A channel without a connector.")
     external_id = Text(help_text="Your id of the order.")
     number = Text(max_length=100, required=False, allow_blank=True)
     updated_at = Instant(help_text="When the order became as this says.")
@@ -146,9 +186,9 @@ class Orders(Reads):
     def create(self, request: Request) -> Response:
         """Takes the state of an order of a system of your own: what it demands is reserved, what left is shipped."""
         body = self.body(OrderBodySerializer)
-        channel = self.rows(Channel).filter(pk=body["channel"], is_active=True).first()
+        channel = self.rows(Channel).filter(pk=body["channel_id"], is_active=True).first()
         if channel is None:
-            raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+            raise Problem(NOT_FOUND, "There is no such channel.", field="channel_id")
         return self.shown(take_order(channel, _state(body)), status=HTTPStatus.CREATED)
 
 

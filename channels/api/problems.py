@@ -1,13 +1,14 @@
 """How the channels' errors and constraints are answered."""
 
-from channels.errors import BadMessage, ChannelError, InvalidPeriod, RuleRefused
+from channels.errors import BadMessage, ChannelError, InvalidPeriod, OrderRefused, RuleRefused
 from channels.mapping import UnfitVariant
-from config.api.problems import NOT_FOUND, REFUSED, Problem, register, register_constraints
+from config.api.problems import NOT_FOUND, REFUSED, Problem, refused, register, register_constraints
 
 register(ChannelError, lambda error: Problem(REFUSED, str(error)))
 register(BadMessage, lambda error: Problem(REFUSED, str(error)))
-register(RuleRefused, lambda error: Problem(REFUSED, str(error), field=error.field))
-register(InvalidPeriod, lambda error: Problem(REFUSED, str(error), field=error.field))
+register(OrderRefused, lambda error: refused(str(error), error.field))
+register(RuleRefused, lambda error: refused(str(error), error.field))
+register(InvalidPeriod, lambda error: refused(str(error), error.field))
 register(UnfitVariant, lambda error: Problem(NOT_FOUND, "There is no such variant.", field="sku"))
 register_constraints(
     {

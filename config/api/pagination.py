@@ -57,9 +57,10 @@ class CursorPages(BasePagination):
             "required": ["data", "has_more", "next_cursor"],
             "properties": {
                 "data": schema,
-                "has_more": {"type": "boolean"},
+                "has_more": {"type": "boolean", "example": True},
                 "next_cursor": {
                     "type": ["string", "null"],
+                    "example": "NDgyMTE",
                     "description": "Give it as `cursor` to read on; null on the last page.",
                 },
             },

@@ -76,8 +76,13 @@ def check(value: Any, depth: int = 0) -> None:
 
 def check_text(text: str) -> None:
     """Raises `ParseError` for NUL and lone surrogates."""
-    if _UNFIT.search(text):
+    if is_unfit(text):
         raise ParseError("The body holds a NUL or half a character.")
+
+
+def is_unfit(text: str) -> bool:
+    """Tells whether a text holds a NUL or half a character, which no database takes."""
+    return _UNFIT.search(text) is not None
 
 
 def _no_number(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
 from django.db import DatabaseError, IntegrityError
 from django.http import Http404, UnreadablePostError
@@ -163,6 +163,11 @@ class ProblemSerializer(serializers.Serializer[Any]):
     shortages = ShortageSerializer(many=True, required=False)
 
 
+def refused(message: str, field: str) -> Problem:
+    """Returns the refusal of what is wrong with a field; the wrong state of something is no fault of the request."""
+    return Problem(WRONG_STATE, message) if field == "state" else Problem(REFUSED, message, field=field)
+
+
 Translate = Callable[[Any], Problem]
 _translations: dict[type[Exception], Translate] = {}
 _constraints: dict[str, tuple[str, str]] = {}
@@ -272,6 +277,7 @@ _FRAMEWORK: Final[Sequence[tuple[Any, Translate]]] = (
     (exceptions.UnsupportedMediaType, lambda error: Problem(WRONG_TYPE, str(error))),
     (exceptions.Throttled, _of_throttled),
     (RequestDataTooBig, lambda error: Problem(TOO_LARGE)),
+    (SuspiciousOperation, lambda error: Problem(INVALID, "The query names too many parameters.")),
     (IntegrityError, _of_integrity),
     (DatabaseError, _of_database),
 )

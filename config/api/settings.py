@@ -33,6 +33,9 @@ those that were there when you began.
 
 **Refusals** are problem+json (RFC 9457): a stable `type`, the `field`, and the `remedy`.
 
+**Versions.** Within `/v1` endpoints, members, kinds and filters are added, never taken away or given another meaning: pass
+over what you do not know.
+
 Quantities are whole numbers of the variant's base unit. Instants carry their time zone.
 """
 
@@ -70,6 +73,12 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
         "AlertSeverity": "reconciliation.api.alerts.SEVERITIES",
         "KpiName": "analytics.models.kpis.Kpi",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api.schema.widen",
+        "inventory.api.description.describe_resources",
+        "reconciliation.outgoing.description.describe_webhooks",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "COMPONENT_SPLIT_REQUEST": True,

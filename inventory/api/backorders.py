@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Day, Quantity, StrictSerializer, Text, Truth, items
 from config.api.problems import REFUSED, Problem
 from inventory.api.demands import DemandSerializer, demands_in
@@ -28,6 +28,7 @@ class BackorderSerializer(serializers.ModelSerializer[Backorder]):
     """Units promised to one demand from one line of a purchase order."""
 
     sku = serializers.CharField(source="variant.sku")
+    variant_id = serializers.IntegerField()
     purchase_order_id = serializers.IntegerField(source="line.order_id")
     line_id = serializers.IntegerField()
     open_quantity = serializers.IntegerField(help_text="Units that still wait.")
@@ -46,8 +47,8 @@ class BackorderSerializer(serializers.ModelSerializer[Backorder]):
     class Meta:
         model = Backorder
         fields = (
-            "id", "reference", "sku", "purchase_order_id", "line_id", "quantity", "open_quantity", "filled_quantity",
-            "cancelled_quantity", "broken_quantity", "promised_on", "allowed_by", "kit_sku", "created_at",
+            "id", "reference", "sku", "variant_id", "purchase_order_id", "line_id", "quantity", "open_quantity",
+            "filled_quantity", "cancelled_quantity", "broken_quantity", "promised_on", "allowed_by", "kit_sku", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -79,6 +80,32 @@ class PromisedSerializer(serializers.Serializer[Any]):
     promised_on = serializers.DateField(help_text="The day for which the goods are confirmed.")
 
 
+@answer_example(
+    "Two units are held, three promised",
+    {
+        "operation_id": 9035,
+        "held": [
+            {
+                "reservation_id": 82,
+                "reference": "order-1001",
+                "sku": "MUG-BLUE",
+                "location": "main",
+                "quantity": 2,
+            }
+        ],
+        "short": [],
+        "promised": [
+            {
+                "backorder_id": 14,
+                "reference": "order-1001",
+                "sku": "MUG-BLUE",
+                "line_id": 12,
+                "quantity": 3,
+                "promised_on": "2026-02-28",
+            }
+        ],
+    },
+)
 class PromiseOutcomeSerializer(OutcomeSerializer):
     """What was held from what is available, what was promised, and what could not be had."""
 

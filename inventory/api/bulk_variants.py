@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 from rest_framework import serializers
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, ValidationError
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
+from config.api.examples import answer_example
 from config.api.problems import FieldErrorSerializer, flat
 from inventory.access import Caller
 from inventory.api.visibility import visible
@@ -26,6 +28,20 @@ class BulkItemSerializer(serializers.Serializer[Any]):
     errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]
 
 
+@answer_example(
+    "One new, one refused",
+    {
+        "results": [
+            {"index": 0, "status": "created", "id": 7, "errors": []},
+            {
+                "index": 1,
+                "status": "refused",
+                "id": None,
+                "errors": [{"field": "sku", "message": "This field may not be blank."}],
+            },
+        ]
+    },
+)
 class BulkResultSerializer(serializers.Serializer[Any]):
     """What became of the items, in their order."""
 
@@ -53,8 +69,17 @@ class _Item:
         return {"index": self.index, "status": self.status, "id": identity, "errors": self.errors}
 
 
-def upsert(caller: Caller, given: Sequence[Any], shape: type[BaseSerializer[Any]]) -> dict[str, Any]:
-    """Writes the items in a constant number of statements; returns what became of each."""
+def upsert(caller: Caller, given: Sequence[Any], shape: BaseSerializer[Any]) -> dict[str, Any]:
+    """Writes the items, which `shape` checks, in a constant number of statements; returns what became of each."""
+    try:
+        with transaction.atomic():
+            return _upsert(caller, given, shape)
+    except IntegrityError:
+        # Somebody has added a SKU of theirs meanwhile: it is known by now.
+        return _upsert(caller, given, shape)
+
+
+def _upsert(caller: Caller, given: Sequence[Any], shape: BaseSerializer[Any]) -> dict[str, Any]:
     items = [_checked(index, each, shape) for index, each in enumerate(given)]
     _refuse_repeats(items)
     _refuse_products(caller, items)
@@ -66,14 +91,14 @@ def upsert(caller: Caller, given: Sequence[Any], shape: type[BaseSerializer[Any]
     return {"results": [item.result for item in items]}
 
 
-def _checked(index: int, given: Any, shape: type[BaseSerializer[Any]]) -> _Item:
-    checked = shape(data=given)
-    if checked.is_valid():
-        return _Item(index, dict(checked.validated_data))
-    item = _Item(index)
-    for name, message in flat(checked.errors):
-        item.refuse(name, message)
-    return item
+def _checked(index: int, given: Any, shape: BaseSerializer[Any]) -> _Item:
+    try:
+        return _Item(index, dict(shape.run_validation(given)))
+    except ValidationError as error:
+        item = _Item(index)
+        for name, message in flat(error.detail):
+            item.refuse(name, message)
+        return item
 
 
 def _refuse_repeats(items: Sequence[_Item]) -> None:
@@ -134,9 +159,10 @@ def _update(caller: Caller, items: Sequence[_Item], known: Mapping[str, Variant]
 
 
 def _create(caller: Caller, items: Sequence[_Item]) -> None:
-    """Adds the new ones, each with a product of its own where none was named."""
+    """Adds the new ones, each with a product of its own where none was named; by SKU, so that two requests take turns."""
     if not items:
         return
+    items = sorted(items, key=lambda item: str(item.wanted["sku"]))
     alone = [item for item in items if "product_id" not in item.wanted]
     titles = [item.wanted.get("title") or item.wanted["sku"] for item in alone]
     made = [Product(merchant_id=caller.merchant_id, title=title) for title in titles]

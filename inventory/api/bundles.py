@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from config.api.examples import request_example
 from config.api.fields import Quantity, StrictSerializer
+from config.api.problems import WRONG_STATE, Problem
 from inventory import bundles
 from inventory.api.filters import Filters, TruthFilter
-from inventory.api.naming import Sku, variant_id, variant_ids
+from inventory.api.naming import Sku, check_once, variant_id, variant_ids
 from inventory.api.views import Reads, step
 from inventory.models import Bundle, BundleComponent, BundleKind
 from inventory.recipes import LARGEST_AMOUNT, MOST_PARTS
@@ -90,6 +91,7 @@ class Bundles(Reads):
     def create(self, request: Request) -> Response:
         """Says what a variant is made of, in a new version; what is held stays what it was made of."""
         body = self.body(BundleBodySerializer)
+        check_once(body["components"], "sku", within="components")
         whole = variant_id(self.caller, body["sku"])
         parts = variant_ids(self.caller, body["components"], within="components")
         components = [bundles.Component(parts[each["sku"]], each["quantity"]) for each in body["components"]]
@@ -99,7 +101,10 @@ class Bundles(Reads):
 
     @step(None, BundleSerializer)
     def dissolve(self, request: Request, pk: str) -> Response:
-        """Makes a bundle a plain variant again."""
+        """Makes a bundle a plain variant again. Harmless where it is one already."""
         bundle: Any = self.found(pk)
+        current = self.rows(Bundle).filter(variant_id=bundle.variant_id, is_current=True)
+        if not bundle.is_current and current.exists():
+            raise Problem(WRONG_STATE, "Another version is the current one. Dissolve that.")
         bundles.dissolve(self.context(), bundle.variant_id)
         return self.shown(bundle)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory.api.bulk_variants import BulkResultSerializer, upsert
@@ -22,6 +22,10 @@ from inventory.switching import announce_switched
 from inventory.tagging import note_category
 
 
+@answer_example(
+    "A product",
+    {"id": 4, "title": "Mug", "category": "Kitchen", "created_at": "2026-01-02T09:00:00Z"},
+)
 class ProductSerializer(serializers.ModelSerializer[Product]):
     """What a customer browses; it groups variants."""
 
@@ -68,6 +72,19 @@ class Products(Changes):
             note_category(row)
 
 
+@answer_example(
+    "A blue mug",
+    {
+        "id": 7,
+        "sku": "MUG-BLUE",
+        "gtin": "4006381333931",
+        "title": "Mug, blue",
+        "product_id": 4,
+        "unit": None,
+        "is_active": True,
+        "created_at": "2026-01-02T09:00:00Z",
+    },
+)
 class VariantSerializer(serializers.ModelSerializer[Variant]):
     """What is counted: one sellable form of a product."""
 
@@ -156,9 +173,22 @@ class Variants(Changes):
     def bulk(self, request: Request) -> Response:
         """Adds up to 1,000 variants, or changes those whose SKU is known; each item has a result of its own."""
         given = self.body(BulkVariantsSerializer)["items"]
-        return Response(upsert(self.caller, given, VariantBodySerializer))
+        return Response(upsert(self.caller, given, VariantBodySerializer()))
 
 
+@answer_example(
+    "A warehouse",
+    {
+        "id": 2,
+        "code": "main",
+        "name": "Main warehouse",
+        "kind": "warehouse",
+        "country": "NL",
+        "daily_orders": None,
+        "daily_units": None,
+        "is_active": True,
+    },
+)
 class LocationSerializer(serializers.ModelSerializer[Location]):
     """A place that holds stock."""
 

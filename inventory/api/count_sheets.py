@@ -16,7 +16,7 @@ from config.api.examples import request_example
 from config.api.fields import Instant, StrictSerializer, Text, Truth, Whole, items
 from inventory import count_sheets
 from inventory.api.filters import Filters
-from inventory.api.naming import Code, OutcomeSerializer, Sku, location_id, variant_ids
+from inventory.api.naming import Code, OutcomeSerializer, Sku, check_once, location_id, variant_ids
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import Reads, step
 from inventory.models import CountSheet, CountSheetLine
@@ -170,6 +170,7 @@ class CountSheets(Reads):
         """Enters what was counted; variants that the sheet does not name are added to it."""
         sheet: Any = self.found(pk)
         body = self.body(CountsSerializer)
+        check_once(body["lines"], "sku")
         variants = variant_ids(self.caller, body["lines"])
         count_sheets.enter_counts(
             self.caller.merchant_id,

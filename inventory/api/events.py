@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import LARGEST_QUANTITY, Instant, StrictSerializer, Text, Whole, items
 from config.api.problems import NOT_FOUND, Problem, ProblemSerializer, problem_of
 from inventory.api.naming import Code, Sku, places
@@ -76,6 +76,15 @@ class EventResultSerializer(serializers.Serializer[Any]):
     problem = ProblemSerializer(allow_null=True)
 
 
+@answer_example(
+    "One recorded, one told before",
+    {
+        "results": [
+            {"id": "wms-1", "status": "recorded", "operation_id": 9034, "problem": None},
+            {"id": "wms-2", "status": "repeated", "operation_id": 9021, "problem": None},
+        ]
+    },
+)
 class EventResultsSerializer(serializers.Serializer[Any]):
     """What became of the events, in their order."""
 
@@ -94,8 +103,9 @@ class Events(MerchantView):
     def create(self, request: Request) -> Response:
         """Records events. Each commits by itself, and once for its id: send all of them again after a failure."""
         given = self.body(EventsSerializer)["events"]
-        checked = [EventSerializer(data=each) for each in given]
-        good = [each.validated_data for each in checked if each.is_valid()]
+        shape = EventSerializer()
+        checked = [_checked(shape, each) for each in given]
+        good = [each for each in checked if isinstance(each, dict)]
         self._variants = self._ids(self.rows(Variant), "sku", {each["sku"] for each in good})
         self._places = self._ids(places(self.caller), "code", {each["location"] for each in good})
         named = (each.get("reference", "") for each in good)
@@ -107,20 +117,24 @@ class Events(MerchantView):
     def _ids(self, rows: Any, name: str, wanted: set[str]) -> dict[str, int]:
         return dict(rows.filter(**{f"{name}__in": wanted}).order_by().values_list(name, "pk"))
 
-    def _result(self, raw: Any, checked: EventSerializer) -> dict[str, Any]:
+    def _result(self, raw: Any, checked: dict[str, Any] | serializers.ValidationError) -> dict[str, Any]:
         identity = raw.get("id") if isinstance(raw, dict) and isinstance(raw.get("id"), str) else None
         try:
-            checked.is_valid(raise_exception=True)
-            status, operation_id = self._record(checked.validated_data)
+            if isinstance(checked, serializers.ValidationError):
+                raise checked
+            status, operation_id = self._record(checked)
         except (serializers.ValidationError, StockError, Problem) as error:
             problem = problem_of(error).body
             return {"id": identity, "status": "refused", "operation_id": None, "problem": problem}
         return {"id": identity, "status": status, "operation_id": operation_id, "problem": None}
 
     def _record(self, event: dict[str, Any]) -> tuple[str, int | None]:
-        for field, known in (("sku", self._variants), ("location", self._places)):
+        for field, what, known in (
+            ("sku", "variant", self._variants),
+            ("location", "location", self._places),
+        ):
             if event[field] not in known:
-                raise serializers.ValidationError({field: [f"There is no {field} {event[field]!r}."]})
+                raise Problem(NOT_FOUND, f"There is no {what} {event[field]!r}.", field=field)
         if event.get("reference") in self._strange:
             raise Problem(NOT_FOUND, "There is no such order line.", field="reference")
         made = StockEvent(
@@ -143,3 +157,11 @@ class Events(MerchantView):
         if outcome is None:
             return "nothing", None
         return "repeated" if outcome.is_repeat else "recorded", outcome.operation_id
+
+
+def _checked(shape: EventSerializer, given: Any) -> dict[str, Any] | serializers.ValidationError:
+    """Returns an event as it was understood, or what is wrong with it."""
+    try:
+        return dict(shape.run_validation(given))
+    except serializers.ValidationError as error:
+        return error

@@ -6,6 +6,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 
 from config.api.fields import LARGEST_ID
 from inventory.api.query import NO_INSTANT, as_instant
@@ -23,6 +24,7 @@ class WholeField(forms.IntegerField):
         return super().to_python(value)
 
 
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 0, "maximum": LARGEST_ID})
 class WholeFilter(django_filters.NumberFilter):
     """An id or a count."""
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from config.api.examples import answer_example
 from config.api.fields import Quantity, StrictSerializer, Text
-from config.api.problems import NOT_FOUND, Problem
+from config.api.problems import NOT_FOUND, REFUSED, Problem
 from inventory.access import Caller
 from inventory.api.visibility import visible
 from inventory.models import Location, Variant
@@ -59,6 +60,22 @@ class OutcomeShortSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField()
 
 
+@answer_example(
+    "Two units are held",
+    {
+        "operation_id": 9034,
+        "held": [
+            {
+                "reservation_id": 81,
+                "reference": "cart-81",
+                "sku": "MUG-BLUE",
+                "location": "main",
+                "quantity": 2,
+            }
+        ],
+        "short": [],
+    },
+)
 class OutcomeSerializer(serializers.Serializer[Any]):
     """What an operation did."""
 
@@ -116,6 +133,18 @@ def location_ids_of(caller: Caller, codes: Iterable[str], field: str) -> dict[st
 def variant_id(caller: Caller, sku: str, field: str = "sku") -> int:
     """Returns the id of one variant. Raises `Problem` (404)."""
     return variant_ids(caller, [{field: sku}], within="", field=field)[sku]
+
+
+def check_once(lines: Sequence[Line], *fields: str, within: str = "lines") -> None:
+    """Refuses a line about what an earlier one was about, of which one would be ignored. Raises `Problem` (422)."""
+    seen: set[tuple[Any, ...]] = set()
+    for index, line in enumerate(lines):
+        about = tuple(line[field] for field in fields)
+        if about in seen:
+            named = ", ".join(f"{field} {value!r}" for field, value in zip(fields, about, strict=True))
+            message = f"An earlier line is about {named} already. Say it in one line."
+            raise Problem(REFUSED, message, field=f"{within}[{index}].{fields[0]}")
+        seen.add(about)
 
 
 def _named(lines: Sequence[Line], field: str) -> set[str]:

@@ -12,6 +12,7 @@ from config.api.problems import (
     REFUSED,
     Problem,
     kind,
+    refused,
     register,
     register_constraints,
 )
@@ -71,10 +72,6 @@ def _shown(shortages: Sequence[Shortage]) -> list[dict[str, Any]]:
     ]
 
 
-def _of_invalid(error: InvalidStockRequest) -> Problem:
-    return Problem(REFUSED, str(error), field=error.field)
-
-
 register(StockError, lambda error: Problem(REFUSED, str(error)))
 register(InsufficientStock, _of_shortages)
 register(InsufficientInbound, _of_shortages)
@@ -83,7 +80,7 @@ register(ReservationClosed, lambda error: Problem(CLOSED, str(error)))
 register(StockBusy, lambda error: Problem(BUSY, str(error), retry_after=1))
 register(StillRunning, lambda error: Problem(IN_PROGRESS, str(error), retry_after=1))
 register(IdempotencyConflict, lambda error: Problem(KEY_REUSED, str(error)))
-register(InvalidStockRequest, _of_invalid)
+register(InvalidStockRequest, lambda error: refused(str(error), error.field))
 register(ChangesForgotten, lambda error: Problem(FORGOTTEN, str(error), field="cursor"))
 register(UnknownStock, lambda error: Problem(NOT_FOUND, str(error)))
 register_constraints(_CONSTRAINTS)

@@ -10,12 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Day, Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory import purchasing
 from inventory.api.filters import Filters, TruthFilter
-from inventory.api.naming import Code, Sku, places, variant_ids
+from inventory.api.naming import Code, Sku, check_once, places, variant_ids
 from inventory.api.nesting import COUNT_HELP, SHOWN, with_lines
 from inventory.api.views import Changes, Reads, step
 from inventory.models import PurchaseOrder, PurchaseOrderLine, Supplier
@@ -82,6 +82,34 @@ class PurchaseOrderLineSerializer(serializers.ModelSerializer[PurchaseOrderLine]
         read_only_fields = fields
 
 
+@answer_example(
+    "Forty mugs, confirmed for a day",
+    {
+        "id": 3,
+        "number": "PO-1001",
+        "supplier": "acme",
+        "location": "main",
+        "state": "ordered",
+        "ordered_on": "2026-01-31",
+        "note": "",
+        "line_count": 1,
+        "lines": [
+            {
+                "id": 12,
+                "sku": "MUG-BLUE",
+                "quantity": 40,
+                "expected_on": "2026-02-14",
+                "confirmed_quantity": 40,
+                "confirmed_on": "2026-02-28",
+                "received_quantity": 0,
+                "cancelled_quantity": 0,
+                "promised_quantity": 5,
+                "outstanding": 40,
+            }
+        ],
+        "created_at": "2026-01-31T14:00:00Z",
+    },
+)
 class PurchaseOrderSerializer(serializers.ModelSerializer[PurchaseOrder]):
     """Goods ordered from one supplier for one location."""
 
@@ -293,6 +321,7 @@ class PurchaseOrders(Reads):
         """Returns the order and the lines named. Raises `Problem` (404) for lines of another order."""
         order: Any = self.found(pk)
         lines: list[dict[str, Any]] = self.body(shape).get("lines", [])
+        check_once(lines, "line_id")
         own = set(self.rows(PurchaseOrderLine).filter(order=order).values_list("pk", flat=True))
         for index, line in enumerate(lines):
             if line["line_id"] not in own:

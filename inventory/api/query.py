@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Final
 
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
@@ -17,13 +18,15 @@ NO_INSTANT: Final = "An instant with its time zone, such as 2026-01-31T14:00:00Z
 
 
 def instant(request: Request, name: str) -> datetime | None:
-    """Returns an instant with its time zone; None where it is not asked for. Raises `ValidationError`."""
+    """Returns an instant that is over; None where it is not asked for. Raises `ValidationError`."""
     text = request.query_params.get(name)
     if text is None:
         return None
     found = as_instant(text)
     if found is None:
         raise ValidationError({name: [NO_INSTANT]})
+    if found > timezone.now():
+        raise ValidationError({name: ["It lies in the future, of which nothing is recorded."]})
     return found
 
 
@@ -44,10 +47,10 @@ def day(request: Request, name: str) -> date | None:
     if text is None:
         return None
     try:
-        found = parse_date(text)
+        found = parse_date(text) if text.isascii() else None
     except ValueError:
         found = None
-    if found is None:
+    if found is None or not _FIRST.year <= found.year < _LAST.year:
         raise ValidationError({name: ["A day, such as 2026-01-31."]})
     return found
 

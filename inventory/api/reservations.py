@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Quantity, RowId, StrictSerializer, Text, Truth, Whole, items
 from config.api.problems import NO_SCOPE, REFUSED, Kind, Problem
 from inventory import reservations
@@ -33,17 +33,37 @@ _OF_AN_ORDER: Final = {
 LONGEST_HOLD = 30 * 24 * 3600
 
 
+@answer_example(
+    "Two units held for a cart",
+    {
+        "id": 81,
+        "reference": "cart-81",
+        "sku": "MUG-BLUE",
+        "variant_id": 7,
+        "location": "main",
+        "location_id": 2,
+        "quantity": 2,
+        "open_quantity": 2,
+        "fulfilled_quantity": 0,
+        "released_quantity": 0,
+        "expires_at": "2026-01-31T14:15:00Z",
+        "confirmed_at": None,
+        "created_at": "2026-01-31T14:00:00Z",
+    },
+)
 class ReservationSerializer(serializers.ModelSerializer[Reservation]):
     """Units of one level held for one demand."""
 
     sku = serializers.CharField(source="variant.sku")
-    location = serializers.CharField(source="level.location.code")
+    variant_id = serializers.IntegerField()
+    location = serializers.CharField(source="level.location.code", help_text="Its code.")
+    location_id = serializers.IntegerField(source="level.location_id")
 
     class Meta:
         model = Reservation
         fields = (
-            "id", "reference", "sku", "location", "quantity", "open_quantity", "fulfilled_quantity", "released_quantity",
-            "expires_at", "confirmed_at", "created_at",
+            "id", "reference", "sku", "variant_id", "location", "location_id", "quantity", "open_quantity",
+            "fulfilled_quantity", "released_quantity", "expires_at", "confirmed_at", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 

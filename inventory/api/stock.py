@@ -11,7 +11,15 @@ from config.api.examples import request_example
 from config.api.fields import LARGEST_QUANTITY, Instant, RowId, StrictSerializer, Text, Whole, items
 from config.api.problems import NOT_FOUND, Problem
 from inventory import conditions, stock
-from inventory.api.naming import Code, LineSerializer, OutcomeSerializer, Sku, location_ids, variant_ids
+from inventory.api.naming import (
+    Code,
+    LineSerializer,
+    OutcomeSerializer,
+    Sku,
+    check_once,
+    location_ids,
+    variant_ids,
+)
 from inventory.api.outcomes import shown_outcome
 from inventory.api.views import MerchantView, step
 from inventory.ledger import Context, Outcome
@@ -56,6 +64,12 @@ class AdjustmentLineSerializer(StrictSerializer):
     delta = Whole(min_value=-LARGEST_QUANTITY, help_text="Units more, or less with a minus; not 0.")
     reason = _choice(_ADJUSTMENT_REASONS, Reason.CORRECTION)
     reverses_id = RowId(required=False, allow_null=True, help_text="The movement that this one corrects.")
+
+    def validate_delta(self, delta: int) -> int:
+        """Refuses a correction of nothing."""
+        if not delta:
+            raise serializers.ValidationError("Say by how many units: not 0.")
+        return delta
 
 
 @request_example(
@@ -170,7 +184,9 @@ class Stock(MerchantView):
     @step(CountSerializer, OutcomeSerializer, on_row=False)
     def count(self, request: Request) -> Response:
         """Sets what is on hand to what was counted."""
-        return self._report(self.body(CountSerializer), stock.CountLine, stock.count)
+        body = self.body(CountSerializer)
+        check_once(body["lines"], "sku", "location")
+        return self._report(body, stock.CountLine, stock.count)
 
     @step(ShipmentSerializer, OutcomeSerializer, on_row=False)
     def ship(self, request: Request) -> Response:
@@ -208,6 +224,7 @@ class Stock(MerchantView):
     def safety_stock(self, request: Request) -> Response:
         """Sets how many units of levels no channel is offered."""
         lines = self.body(SafetySerializer)["lines"]
+        check_once(lines, "sku", "location")
         variants, places = variant_ids(self.caller, lines), location_ids(self.caller, lines)
         wanted = {(variants[line["sku"]], places[line["location"]]): line["quantity"] for line in lines}
         return Response({"changed": set_safety_stock(self.caller.merchant_id, wanted)})

@@ -23,7 +23,8 @@ from rest_framework.serializers import BaseSerializer, ValidationError
 from rest_framework.viewsets import GenericViewSet
 
 from config.api.etags import check_match, etag_of
-from config.api.parsing import check_text
+from config.api.fields import StrictSerializer
+from config.api.parsing import is_unfit
 from config.api.problems import NO_SCOPE, NOT_FOUND, TEST_KEY, Problem
 from inventory.access import Caller, may_test
 from inventory.answers import Answer, digest_of, once
@@ -64,6 +65,8 @@ class MerchantView(GenericViewSet[Any]):
     told_once: ClassVar[frozenset[str]] = frozenset()
     #: Whether a write is one transaction, with the answer that a repeat is given.
     is_one_transaction: ClassVar[bool] = True
+    #: Whether a write says something in its body; one that does not is refused what would be ignored.
+    has_body: ClassVar[bool] = True
     #: Whether the operations lock the row in the address before all else but themselves, so that it may be locked here.
     locks_row_first: ClassVar[bool] = False
     http_method_names = ["get", "head", "post", "patch"]
@@ -84,6 +87,8 @@ class MerchantView(GenericViewSet[Any]):
         self._check_query(request)
         if request.method not in SAFE:
             _read_body(request)
+        if not self.has_body:
+            self.body(StrictSerializer)
         if request.method not in SAFE and self.is_one_transaction:
             name = (request.method or "").lower()
             setattr(self, name, partial(self._once, getattr(self, name)))
@@ -104,13 +109,15 @@ class MerchantView(GenericViewSet[Any]):
             raise exceptions.Throttled(self.caller.seconds_left)
 
     def _check_query(self, request: Request) -> None:
-        """Refuses parameters that would be ignored, wholly or in part. Raises `ValidationError`, `ParseError`."""
+        """Refuses parameters that would be ignored, wholly or in part, and what no database holds. Raises `ValidationError`."""
         singles = self._page_parameters() | self._filter_parameters()
         wrong = {}
         for name, values in request.query_params.lists():
-            for text in (str(name), *values):
-                check_text(text)
-            if name not in singles and name not in self.parameters:
+            if is_unfit(str(name)):
+                wrong["query"] = ["A parameter's name holds a NUL or half a character."]
+            elif any(map(is_unfit, values)):
+                wrong[name] = ["It holds a NUL or half a character."]
+            elif name not in singles and name not in self.parameters:
                 wrong[name] = ["There is no such parameter here."]
             elif "" in values:
                 wrong[name] = ["Give it a value, or leave it out."]
@@ -136,9 +143,7 @@ class MerchantView(GenericViewSet[Any]):
                 return handler(request, *args, **kwargs)
         if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
             raise ValidationError({"Idempotency-Key": [f"1 to {LONGEST_KEY} visible ASCII characters."]})
-        named = [(request.method or "").encode(), request.get_full_path().encode(), _read_body(request)]
-        digest = digest_of(*named)
-        with once(self.caller.merchant_id, key, digest) as answer:
+        with once(self.caller.merchant_id, key, _digest_of(request)) as answer:
             if answer.is_repeat:
                 return _repeated(answer)
             response = handler(request, *args, **kwargs)
@@ -165,8 +170,11 @@ class MerchantView(GenericViewSet[Any]):
         return Context(self.caller.merchant_id, f"api:{key}", **named)
 
     def made_once(self) -> uuid.UUID:
-        """Returns the key of what this request makes: the same where it is repeated."""
-        return uuid.uuid5(_MADE, self.context().key)
+        """Returns the key of what this request makes: the same where it is repeated, however long after.
+
+        A key that is used again for another request, when the first answer is forgotten, makes something else.
+        """
+        return uuid.uuid5(_MADE, f"{self.context().key} {_digest_of(self.request)}")
 
     # -- after
 
@@ -240,6 +248,7 @@ def step(
     """Makes a method an endpoint of its own, by POST: what it takes and what it answers."""
 
     def decorate(method: Handler) -> Any:
+        more["has_body"] = body is not None
         made = action(detail=on_row, methods=["post"], filterset_class=None, **more)(method)
         return extend_schema(request=body, responses={int(status): answer})(made)
 
@@ -264,6 +273,11 @@ def _read_body(request: Request) -> bytes:
     if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
         raise exceptions.ParseError("Send the body with a Content-Length, not in chunks.")
     return request._request.body
+
+
+def _digest_of(request: Request) -> str:
+    """Returns what tells a repeat of a request from another one."""
+    return digest_of((request.method or "").encode(), request.get_full_path().encode(), _read_body(request))
 
 
 def _repeated(answer: Answer) -> HttpResponse:
@@ -309,7 +323,9 @@ class Changes(Reads):
         return locked
 
     def change(self, row: Any, wanted: dict[str, Any]) -> None:
-        """Makes the change, under the row's lock."""
+        """Makes the change, under the row's lock; one that changes nothing is not noted."""
+        if all(getattr(row, name) == value for name, value in wanted.items()):
+            return
         for name, value in wanted.items():
             setattr(row, name, value)
         row.clean()

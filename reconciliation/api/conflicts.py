@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Quantity, StrictSerializer, Text
 from config.api.problems import TEST_KEY, WRONG_STATE, Problem
 from inventory.access import may_test
@@ -30,10 +30,29 @@ from reconciliation.resolving import Decision, done_by_hand, drop, resolve, try_
 from reconciliation.timelines import timeline
 
 
+@answer_example(
+    "Two units more were sold than there were",
+    {
+        "id": 5,
+        "sku": "MUG-BLUE",
+        "variant_id": 7,
+        "cause": "shortage",
+        "came_from": None,
+        "because": None,
+        "channel_id": 3,
+        "reference": "order-line:57",
+        "quantity": 2,
+        "open_quantity": 2,
+        "operation_id": 9034,
+        "opened_at": "2026-01-31T14:00:00Z",
+        "resolved_at": None,
+    },
+)
 class ConflictSerializer(serializers.ModelSerializer[Conflict]):
     """Units that are owed and not there, or that left without having been on record."""
 
     sku = serializers.CharField(source="variant.sku")
+    variant_id = serializers.IntegerField()
     cause = serializers.ChoiceField(choices=ConflictCause.choices, help_text="What the ledger says.")
     came_from = serializers.ChoiceField(
         source="case.cause_class", choices=CauseClass.choices, allow_null=True, default=None,
@@ -49,8 +68,8 @@ class ConflictSerializer(serializers.ModelSerializer[Conflict]):
     class Meta:
         model = Conflict
         fields = (
-            "id", "sku", "cause", "came_from", "because", "channel_id", "reference", "quantity", "open_quantity",
-            "operation_id", "opened_at", "resolved_at",
+            "id", "sku", "variant_id", "cause", "came_from", "because", "channel_id", "reference", "quantity",
+            "open_quantity", "operation_id", "opened_at", "resolved_at",
         )  # fmt: skip
         read_only_fields = fields
 

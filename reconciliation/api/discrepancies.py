@@ -83,11 +83,11 @@ class RunSerializer(serializers.ModelSerializer[ReconciliationRun]):
         read_only_fields = fields
 
 
-@request_example("One SKU of one channel", {"channel": 3, "sku": "MUG-BLUE"})
+@request_example("One SKU of one channel", {"channel_id": 3, "sku": "MUG-BLUE"})
 class RunBodySerializer(StrictSerializer):
     """What is to be compared: the whole channel, goods with a tag, or one SKU."""
 
-    channel = RowId()
+    channel_id = RowId()
     tag = Text(max_length=64, required=False, allow_null=True)
     sku = Sku(required=False, allow_null=True)
     is_full = Truth(
@@ -190,7 +190,7 @@ class Runs(Reads):
         if body.get("sku") is not None:
             variant_id(self.caller, body["sku"])
         kind = RunKind.FULL if body["is_full"] else RunKind.ON_DEMAND
-        run = _ask(self, body["channel"], kind, tag=tag, sku=body.get("sku") or "")
+        run = _ask(self, body["channel_id"], kind, tag=tag, sku=body.get("sku") or "")
         return self.shown(run, status=HTTPStatus.ACCEPTED)
 
 
@@ -198,5 +198,5 @@ def _ask(view: Reads, channel_id: int, kind: RunKind = RunKind.ON_DEMAND, **scop
     """Asks for a comparison. Raises `Problem` (404) for a channel that the key does not see, `Refused`."""
     channel = view.rows(Channel).defer("credentials").filter(pk=channel_id).first()
     if channel is None:
-        raise Problem(NOT_FOUND, "There is no such channel.", field="channel")
+        raise Problem(NOT_FOUND, "There is no such channel.", field="channel_id")
     return runs.ask(channel, kind, asked_by=view.caller.actor, **scope)

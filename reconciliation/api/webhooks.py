@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.api.examples import request_example
+from config.api.examples import answer_example, request_example
 from config.api.fields import Instant, StrictSerializer, Text, Truth, Whole
 from config.api.problems import WRONG_STATE, Problem
 from inventory.api.filters import Filters, TruthFilter, WholeFilter
@@ -35,6 +35,21 @@ _EXAMPLE: Final = {
 }
 
 
+@answer_example(
+    "An ERP that is told of stock and orders",
+    {
+        "id": 6,
+        "url": "https://erp.example/hooks/onecount",
+        "description": "ERP",
+        "events": ["order.*", "stock.changed"],
+        "is_active": True,
+        "disabled_at": None,
+        "disabled_because": "",
+        "gave_up": False,
+        "created_at": "2026-01-31T14:00:00Z",
+        "created_by": "ERP (oc_live_4fTq8sLk2P)",
+    },
+)
 class WebhookSubscriptionSerializer(serializers.ModelSerializer[WebhookSubscription]):
     """An address of your own that is told of some events. Its secret is never shown again."""
 
@@ -260,6 +275,8 @@ class WebhookSubscriptions(Changes):
         Events that nobody had subscribed to when they happened were not kept.
         """
         row: Any = self.found(pk)
+        if not row.is_active:
+            raise Problem(WRONG_STATE, "The subscription is switched off. Enable it first.")
         count = replaying.replay_since(row, **self.body(ReplaySinceSerializer))
         return Response({"messages": count}, status=HTTPStatus.ACCEPTED)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from inventory.models import Merchant
 from reconciliation.models import WebhookEvent, WebhookMessage, WebhookSubscription
+from reconciliation.outgoing.description import CONTENTS
 from reconciliation.outgoing.subscriptions import Wish, subscribe
 from tests.reconciliation.receiver import Received
 
@@ -29,6 +30,8 @@ def told(subscription: WebhookSubscription) -> list[tuple[str, dict[str, Any]]]:
 def said(event: WebhookEvent) -> dict[str, Any]:
     """Returns what an event says, once its messages are made."""
     assert event.data is not None
+    described = CONTENTS[event.type.partition(".")[0]]
+    assert "$ref" in described or set(described["properties"]) == set(event.data), event.type
     return dict(event.data)
 
 

@@ -24,7 +24,12 @@ def api(shop: Shop) -> Api:
 def test_tickets_are_counted_once(api: Api, shop: Shop) -> None:
     body = {
         "tickets": [
-            {"number": "T-1", "opened_at": "2026-01-31T14:00:00Z", "channel": shop.channel.pk, "sku": "MUG"},
+            {
+                "number": "T-1",
+                "opened_at": "2026-01-31T14:00:00Z",
+                "channel_id": shop.channel.pk,
+                "sku": "MUG",
+            },
             {"number": "T-2", "opened_at": "2026-01-31T15:00:00Z"},
         ]
     }
@@ -41,9 +46,9 @@ def test_a_ticket_that_cannot_be_is_refused_with_all_others(api: Api, shop: Shop
     good = {"number": "T-1", "opened_at": "2026-01-31T14:00:00Z"}
     future = {"number": "T-2", "opened_at": "2999-01-31T14:00:00Z"}
     problem = problem_of(api.post("/support-tickets", {"tickets": [good, future]}), 422, "refused")
-    assert problem["field"] == "opened_at"
+    assert problem["field"] == "tickets[1].opened_at"
     unknown = problem_of(api.post("/support-tickets", {"tickets": [{**good, "sku": "x"}]}), 404, "not-found")
     assert unknown["errors"][0]["field"] == "tickets[0].sku"
-    elsewhere = api.post("/support-tickets", {"tickets": [good, {**good, "channel": 10**9}]})
-    assert problem_of(elsewhere, 404, "not-found")["field"] == "tickets[1].channel"
+    elsewhere = api.post("/support-tickets", {"tickets": [good, {**good, "channel_id": 10**9}]})
+    assert problem_of(elsewhere, 404, "not-found")["field"] == "tickets[1].channel_id"
     assert not SupportTicket.objects.exists()

@@ -97,6 +97,14 @@ def test_the_past_is_what_it_was(api: Api, shop: Shop) -> None:
     assert found(api, sku="MUG")["available"] == 15
 
 
+def test_of_the_future_nothing_is_recorded(api: Api, shop: Shop) -> None:
+    soon = (timezone.now() + timedelta(minutes=5)).isoformat()
+    listing = shop.list_variant("MUG")
+    for path, query in (("/availability", {"sku": "MUG"}), (f"/listings/{listing.pk}/why", {})):
+        problem = problem_of(api.get(path, {**query, "as_of": soon}), 400, "invalid-request")
+        assert problem["field"] == "as_of"
+
+
 def test_a_channel_is_asked_for_what_it_is_to_be_told(api: Api, shop: Shop) -> None:
     shop.list_variant("MUG")
     shop.channel.buffer_units = 2
@@ -126,6 +134,13 @@ def test_a_hundred_variants_take_two_statements(api: Api, shop: Shop) -> None:
         answer = api.get("/availability", {"sku": skus}).json()
     assert len(answer["data"]) == 100
     assert len(captured) == 2
+
+
+def test_a_place_that_there_is_not_is_told_as_that_and_not_as_an_empty_one(api: Api, shop: Shop) -> None:
+    other = open_shop().add_location("theirs")
+    for code in ("mian", other.code):
+        query = {"sku": "MUG", "location": ["main", code]}
+        assert problem_of(api.get("/availability", query), 404, "not-found")["field"] == "location"
 
 
 def test_a_channel_of_somebody_else_is_unknown(api: Api) -> None:

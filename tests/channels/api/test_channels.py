@@ -2,7 +2,7 @@
 
 import pytest
 
-from channels.models import Channel, Listing
+from channels.models import Channel, ChannelLocation, Listing, ListingLevel
 from tests.api import Api, make_key, problem_of
 from tests.channels.shop import Shop, open_shop
 
@@ -135,3 +135,16 @@ def test_a_shop_elsewhere_is_none_that_only_plays() -> None:
     ):
         channel.settings = {"base_url": address}
         assert not is_simulated(channel)
+
+
+def test_a_list_shows_the_first_places_of_a_listing_and_the_listing_all(
+    api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory.api.nesting.IN_LISTS", 1)
+    listing = shop.list_variant("MUG")
+    second = ChannelLocation.objects.create(channel=shop.channel, external_id="second", name="Second")
+    ListingLevel.objects.create(channel=shop.channel, listing=listing, channel_location=second)
+    (listed,) = api.get("/listings").json()["data"]
+    shown = api.get(f"/listings/{listing.pk}").json()
+    assert (listed["level_count"], shown["level_count"], len(shown["levels"])) == (2, 2, 2)
+    assert listed["levels"] == shown["levels"][:1]

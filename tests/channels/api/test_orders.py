@@ -26,7 +26,7 @@ def connect(api: Api, **more: Any) -> int:
 
 def state(channel: int, minute: int = 0, **line: Any) -> dict[str, Any]:
     return {
-        "channel": channel,
+        "channel_id": channel,
         "external_id": "1001",
         "number": "#1001",
         "updated_at": f"2026-01-31T14:{minute:02}:00Z",
@@ -85,14 +85,16 @@ def test_an_unknown_sku_waits(api: Api, shop: Shop) -> None:
 def test_a_line_is_taken_from_the_place_it_names(api: Api, shop: Shop) -> None:
     shop.add_location("store")
     channel = connect(api, locations=["main", "store"])
-    problem_of(api.post("/orders", state(channel, location="nowhere")), 422, "refused")
+    refused = problem_of(api.post("/orders", state(channel, location="nowhere")), 422, "refused")
+    assert refused["field"] == "lines[0].location"
     assert api.post("/orders", state(channel, location="store")).status_code == 201
     assert shop.level("MUG") == (10, 0)
     assert shop.owed("MUG") == 3
 
 
 def test_orders_of_a_platform_are_not_taken_here(api: Api, shop: Shop) -> None:
-    problem_of(api.post("/orders", state(shop.channel.pk)), 422, "refused")
+    problem = problem_of(api.post("/orders", state(shop.channel.pk)), 422, "refused")
+    assert problem["field"] == "channel_id"
 
 
 def test_nobody_polls_or_pushes_such_a_channel(api: Api, shop: Shop) -> None:
@@ -145,5 +147,6 @@ def test_a_number_beyond_any_order_is_refused(api: Api, shop: Shop) -> None:
 def test_a_line_named_twice_is_refused(api: Api, shop: Shop) -> None:
     body = state(connect(api))
     body["lines"] *= 2
-    problem_of(api.post("/orders", body), 422, "refused")
+    problem = problem_of(api.post("/orders", body), 422, "refused")
+    assert problem["field"] == "lines[1].external_id"
     assert shop.level("MUG") == (10, 0)

@@ -65,7 +65,7 @@ def test_a_channel_of_somebody_else_is_unknown(api: Api) -> None:
 def test_what_its_state_does_not_allow_is_refused(api: Api) -> None:
     version = draw_up(api, []).json()
     path = f"/rule-versions/{version['id']}"
-    assert problem_of(api.post(f"{path}/activate", {"because": "x"}), 422, "refused")["field"] == "state"
+    problem_of(api.post(f"{path}/activate", {"because": "x"}), 409, "wrong-state")
     api.post(f"{path}/approve", {"because": "x"})
     assert api.post(f"{path}/withdraw").json()["state"] == "draft"
 

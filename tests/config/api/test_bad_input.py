@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.api import Api, problem_of
 from tests.back_office import Business
-from tests.config.api.endpoints import ROOT, Endpoint, endpoints
+from tests.config.api.endpoints import ROOT, Endpoint, endpoints, schema
 from tests.config.api.test_isolation import row_of
 from tests.inventory.cast import Cast
 
@@ -114,6 +114,42 @@ def test_a_parameter_that_would_be_ignored_is_refused(query: str, api: Api) -> N
     assert problem_of(response, 400, "invalid-request")["field"] == query.partition("=")[0]
 
 
+@pytest.mark.parametrize(("query", "field"), [("sku=a%00", "sku"), ("sku=a&%00=1", "query")])
+def test_what_no_database_holds_is_refused_with_its_parameter(query: str, field: str, api: Api) -> None:
+    response = api.client.get(f"{ROOT}/variants?{query}", headers={"Authorization": f"Bearer {api.key}"})
+    assert problem_of(response, 400, "invalid-request")["field"] == field
+
+
+@pytest.mark.parametrize("parameter", ["sku=x", "sku=%78"])
+def test_a_query_with_too_many_parameters_is_refused(parameter: str, api: Api) -> None:
+    query = "&".join([parameter] * 1_001)
+    response = api.client.get(f"{ROOT}/variants?{query}", headers={"Authorization": f"Bearer {api.key}"})
+    problem_of(response, 400, "invalid-request")
+
+
+@pytest.mark.parametrize("path", ["/availability?sku=x&by_date", "/kpis?until"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "٢٠٢٦-01-31"])
+def test_a_question_about_another_era_is_refused(path: str, day: str, api: Api) -> None:
+    response = api.client.get(f"{ROOT}{path}={day}", headers={"Authorization": f"Bearer {api.key}"})
+    problem_of(response, 400, "invalid-request")
+
+
+def test_a_step_that_takes_no_body_refuses_what_it_would_ignore(api: Api) -> None:
+    steps = [
+        each
+        for each in endpoints()
+        if each.method == "POST" and "requestBody" not in schema()["paths"][each.path]["post"]
+    ]
+    assert len(steps) > 20
+    for endpoint in steps:
+        path = address(endpoint, api)
+        problem = problem_of(api.post(path, {"quantity": 3}), 400, "invalid-request")
+        assert problem["field"] == "quantity", endpoint
+    channel = address(Endpoint("POST", f"{ROOT}/channels/{{id}}/pause", ""), api)
+    for body in (b"", b"{}"):
+        assert api.send("POST", channel, body).status_code == 200
+
+
 def test_instants_that_no_calendar_has_are_refused(api: Api) -> None:
     for text in (
         "0001-01-01T00:00:00+14:00",
@@ -124,7 +160,7 @@ def test_instants_that_no_calendar_has_are_refused(api: Api) -> None:
     ):
         response = api.get("/movements", {"recorded_since": text})
         assert response.status_code in {200, 400}, text
-        body = {"channel": 1, "external_id": "1", "updated_at": text, "ordered_at": text, "lines": []}
+        body = {"channel_id": 1, "external_id": "1", "updated_at": text, "ordered_at": text, "lines": []}
         assert api.post("/orders", body).status_code < 500, text
 
 
@@ -167,10 +203,12 @@ def test_instants_without_a_zone_or_beyond_our_era_are_refused(instant: object, 
     assert problem["field"] == "occurred_at"
 
 
-@pytest.mark.parametrize("price", [-1, "-0.01", "1e400", "NaN", "Infinity", "١٢", True, [], "1" * 2000])
+@pytest.mark.parametrize(
+    "price", [-1, "-0.01", "1e400", "NaN", "Infinity", "١٢", True, [], "1" * 2000, "1_000", "1e2", " 1"]
+)
 def test_prices_that_are_none_are_refused(price: object, api: Api) -> None:
     body = {
-        "channel": 1,
+        "channel_id": 1,
         "external_id": "1",
         "updated_at": "2026-01-31T14:00:00Z",
         "ordered_at": "2026-01-31T14:00:00Z",

@@ -130,14 +130,14 @@ def names(stranger: Business) -> dict[str, Any]:
         "platform_messages_replay_many": {
             "message_ids": [first_of(WebhookDelivery, "channel__merchant", stranger).pk]
         },
-        "reconciliation_runs_create": {"channel": stranger.channels[0].pk},
+        "reconciliation_runs_create": {"channel_id": stranger.channels[0].pk},
         "support_tickets_create": {
             "tickets": [
-                {"number": "1", "opened_at": "2026-01-31T14:00:00Z", "channel": stranger.channels[0].pk}
+                {"number": "1", "opened_at": "2026-01-31T14:00:00Z", "channel_id": stranger.channels[0].pk}
             ]
         },
         "orders_create": {
-            "channel": stranger.channels[0].pk,
+            "channel_id": stranger.channels[0].pk,
             "external_id": "1",
             "updated_at": "2026-01-31T14:00:00Z",
             "ordered_at": "2026-01-31T14:00:00Z",

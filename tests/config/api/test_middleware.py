@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from config.api.parsing import plain_query
 from inventory.models import Product
-from tests.api import ROOT, Api
+from tests.api import ROOT, Api, problem_of
 from tests.factories import MerchantFactory
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,9 @@ def test_an_answer_says_how_long_it_is_and_sets_no_cookie() -> None:
 
 def test_a_host_that_is_not_ours_is_refused() -> None:
     response = Client(headers={"Host": "elsewhere.example"}).get(f"{ROOT}/products")
-    assert response.status_code == 400
+    assert problem_of(response, 400, "invalid-request")["field"] == "Host"
+    page = Client(headers={"Host": "elsewhere.example"}).get("/admin/login/")
+    assert (page.status_code, page["Content-Type"]) == (400, "text/html; charset=utf-8")
 
 
 def test_a_long_answer_is_compressed() -> None:

@@ -1,14 +1,18 @@
 """Products, variants and locations: read page by page, changed from what was read, written in bulk."""
 
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from inventory.bundles import Component, define
 from inventory.models import BundleKind, Location, Product, Variant
 from tests.api import Api, problem_of
 from tests.factories import VariantFactory
 from tests.inventory.cast import Cast
+from tests.inventory.racing import meanwhile, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -166,6 +170,21 @@ def test_a_thousand_items_are_written_and_one_more_is_refused(api: Api, cast: Ca
     results = api.post("/variants/bulk", {"items": items[:1_000]}).json()["results"]
     assert {each["status"] for each in results} == {"created"}
     assert Variant.objects.filter(merchant=cast.merchant, sku__startswith="BULK").count() == 1_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_adds_meanwhile_is_changed_and_keeps_no_other_item_from_being_added() -> None:
+    cast = Cast()
+    api = Api(cast.merchant)
+    items = [{"sku": "OWN"}, {"sku": "SHARED", "title": "Ours"}]
+    with ExitStack() as stack, transaction.atomic():
+        VariantFactory(merchant=cast.merchant, sku="SHARED", title="Theirs")
+        waiting = stack.enter_context(meanwhile(partial(api.post, "/variants/bulk", {"items": items})))
+        wait_until_blocked()
+    results = waiting.result().json()["results"]
+    assert [each["status"] for each in results] == ["created", "updated"]
+    assert Variant.objects.get(merchant=cast.merchant, sku="SHARED").title == "Ours"
+    assert Product.objects.filter(merchant=cast.merchant, title="OWN").count() == 1
 
 
 def test_a_component_cannot_be_switched_off_in_bulk_either(api: Api, cast: Cast) -> None:

@@ -34,8 +34,7 @@ def test_a_sheet_is_counted_and_approved_in_one_operation(api: Api, cast: Cast) 
     assert level_of(cast.mug, cast.warehouse) == (4, 0, 0)
     shown = api.get(f"/count-sheets/{sheet['id']}").json()
     assert (shown["state"], shown["operation_id"]) == ("approved", approved["operation_id"])
-    problem = problem_of(entered(api, sheet, cast, 3), 422, "refused")
-    assert problem["field"] == "state"
+    problem_of(entered(api, sheet, cast, 3), 409, "wrong-state")
     assert_ledger_holds()
 
 
@@ -82,4 +81,13 @@ def test_a_sheet_is_given_up(api: Api, cast: Cast) -> None:
     sheet = printed(api, cast, skus=[cast.mug.sku])
     assert api.post(f"/count-sheets/{sheet['id']}/cancel").json()["state"] == "cancelled"
     assert level_of(cast.mug, cast.warehouse) == (5, 0, 0)
-    problem_of(api.post(f"/count-sheets/{sheet['id']}/approve"), 422, "refused")
+    problem_of(api.post(f"/count-sheets/{sheet['id']}/approve"), 409, "wrong-state")
+
+
+def test_what_is_counted_twice_on_a_sheet_is_refused(api: Api, cast: Cast) -> None:
+    cast.receive(5)
+    sheet = printed(api, cast)
+    lines = [{"sku": cast.mug.sku, "counted": counted} for counted in (3, 2)]
+    problem = problem_of(api.post(f"/count-sheets/{sheet['id']}/enter", {"lines": lines}), 422, "refused")
+    assert problem["field"] == "lines[1].sku"
+    assert api.get(f"/count-sheets/{sheet['id']}").json()["counted_count"] == 0

@@ -44,6 +44,14 @@ def test_what_the_back_office_saves_meanwhile_is_another_version(api: Api, cast:
     assert api.patch(path, {"title": "x"}, If_Match=api.get(path)["ETag"]).status_code == 200
 
 
+def test_a_change_that_changes_nothing_is_not_noted(api: Api, cast: Cast) -> None:
+    path, noted = f"/variants/{cast.mug.pk}", cast.mug.history.count()
+    assert api.patch(path, {"sku": cast.mug.sku, "product_id": cast.mug.product_id}).status_code == 200
+    assert cast.mug.history.count() == noted
+    assert api.patch(path, {"title": "Another"}).status_code == 200
+    assert cast.mug.history.count() == noted + 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_step_waits_for_who_is_changing_the_document_and_then_looks_again() -> None:
     cast = Cast()

@@ -74,6 +74,19 @@ def test_the_ledger_knows_the_key_even_after_the_answer_is_forgotten(api: Api, c
     assert StockOperation.objects.get(merchant=cast.merchant).key == "api:one"
 
 
+def test_a_key_of_long_ago_makes_something_else_of_another_request(api: Api, cast: Cast) -> None:
+    def draft(quantity: int) -> dict[str, Any]:
+        lines = [{"sku": cast.mug.sku, "quantity": quantity}]
+        body = {"source": cast.warehouse.code, "destination": cast.store.code, "lines": lines}
+        made: dict[str, Any] = api.post("/transfers", body, Idempotency_Key="one").json()
+        ApiAnswer.objects.all().delete()  # as after two days
+        return made
+
+    first, again, other = draft(3), draft(3), draft(4)
+    assert again["id"] == first["id"]
+    assert (other["id"] != first["id"], other["lines"][0]["quantity"]) == (True, 4)
+
+
 def test_answers_are_kept_for_a_day_at_least(api: Api) -> None:
     api.post("/products", {"title": "x"}, Idempotency_Key="one")
     ApiAnswer.objects.update(created_at=timezone.now() - timedelta(hours=24))
@@ -117,6 +130,18 @@ def test_who_waits_too_long_for_the_first_is_told_to_come_again() -> None:
         answer = race([partial(_impatient, api, receipt(cast))])[0]
     problem_of(answer, 409, "request-in-progress")
     assert answer["Retry-After"] == "1"
+    assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waited_for_another_request_is_refused() -> None:
+    cast = Cast()
+    second = partial(Api(cast.merchant).post, "/stock/receive", receipt(cast), Idempotency_Key="one")
+    with ExitStack() as stack, once(cast.merchant.pk, "one", "digest") as answer:
+        waiting = stack.enter_context(meanwhile(second))
+        wait_until_blocked()
+        answer.status = 200
+    problem_of(waiting.result(), 422, "idempotency-key-reused")
     assert level_of(cast.mug, cast.warehouse) == (0, 0, 0)
 
 

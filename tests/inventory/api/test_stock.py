@@ -73,6 +73,39 @@ def test_an_unknown_name_is_told_with_its_place(api: Api, cast: Cast, stranger: 
     assert ledger_size() == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("verb", "amounts"),
+    [("count", [{"counted": 3}, {"counted": 2}]), ("safety-stock", [{"quantity": 3}, {"quantity": 2}])],
+)
+def test_what_is_said_twice_of_a_level_is_refused(
+    verb: str, amounts: list[dict[str, Any]], api: Api, cast: Cast
+) -> None:
+    body = {"lines": [line(cast, **each) for each in amounts]}
+    problem = problem_of(api.post(f"/stock/{verb}", body), 422, "refused")
+    assert problem["field"] == "lines[1].sku"
+    assert not StockLevel.objects.exists()
+
+
+def test_a_correction_of_nothing_is_refused_with_its_place(api: Api, cast: Cast) -> None:
+    body = {"lines": [line(cast, delta=1), line(cast, delta=0)]}
+    problem = problem_of(api.post("/stock/adjust", body), 400, "invalid-request")
+    assert problem["field"] == "lines[1].delta"
+
+
+def test_a_level_and_its_movements_name_variant_and_location_by_their_ids_as_well(
+    api: Api, cast: Cast
+) -> None:
+    cast.receive(5)
+    (level,) = api.get("/stock-levels").json()["data"]
+    assert (level["variant_id"], level["location_id"]) == (cast.mug.pk, cast.warehouse.pk)
+    (movement,) = api.get("/movements").json()["data"]
+    assert {name: movement[name] for name in ("level_id", "variant_id", "location_id")} == {
+        "level_id": level["id"],
+        "variant_id": level["variant_id"],
+        "location_id": level["location_id"],
+    }
+
+
 def test_a_thousand_lines_are_one_operation_and_one_more_is_refused(api: Api, cast: Cast) -> None:
     lines = [line(cast, quantity=1)] * 1_001
     problem_of(api.post("/stock/receive", {"lines": lines}), 400, "invalid-request")
@@ -148,6 +181,7 @@ def test_what_is_wrong_with_one_event_keeps_no_other_from_being_recorded(
     assert [each["status"] for each in results] == ["refused"] * 3 + ["recorded"]
     assert [each["id"] for each in results] == ["1", "2", None, "3"]
     assert results[1]["problem"]["field"] == "sku"
+    assert results[1]["problem"]["type"].endswith("not-found")
     assert level_of(cast.mug, cast.warehouse) == (4, 0, 0)
 
 

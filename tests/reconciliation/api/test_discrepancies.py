@@ -52,9 +52,9 @@ def test_a_discrepancy_is_dismissed_with_a_reason(api: Api, market: Market) -> N
 
 
 def test_a_comparison_is_asked_for_and_followed(api: Api, market: Market) -> None:
-    asked = api.post("/reconciliation-runs", {"channel": market.shop.channel.pk, "sku": "MUG"})
+    asked = api.post("/reconciliation-runs", {"channel_id": market.shop.channel.pk, "sku": "MUG"})
     assert (asked.status_code, asked.json()["state"], asked.json()["sku"]) == (202, "asked", "MUG")
-    again = api.post("/reconciliation-runs", {"channel": market.shop.channel.pk, "sku": "MUG"})
+    again = api.post("/reconciliation-runs", {"channel_id": market.shop.channel.pk, "sku": "MUG"})
     assert again.json()["id"] == asked.json()["id"]
     runs.perform(asked.json()["id"])
     done = api.get(f"/reconciliation-runs/{asked.json()['id']}").json()
@@ -77,14 +77,14 @@ def test_a_comparison_says_how_far_it_is(api: Api, market: Market, monkeypatch: 
 def test_a_scope_that_there_is_not_is_refused(api: Api, market: Market) -> None:
     channel = market.shop.channel.pk
     for body, field in (
-        ({"channel": channel, "tag": "nothing"}, "tag"),
-        ({"channel": channel, "sku": "nothing"}, "sku"),
-        ({"channel": 10**9}, "channel"),
+        ({"channel_id": channel, "tag": "nothing"}, "tag"),
+        ({"channel_id": channel, "sku": "nothing"}, "sku"),
+        ({"channel_id": 10**9}, "channel_id"),
     ):
         assert problem_of(api.post("/reconciliation-runs", body), 404, "not-found")["field"] == field
     market.shop.channel.is_active = False
     market.shop.channel.save()
-    problem_of(api.post("/reconciliation-runs", {"channel": channel}), 422, "refused")
+    problem_of(api.post("/reconciliation-runs", {"channel_id": channel}), 422, "refused")
     assert not ReconciliationRun.objects.filter(state="asked").exists()
 
 

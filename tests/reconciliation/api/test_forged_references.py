@@ -39,7 +39,7 @@ def test_nobody_holds_units_under_the_name_of_an_order_line(thief: Cast, strange
     own = {"reference": strange, "sku": "MUG", "quantity": 1}
     for api, wanted in ((Api(thief.merchant), {**own, "sku": thief.mug.sku}), (Api(desk.shop.merchant), own)):
         problem = problem_of(api.post("/reservations", {"lines": [wanted]}), 422, "refused")
-        assert problem["field"] == "reference"
+        assert problem["field"] == "lines[0].reference"
 
 
 def test_nobody_ships_for_an_order_line_of_somebody_else(thief: Cast, strange: str) -> None:

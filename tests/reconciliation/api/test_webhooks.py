@@ -97,7 +97,7 @@ def test_it_is_switched_off_and_on(api: Api) -> None:
     off = api.post(f"{path}/disable", {"because": "Moving."}).json()
     assert (off["is_active"], off["disabled_because"]) == (False, "Moving.")
     problem_of(api.post(f"{path}/test"), 409, "wrong-state")
-    problem_of(api.post(f"{path}/replay", {"since": "2026-01-01T00:00:00Z"}), 422, "refused")
+    problem_of(api.post(f"{path}/replay", {"since": "2026-01-01T00:00:00Z"}), 409, "wrong-state")
     assert [
         each["id"] for each in api.get("/webhook-subscriptions", {"is_active": "true"}).json()["data"]
     ] == []
