@@ -12,16 +12,19 @@ from django.conf import settings
 from django.contrib import admin
 from django.db import connections
 from django.test import TransactionTestCase
+from hypothesis import is_hypothesis_test
 from pytest_django import DjangoDbBlocker
 
 from config import logs, startup
 from config.embedded_postgres import EmbeddedServer
-from tests import database
+from tests import database, shortcuts
+from tests.properties import examples
 
-# An accepted change must not fail by the luck of the draw; elsewhere every run tries other examples.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# An accepted change must not fail by the luck of the draw; elsewhere every run tries other examples. No machine is too slow.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=examples(100)
+)
+hypothesis.settings.load_profile("tests")
 
 # Processes that tests start inherit these, so that both sides read the same secrets.
 os.environ.setdefault("ONECOUNT_CREDENTIAL_KEYS", Fernet.generate_key().decode())
@@ -90,6 +93,15 @@ def django_db_setup(
 
 
 database.keep_plans()
+shortcuts.keep_managers_of_history()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every property as one, so that the slow run tries it on all examples."""
+    for item in items:
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.function):
+            item.add_marker("property")
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,7 @@ from inventory.models import (
     Conflict,
     Location,
     Merchant,
+    Product,
     Reservation,
     StockLevel,
     StockMovement,
@@ -48,10 +49,11 @@ class Cast:
     store: Location = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mug = VariantFactory(merchant=self.merchant)
-        self.shirt = VariantFactory(merchant=self.merchant)
-        self.warehouse = LocationFactory(merchant=self.merchant)
-        self.store = LocationFactory(merchant=self.merchant)
+        variants: list[Variant] = VariantFactory.build_batch(2, merchant=self.merchant)
+        Product.objects.bulk_create([variant.product for variant in variants])
+        self.mug, self.shirt = Variant.objects.bulk_create(variants)
+        places: list[Location] = LocationFactory.build_batch(2, merchant=self.merchant)
+        self.warehouse, self.store = Location.objects.bulk_create(places)
 
     @property
     def places(self) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def test_every_refusal_has_an_example_of_each_kind() -> None:
 
 
 def test_every_body_has_an_example_that_is_understood() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     api = Api(business.merchant)
     asked = 0
     for endpoint in endpoints():
