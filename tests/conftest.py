@@ -26,6 +26,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
+# Nothing is garbage while modules are loaded and tests are found.
+gc.disable()
+
 # Processes that tests start inherit these, so that both sides read the same secrets.
 os.environ.setdefault("ONECOUNT_CREDENTIAL_KEYS", Fernet.generate_key().decode())
 os.environ.setdefault("SECRET_KEY", "the test run signs nothing that outlives it")
@@ -33,6 +36,8 @@ settings.ONECOUNT_CREDENTIAL_KEYS = os.environ["ONECOUNT_CREDENTIAL_KEYS"].split
 settings.SECRET_KEY = os.environ["SECRET_KEY"]
 # Each test client has middleware of its own, and listing all static files takes it 20 ms.
 settings.WHITENOISE_AUTOREFRESH = True
+# The hash of a password is meant to take long.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 #: Lets code outside a test reach the database; there once there is one.
@@ -109,6 +114,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    gc.enable()
 
 
 def _bring_back(case: TransactionTestCase) -> None:
