@@ -7,7 +7,7 @@ from factory.django import DjangoModelFactory
 
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, Listing, ListingLevel
 from inventory.models import Location, Merchant, Product, Variant
-from tests.shortcuts import insert, insert_with_history
+from tests.shortcuts import insert
 
 
 class _CatalogueFactory(DjangoModelFactory):
@@ -18,8 +18,7 @@ class _CatalogueFactory(DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
-        row = model_class(*args, **kwargs)
-        return insert_with_history(row) if hasattr(model_class, "history") else insert(row)
+        return insert(model_class(*args, **kwargs))
 
 
 class MerchantFactory(_CatalogueFactory):

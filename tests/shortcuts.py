@@ -10,16 +10,18 @@ Row = TypeVar("Row", bound=Model)
 
 
 def insert(row: Row) -> Row:
-    """Inserts a row with one statement: no history of it, and no signal."""
-    type(row)._default_manager.bulk_create([row])
-    return row
+    """Inserts a row, and the first entry of its history where it keeps one, in a third of the time that `save` takes."""
+    return insert_all([row])[0]
 
 
-def insert_with_history(row: Row) -> Row:
-    """Inserts a row and the first entry of its history, in a third of the time that `save` takes."""
-    insert(row)
-    row.history.bulk_history_create([row])  # type: ignore[attr-defined]
-    return row
+def insert_all(rows: list[Row]) -> list[Row]:
+    """Inserts rows of one model, with the history that they keep: no signal is sent."""
+    model = type(rows[0])
+    model._default_manager.bulk_create(rows)
+    history = getattr(model, "history", None)
+    if history is not None:
+        history.bulk_history_create(rows)
+    return rows
 
 
 def keep_managers_of_history() -> None:

@@ -19,7 +19,7 @@ from channels.models import (
 from inventory.ledger import Context
 from inventory.models import Conflict, Location, Merchant, Product, Reservation, StockLevel, Variant
 from inventory.stock import StockLine, receive
-from tests.shortcuts import insert, insert_with_history
+from tests.shortcuts import insert
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _serial = count(1)
@@ -62,7 +62,7 @@ class Shop:
 
     def add_variant(self, sku: str, stock: Mapping[str, int] | None = None) -> Variant:
         """Adds a variant and receives its opening stock, given per location code."""
-        variant = insert_with_history(Variant(merchant=self.merchant, product=self.product, sku=sku))
+        variant = insert(Variant(merchant=self.merchant, product=self.product, sku=sku))
         self.variants[sku] = variant
         lines = [
             StockLine(variant.pk, self.locations[code].pk, units)
@@ -77,14 +77,14 @@ class Shop:
         self, name: str, *, kind: str = "woocommerce", place: str = "", code: str = "main"
     ) -> Channel:
         """Adds another channel that sells from one of our locations."""
-        channel = insert_with_history(Channel(merchant=self.merchant, name=name, kind=kind))
+        channel = insert(Channel(merchant=self.merchant, name=name, kind=kind))
         self.add_source(self.locations["main"], place, channel=channel)
         return channel
 
     def list_variant(self, sku: str, *, channel: Channel | None = None, external_id: str = "") -> Listing:
         """Lists a variant on a channel, with a listing level at each of its places."""
         channel = channel or self.channel
-        listing = insert_with_history(
+        listing = insert(
             Listing(
                 channel=channel,
                 variant=self.variants[sku],
@@ -114,7 +114,7 @@ def open_shop(stock: Mapping[str, int] | None = None, *, kind: str = "woocommerc
     """Creates a merchant with the location `main`, a channel that sells from it, and stock there."""
     number = next(_serial)
     merchant = insert(Merchant(name=f"Merchant {number}", slug=f"merchant-{number}"))
-    channel = insert_with_history(Channel(merchant=merchant, name="Web shop", kind=kind))
+    channel = insert(Channel(merchant=merchant, name="Web shop", kind=kind))
     shop = Shop(merchant, channel, insert(Product(merchant=merchant, title="Mugs")))
     shop.add_location("main", place="")
     for sku, units in (stock or {}).items():

@@ -16,7 +16,6 @@ from inventory.models import (
     Conflict,
     Location,
     Merchant,
-    Product,
     Reservation,
     StockLevel,
     StockMovement,
@@ -27,6 +26,7 @@ from inventory.proof import prove
 from inventory.reservations import Demand, reserve
 from inventory.stock import CountLine, StockLine, count, receive
 from tests.factories import LocationFactory, MerchantFactory, VariantFactory
+from tests.shortcuts import insert_all
 
 _serial = itertools.count(1)
 
@@ -50,10 +50,10 @@ class Cast:
 
     def __post_init__(self) -> None:
         variants: list[Variant] = VariantFactory.build_batch(2, merchant=self.merchant)
-        Product.objects.bulk_create([variant.product for variant in variants])
-        self.mug, self.shirt = Variant.objects.bulk_create(variants)
+        insert_all([variant.product for variant in variants])
+        self.mug, self.shirt = insert_all(variants)
         places: list[Location] = LocationFactory.build_batch(2, merchant=self.merchant)
-        self.warehouse, self.store = Location.objects.bulk_create(places)
+        self.warehouse, self.store = insert_all(places)
 
     @property
     def places(self) -> tuple[int, int]:
