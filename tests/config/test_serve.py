@@ -24,7 +24,7 @@ from config.environment import BASE_DIR
 
 from .conftest import directory_for_servers, has_ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(240)]
 
 PATIENCE = 60.0
 
