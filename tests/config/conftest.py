@@ -47,9 +47,11 @@ def directory_for_servers() -> Iterator[Path]:
     """Makes a directory that any account may pass through; at the end it is gone, with the servers in it."""
     path = Path(tempfile.mkdtemp(prefix="onecount-test-"))
     path.chmod(0o711)
-    yield path
-    _end_servers_in(path)
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        _end_servers_in(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _end_servers_in(path: Path) -> None:
