@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 SEEDS ?= 20000
+# Where the machine forbids it, each of the many processes here would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo serve test test-slow test-all torture simulate check audit format clean
 

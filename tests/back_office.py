@@ -113,6 +113,7 @@ from tests.factories import (
     MerchantFactory,
     VariantFactory,
 )
+from tests.worlds import world
 
 _serial = count(1)
 
@@ -140,6 +141,11 @@ class Business:
     locations: list[Location] = field(default_factory=list)
     #: A place that is not in use.
     elsewhere: Location | None = None
+
+    @classmethod
+    def grown(cls, times: int = 1) -> "Business":
+        """Returns a business of its own with so many rows in every table; most of the time they are but copied."""
+        return world(f"business_{times}", lambda: cls().grow(times))
 
     def grow(self, times: int = 1) -> "Business":
         """Adds so many rows to every table: each time a channel with all that belongs to it."""

@@ -12,16 +12,22 @@ from django.conf import settings
 from django.contrib import admin
 from django.db import connections
 from django.test import TransactionTestCase
+from hypothesis import is_hypothesis_test
 from pytest_django import DjangoDbBlocker
 
 from config import logs, startup
 from config.embedded_postgres import EmbeddedServer
-from tests import database
+from tests import database, shortcuts
+from tests.properties import examples
 
-# An accepted change must not fail by the luck of the draw; elsewhere every run tries other examples.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# An accepted change must not fail by the luck of the draw; elsewhere every run tries other examples. No machine is too slow.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=examples(100)
+)
+hypothesis.settings.load_profile("tests")
+
+# Nothing is garbage while modules are loaded and tests are found.
+gc.disable()
 
 # Processes that tests start inherit these, so that both sides read the same secrets.
 os.environ.setdefault("ONECOUNT_CREDENTIAL_KEYS", Fernet.generate_key().decode())
@@ -30,6 +36,8 @@ settings.ONECOUNT_CREDENTIAL_KEYS = os.environ["ONECOUNT_CREDENTIAL_KEYS"].split
 settings.SECRET_KEY = os.environ["SECRET_KEY"]
 # Each test client has middleware of its own, and listing all static files takes it 20 ms.
 settings.WHITENOISE_AUTOREFRESH = True
+# The hash of a password is meant to take long.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 #: Lets code outside a test reach the database; there once there is one.
@@ -90,6 +98,15 @@ def django_db_setup(
 
 
 database.keep_plans()
+shortcuts.keep_managers_of_history()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every property as one, so that the slow run tries it on all examples."""
+    for item in items:
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.function):
+            item.add_marker("property")
 
 
 def pytest_collection_finish() -> None:
@@ -97,6 +114,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    gc.enable()
 
 
 def _bring_back(case: TransactionTestCase) -> None:

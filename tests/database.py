@@ -21,13 +21,22 @@ _LOCK = "SELECT pg_advisory_lock(hashtext('the templates of the tests'))"
 
 def maintenance() -> psycopg.Connection:
     """Opens a connection beside the databases of the tests, in autocommit."""
+    return _connect("postgres")
+
+
+def beside() -> psycopg.Connection:
+    """Opens a second connection to the database of the tests, in autocommit."""
+    return _connect(connections["default"].settings_dict["NAME"])
+
+
+def _connect(database: str) -> psycopg.Connection:
     parameters = connections["default"].settings_dict
     return psycopg.connect(
         host=parameters["HOST"],
         port=parameters["PORT"],
         user=parameters["USER"],
         password=parameters["PASSWORD"],
-        dbname="postgres",
+        dbname=database,
         autocommit=True,
     )
 
@@ -119,7 +128,15 @@ def keep() -> None:
         kept = [table for table in tables if _is_filled(cursor, table)]
         for table in kept:
             cursor.execute(f'CREATE TABLE kept."{table}" AS TABLE public."{table}"')
-        cursor.execute(_reset_function([table for table in tables if table not in kept], kept))
+        cursor.execute(_filled_function([table for table in tables if table not in kept]))
+        cursor.execute(_reset_function(kept))
+
+
+def filled_tables() -> list[str]:
+    """Returns the tables that hold something now and held nothing after the migrations."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT unnest(kept.filled())")
+        return [name for (name,) in cursor.fetchall()]
 
 
 def reset() -> None:
@@ -169,16 +186,25 @@ def _is_filled(cursor: Any, table: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _reset_function(empty: list[str], kept: list[str]) -> str:
-    """Returns the SQL of a function that runs in a transaction of its own, in which no trigger and no reference has a say."""
+def _filled_function(empty: list[str]) -> str:
+    """Returns the SQL of a function that tells which of the tables that were empty are so no more."""
     filled = ",".join(f"CASE WHEN EXISTS (SELECT FROM public.\"{name}\") THEN '{name}' END" for name in empty)
+    return f"""
+        CREATE FUNCTION kept.filled() RETURNS text[] LANGUAGE plpgsql AS $$
+        BEGIN
+            RETURN array_remove(ARRAY[{filled}], NULL);
+        END $$"""
+
+
+def _reset_function(kept: list[str]) -> str:
+    """Returns the SQL of a function that runs in a transaction of its own, in which no trigger and no reference has a say."""
     restored = "\n".join(_RESTORED.format(name=name) for name in kept)
     return f"""
         CREATE FUNCTION kept.reset() RETURNS void LANGUAGE plpgsql SET session_replication_role = replica AS $$
         DECLARE
             name text;
         BEGIN
-            FOREACH name IN ARRAY array_remove(ARRAY[{filled}], NULL) LOOP
+            FOREACH name IN ARRAY kept.filled() LOOP
                 EXECUTE format('DELETE FROM public.%I', name);
             END LOOP;
             {restored}

@@ -9,4 +9,4 @@ IS_THOROUGH: Final = os.environ.get("TEST_EXAMPLES") == "all"
 
 def examples(number: int) -> int:
     """Returns how many of so many examples this run tries."""
-    return number if IS_THOROUGH else max(3, number // 6)
+    return number if IS_THOROUGH else max(3, number // 10)

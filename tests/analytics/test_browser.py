@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def business() -> Business:
     cache.clear()
-    return Business().grow(2)
+    return Business.grown(2)
 
 
 def sign_in(context: BrowserContext, server: LiveServer, role: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from django.contrib import admin
 from django.core.cache import cache
 from django.core.management import call_command
-from django.db import connection, models
+from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -44,15 +44,10 @@ from tests.factories import ChannelFactory, ChannelLocationSourceFactory, Listin
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+#: Those that keep secrets.
+HOLDERS = {column.model for column in columns()}
 #: They tell of every row that a test makes, and of every variable that a page does without.
 NOISY = ("factory", "faker", "django.template")
-#: Those that keep secrets, and those whose rows say what went on with them.
-HOLDERS = {column.model for column in columns()}
-NEAR = [
-    model
-    for model in MODELS
-    if model in HOLDERS or Channel in {field.related_model for field in model._meta.fields}
-]
 
 
 @pytest.fixture(autouse=True)
@@ -204,9 +199,9 @@ def _fail(*args: object, **options: object) -> None:
     raise RuntimeError("something unforeseen")
 
 
-def pages(client: Client, chosen: list[type[models.Model]]) -> Iterator[tuple[str, str]]:
-    """Yields the lists of models, and the pages of their newest rows, with address."""
-    for model in chosen:
+def pages(client: Client) -> Iterator[tuple[str, str]]:
+    """Yields the lists of all models, and the pages of their newest rows, with address."""
+    for model in MODELS:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield from _opened(client, reverse(f"{name}_changelist"))
         yield from _opened(client, reverse(f"{name}_add"))
@@ -253,21 +248,14 @@ def exports(business: Business) -> Iterator[tuple[str, str]]:
         yield command, said.getvalue()
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        pytest.param(NEAR, marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
-        pytest.param(MODELS, marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
-    ],
-    ids=["near", "all"],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_no_planted_secret_is_found_anywhere(
     superuser: Client,
     settings: Settings,
     log: StringIO,
-    chosen: list[type[models.Model]],
 ) -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     found: list[str] = []
 
     def look(where: str, text: str) -> None:
@@ -285,7 +273,7 @@ def test_no_planted_secret_is_found_anywhere(
             for text in error_pages(superuser, channel, settings):
                 look(f"an error page of {channel.kind}", text)
     assert ErrorEntry.objects.filter(channel__in=channels, message__contains="[redacted]").exists()
-    for address, text in [*pages(superuser, chosen), *answers(business), *exports(business)]:
+    for address, text in [*pages(superuser), *answers(business), *exports(business)]:
         look(address, text)
     for address in ("admin:index", "analytics:live", "admin:channels_stock_grid", "admin:channels_unmapped"):
         look(address, superuser.get(reverse(address)).content.decode())
@@ -323,7 +311,7 @@ def test_a_secret_is_found_in_whichever_shape_and_table_it_stands() -> None:
 
 def test_a_platform_that_quotes_a_secret_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without redaction the same walk finds it in the error log."""
-    business = Business().grow(1)
+    business = Business.grown(1)
     for module in ("channels.errors", "channels.error_log", "channels.polling", "channels.sending"):
         monkeypatch.setattr(f"{module}.redact_text", lambda text: text)
     with parrot() as url:

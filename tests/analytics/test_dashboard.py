@@ -41,7 +41,7 @@ def state_of(channel: Channel) -> ChannelState:
 
 
 def test_stock_is_summed_over_all_levels_and_what_is_owed_over_open_conflicts() -> None:
-    Business().grow(2)
+    Business.grown(2)
     found = fresh()
     assert found.stock == Stock(on_hand=20, reserved=20, unavailable=0)
     assert found.stock.available == 0
@@ -57,7 +57,7 @@ def test_nothing_is_shown_as_zero() -> None:
 
 
 def test_queues_show_how_much_waits_and_since_when() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     channel = business.channels[0]
     quiet = state_of(channel).queues
     assert (quiet.outbound, quiet.outbound_since, quiet.inbound, quiet.inbound_since) == (0, None, 0, None)
@@ -70,7 +70,7 @@ def test_queues_show_how_much_waits_and_since_when() -> None:
 
 
 def test_dead_letters_of_both_directions_are_counted() -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     channel = business.channels[0]
     ListingLevel.objects.filter(channel=channel).update(wanted=2, dead_at=timezone.now())
     state = state_of(channel)
@@ -80,7 +80,7 @@ def test_dead_letters_of_both_directions_are_counted() -> None:
 
 def test_a_long_queue_is_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
     monkeypatch.setattr(dashboard, "MOST_COUNTED", 3)
-    business = Business().grow(1)
+    business = Business.grown(1)
     channel = business.channels[0]
     for _ in range(6):
         business.add_delivery(channel, state="received")
@@ -126,7 +126,7 @@ def add_orders(business: Business, channel: Channel, seconds: list[float | None]
 
 
 def test_latency_is_that_of_the_last_hour_by_channel_and_in_all() -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     ChannelOrder.objects.all().delete()
     first, second = business.channels
     add_orders(business, first, [0.1 * n for n in range(1, 21)])
@@ -141,7 +141,7 @@ def test_latency_is_that_of_the_last_hour_by_channel_and_in_all() -> None:
 
 
 def test_an_order_on_its_way_counts_as_infinitely_late() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     ChannelOrder.objects.all().delete()
     add_orders(business, business.channels[0], [0.2, None, None])
     latency = fresh().latency
@@ -149,14 +149,14 @@ def test_an_order_on_its_way_counts_as_infinitely_late() -> None:
 
 
 def test_a_test_order_is_not_measured() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     ChannelOrder.objects.update(is_test=True)
     assert fresh().latency.orders == 0
     assert business.channels
 
 
 def test_the_latest_movements_are_shown_newest_first() -> None:
-    Business().grow(8)
+    Business.grown(8)
     ids = [movement.pk for movement in fresh().movements]
     assert len(ids) == dashboard.LATEST
     assert ids == sorted(ids, reverse=True)
@@ -174,7 +174,7 @@ def test_processes_that_are_silent_are_named(client: Client) -> None:
 
 def test_the_figures_cost_a_dozen_statements_and_none_while_they_are_kept() -> None:
     for _ in range(2):
-        Business().grow(3)
+        Business.grown(3)
         with CaptureQueriesContext(connection) as first:
             fresh()
         assert len(first) == 12
@@ -200,7 +200,7 @@ def plan_of(sql: str, parameters: Any) -> str:
 
 
 def test_what_is_shown_is_read_from_indexes() -> None:
-    Business().grow(1)
+    Business.grown(1)
     with connection.cursor() as cursor:
         cursor.execute(_MANY_ORDERS)
         cursor.execute("ANALYZE channels_channelorder")
@@ -209,7 +209,7 @@ def test_what_is_shown_is_read_from_indexes() -> None:
 
 
 def test_the_fragment_is_sent_again_only_when_something_happened(client: Client) -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     client.force_login(person("operations"))
     url = reverse("analytics:live")
     first = client.get(url)
@@ -226,7 +226,7 @@ def test_the_fragment_is_sent_again_only_when_something_happened(client: Client)
 
 
 def test_the_first_page_holds_the_same_fragment_so_that_it_is_there_without_a_script(client: Client) -> None:
-    Business().grow(1)
+    Business.grown(1)
     client.force_login(person("operations"))
     page = client.get(reverse("admin:index"))
     fragment = client.get(reverse("analytics:live"))

@@ -60,7 +60,7 @@ files = st.one_of(contents, st.binary(max_size=80))
 
 @pytest.fixture
 def business() -> Business:
-    return Business().grow(1)
+    return Business.grown(1)
 
 
 @pytest.mark.parametrize("page", ["admin:channels_import_ranks", "admin:analytics_import_tickets"])

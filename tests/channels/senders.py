@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -191,6 +192,12 @@ class ShopifySender(Sender):
         }
 
 
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    """Made once: that takes longer than most tests with it."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class BolSender(Sender):
     """Bol signs with a key that is fetched from it, so that a small server stands behind this sender."""
 
@@ -199,7 +206,7 @@ class BolSender(Sender):
     tells_states = False
 
     def __init__(self) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = _key()
         self.url = ""
 
     def public_key(self) -> str:

@@ -19,6 +19,7 @@ from channels.models import (
 from inventory.ledger import Context
 from inventory.models import Conflict, Location, Merchant, Product, Reservation, StockLevel, Variant
 from inventory.stock import StockLine, receive
+from tests.shortcuts import insert
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _serial = count(1)
@@ -39,7 +40,7 @@ class Shop:
         self, code: str, *, place: str | None = None, channel: Channel | None = None
     ) -> Location:
         """Adds a location of ours, behind the channel's place of this name where one is given."""
-        location = Location.objects.create(merchant=self.merchant, code=code, name=code.title())
+        location = insert(Location(merchant=self.merchant, code=code, name=code.title()))
         self.locations[code] = location
         if place is not None:
             self.add_source(location, place)
@@ -50,17 +51,18 @@ class Shop:
     ) -> ChannelLocation:
         """Puts a location of ours behind a place of the channel."""
         channel = channel or self.channel
-        found, _ = ChannelLocation.objects.get_or_create(channel=channel, external_id=place)
-        ChannelLocationSource.objects.create(
-            channel_location=found, location=location, priority=found.sources.count()
-        )
+        found = ChannelLocation.objects.filter(channel=channel, external_id=place).first()
+        priority = found.sources.count() if found else 0
+        if found is None:
+            found = insert(ChannelLocation(channel=channel, external_id=place))
+        insert(ChannelLocationSource(channel_location=found, location=location, priority=priority))
         if channel == self.channel:
             self.places[place] = found
         return found
 
     def add_variant(self, sku: str, stock: Mapping[str, int] | None = None) -> Variant:
         """Adds a variant and receives its opening stock, given per location code."""
-        variant = Variant.objects.create(merchant=self.merchant, product=self.product, sku=sku)
+        variant = insert(Variant(merchant=self.merchant, product=self.product, sku=sku))
         self.variants[sku] = variant
         lines = [
             StockLine(variant.pk, self.locations[code].pk, units)
@@ -75,15 +77,20 @@ class Shop:
         self, name: str, *, kind: str = "woocommerce", place: str = "", code: str = "main"
     ) -> Channel:
         """Adds another channel that sells from one of our locations."""
-        channel = Channel.objects.create(merchant=self.merchant, name=name, kind=kind)
+        channel = insert(Channel(merchant=self.merchant, name=name, kind=kind))
         self.add_source(self.locations["main"], place, channel=channel)
         return channel
 
     def list_variant(self, sku: str, *, channel: Channel | None = None, external_id: str = "") -> Listing:
         """Lists a variant on a channel, with a listing level at each of its places."""
         channel = channel or self.channel
-        listing = Listing.objects.create(
-            channel=channel, variant=self.variants[sku], sku=sku, external_id=external_id or f"listing-{sku}"
+        listing = insert(
+            Listing(
+                channel=channel,
+                variant=self.variants[sku],
+                sku=sku,
+                external_id=external_id or f"listing-{sku}",
+            )
         )
         add_levels([listing.pk])
         return listing
@@ -106,9 +113,9 @@ class Shop:
 def open_shop(stock: Mapping[str, int] | None = None, *, kind: str = "woocommerce") -> Shop:
     """Creates a merchant with the location `main`, a channel that sells from it, and stock there."""
     number = next(_serial)
-    merchant = Merchant.objects.create(name=f"Merchant {number}", slug=f"merchant-{number}")
-    channel = Channel.objects.create(merchant=merchant, name="Web shop", kind=kind)
-    shop = Shop(merchant, channel, Product.objects.create(merchant=merchant, title="Mugs"))
+    merchant = insert(Merchant(name=f"Merchant {number}", slug=f"merchant-{number}"))
+    channel = insert(Channel(merchant=merchant, name="Web shop", kind=kind))
+    shop = Shop(merchant, channel, insert(Product(merchant=merchant, title="Mugs")))
     shop.add_location("main", place="")
     for sku, units in (stock or {}).items():
         shop.add_variant(sku, {"main": units})

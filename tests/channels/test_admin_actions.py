@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def business() -> Business:
-    return Business().grow(2)
+    return Business.grown(2)
 
 
 @pytest.fixture

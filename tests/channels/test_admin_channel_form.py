@@ -255,7 +255,7 @@ def test_engineering_connects_and_does_not_set_what_is_offered(engineer: Client)
 
 
 def test_a_changed_buffer_has_every_number_told_anew(admin_client: Client) -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     channel = woocommerce(merchant=business.merchant)
     level = business.list_on(channel, business.variants[0], business.locations[0])
     change(admin_client, channel, name="Renamed")

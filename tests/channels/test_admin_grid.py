@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def business() -> Business:
-    business = Business().grow(2)
+    business = Business.grown(2)
     # Two of nine fill what is owed, so that seven are left: what the channel was told.
     receive(business.context(), [StockLine(business.variants[0].pk, business.locations[0].pk, 9)])
     ListingLevel.objects.update(wanted=1, done=1)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def business() -> Business:
-    return Business().grow(1)
+    return Business.grown(1)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def business() -> Business:
-    business = Business().grow(1)
+    business = Business.grown(1)
     receive(business.context(), [StockLine(business.variants[0].pk, business.locations[0].pk, 9)])
     return business
 

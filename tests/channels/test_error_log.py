@@ -231,7 +231,7 @@ def test_old_failures_are_forgotten(shop: Shop, settings: Settings) -> None:
 
 
 def test_the_log_is_filtered_by_channel_code_and_time_and_leads_to_what_it_is_about(client: Client) -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     first, second = business.channels
     breaker.note_failure(first.pk, Unauthorised("Key revoked."))
     client.force_login(person("read-only"))

@@ -145,7 +145,7 @@ def test_the_command_reports_and_maps_what_is_sure_enough(capsys: pytest.Capture
 
 @pytest.mark.django_db
 def test_matches_are_reviewed_and_accepted_in_one_screen(client: Client) -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     match = ListingMatch.objects.select_related("listing", "variant").first()
     assert match is not None
     address = reverse("admin:channels_listingmatch_changelist")
@@ -167,7 +167,7 @@ def test_matches_are_looked_for_on_demand_by_whoever_may_map(
 ) -> None:
     woken: list[tuple[object, ...]] = []
     monkeypatch.setattr("channels.admin.matches.wake", lambda *asked: woken.append(asked))
-    business = Business().grow(1)
+    business = Business.grown(1)
     client.force_login(person("read-only"))
     assert client.post(reverse("admin:channels_find_matches")).status_code == 403
     client.force_login(person("operations"))

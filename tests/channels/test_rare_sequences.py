@@ -376,7 +376,9 @@ def test_a_line_that_gets_its_place_locks_in_the_common_order(monkeypatch: pytes
     shop.add_variant("MUG", {"main": 10, "two": 10})
     shop.list_variant("MUG")
     shop.list_variant("MUG", channel=other, external_id="w1")
-    apply_state(shop.channel, order(line("MUG", 1, place="P1"), id="1"), arrived_at=timezone.now())
+    apply_state(
+        shop.channel, order(line("MUG", 2, fulfilled=1, place="P1"), id="1"), arrived_at=timezone.now()
+    )
 
     between, real = threading.Event(), settle_in_ledger
     started = threading.Event()
@@ -394,9 +396,8 @@ def test_a_line_that_gets_its_place_locks_in_the_common_order(monkeypatch: pytes
 
     def fetched() -> None:
         try:
-            apply_state(
-                shop.channel, order(line("MUG", 1, place="P2"), id="1", at=1), arrived_at=timezone.now()
-            )
+            state = order(line("MUG", 2, fulfilled=1, place="P2"), id="1", at=1)
+            apply_state(shop.channel, state, arrived_at=timezone.now())
             found["fetched"] = "ok"
         except StockError as error:
             found["fetched"] = repr(error)
@@ -422,4 +423,5 @@ def test_a_line_that_gets_its_place_locks_in_the_common_order(monkeypatch: pytes
         each.start()
     for each in threads:
         each.join()
+    assert between.is_set()
     assert found == {"fetched": "ok", "counted": "ok"}

@@ -227,7 +227,7 @@ def test_a_form_that_met_a_lock_is_answered_with_words_and_a_way_back(
         raise locked("55P03")
 
     monkeypatch.setattr("inventory.admin.stock_forms.StockPage._record", page)
-    business = Business().grow(1)
+    business = Business.grown(1)
     form = {
         "key": "0a0a0a0a-0a0a-4a0a-8a0a-0a0a0a0a0a0a",
         "variant": business.variants[0].pk,
@@ -249,7 +249,7 @@ def test_an_action_that_met_a_lock_leads_back_with_a_message(
         raise StockBusy("deadlock")
 
     monkeypatch.setattr("channels.admin.inbound.deliveries.replay", replay)
-    dead = Business().grow(1).channels[0].deliveries.get()
+    dead = Business.grown(1).channels[0].deliveries.get()
     listed = reverse("admin:channels_webhookdelivery_changelist")
     chosen = {"action": "replay_deliveries", "_selected_action": [dead.pk]}
     response = operations.post(listed, chosen, follow=True)
@@ -267,7 +267,7 @@ def test_an_error_of_another_kind_stays_an_error(operations: Client, monkeypatch
         raise OperationalError("the database is gone")
 
     monkeypatch.setattr("channels.admin.inbound.deliveries.replay", replay)
-    dead = Business().grow(1).channels[0].deliveries.get()
+    dead = Business.grown(1).channels[0].deliveries.get()
     chosen = {"action": "replay_deliveries", "_selected_action": [dead.pk]}
     with pytest.raises(OperationalError):
         operations.post(reverse("admin:channels_webhookdelivery_changelist"), chosen)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -38,11 +38,20 @@ def has_ended(process: psutil.Process) -> bool:
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory that any account may pass through, which those that pytest makes for root are not."""
+    with directory_for_servers() as path:
+        yield path
+
+
+@contextmanager
+def directory_for_servers() -> Iterator[Path]:
+    """Makes a directory that any account may pass through; at the end it is gone, with the servers in it."""
     path = Path(tempfile.mkdtemp(prefix="onecount-test-"))
     path.chmod(0o711)
-    yield path
-    _end_servers_in(path)
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        _end_servers_in(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _end_servers_in(path: Path) -> None:

@@ -17,8 +17,9 @@ from config.environment import BASE_DIR
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
 
-#: Receives a unit so many times, each in a transaction of its own, and prints the clock of the database.
+#: Receives a unit so many times, each in a transaction of its own; prints the clock of the database, and proves the ledger.
 _RECEIVE = """
+from django.core.management import call_command
 from django.db import connection
 from inventory.ledger import Context
 from inventory.models import Location, Merchant, Product, Variant
@@ -32,6 +33,7 @@ for number in range({count}):
 with connection.cursor() as cursor:
     cursor.execute("SELECT clock_timestamp()::text")
     print(cursor.fetchone()[0])
+call_command("verify_ledger", "--json")
 """
 
 
@@ -67,16 +69,15 @@ class Installation:
         """Makes the tables, from a dump: the migrations take much longer."""
         self.manage("postgres", "pg_restore", "--exit-on-error", "--dbname=onecount", str(schema))
 
-    def receive(self, count: int, name: str) -> str:
-        """Receives units; returns the time after that."""
+    def receive(self, count: int, name: str) -> tuple[str, int]:
+        """Receives units; returns the time after that, and how many movements the ledger has, which is proven."""
         said = self.manage("shell", "-v", "0", "-c", _RECEIVE.format(count=count, name=name))
-        return said.splitlines()[-1]
+        *_, instant, proof = said.splitlines()
+        return instant, _movements(proof)
 
     def proven_movements(self) -> int:
         """Proves the ledger, and returns how many movements it has."""
-        proof = json.loads(self.manage("verify_ledger", "--json"))
-        assert proof["ledger_ok"], proof
-        return int(proof["movements"])
+        return _movements(self.manage("verify_ledger", "--json"))
 
     def _run(self, command: list[str], variables: dict[str, str]) -> str:
         done = subprocess.run(
@@ -86,13 +87,19 @@ class Installation:
         return done.stdout
 
 
+def _movements(said: str) -> int:
+    proof = json.loads(said)
+    assert proof["ledger_ok"], proof
+    return int(proof["movements"])
+
+
 @pytest.fixture
 def schema(transactional_db: None, open_directory: Path) -> Path:
     """A dump of the tests' own database, which is migrated and empty."""
     address, path = connection.settings_dict, open_directory / "schema.dump"
     subprocess.run(
         [
-            *(str(installation.binaries() / "pg_dump"), "-Fc", "-N", "kept", "-f", str(path)),
+            *(str(installation.binaries() / "pg_dump"), "-Fc", "-N", "kept", "-N", "worlds", "-f", str(path)),
             *("-h", address["HOST"], "-p", str(address["PORT"]), "-U", address["USER"], address["NAME"]),
         ],
         env={**os.environ, "PGPASSWORD": address["PASSWORD"]},
@@ -124,14 +131,12 @@ def test_a_dump_comes_back_in_a_fresh_installation_and_on_a_server_of_ones_own(
     first.migrate(schema)
     first.receive(3, "before the dump")
     first.sh(block("pg_dump"))
-    first.receive(2, "after it")
-    assert first.proven_movements() == 5
+    assert first.receive(2, "after it")[1] == 5
 
     fresh = Installation(open_directory, ONECOUNT_DATA_DIR=str(open_directory / "fresh"))
     fresh.sh(block("pg_restore"))
     assert fresh.proven_movements() == 3
-    assert fresh.receive(1, "goes on")
-    assert fresh.proven_movements() == 4
+    assert fresh.receive(1, "goes on")[1] == 4
 
     server = held(EmbeddedServer(open_directory / "own", is_durable=False))
     address = f"postgresql:///onecount?host={server.socket_directory}&user={SUPERUSER}"
@@ -150,14 +155,13 @@ def test_the_embedded_database_is_recovered_to_the_instant_before_a_mistake(
     running.migrate(schema)
     running.receive(2, "before the backup")
     running.sh(block("pg_basebackup"))
-    instant = running.receive(3, "after it")
-    running.receive(4, "the mistake")
+    instant, _ = running.receive(3, "after it")
+    assert running.receive(4, "the mistake")[1] == 9
     assert any(archive.iterdir())
-    assert running.proven_movements() == 9
 
     running.sh(block("manage.py recover"), INSTANT=instant)
     assert running.proven_movements() == 5
-    assert running.receive(1, "goes on")
+    assert running.receive(1, "goes on")[1] == 6
 
     # All of it, where what was there is lost altogether.
     lost = Installation(

@@ -68,6 +68,7 @@ def test_a_command_that_is_told_to_end_stops_its_database(
     assert servers_in(open_directory) == []
 
 
+@pytest.mark.slow
 def test_help_starts_no_database(environment: dict[str, str], open_directory: Path) -> None:
     subprocess.run(
         [sys.executable, "manage.py", "serve", "--help"],

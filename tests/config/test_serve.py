@@ -22,9 +22,9 @@ from config import processes
 from config.embedded_postgres import SUPERUSER
 from config.environment import BASE_DIR
 
-from .conftest import has_ended
+from .conftest import directory_for_servers, has_ended
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes"), pytest.mark.timeout(240)]
 
 PATIENCE = 60.0
 
@@ -87,27 +87,61 @@ def wait_for(condition: Callable[[], bool]) -> None:
 Serve = Callable[[], Installation]
 
 
+@pytest.fixture(scope="module")
+def migrated() -> Iterator[Path]:
+    """A data directory with keys and a migrated database, which is down: to make it takes longer than most of these tests."""
+    with directory_for_servers() as path:
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "-v", "0"],
+            cwd=BASE_DIR,
+            env=_environment(path),
+            check=True,
+        )
+        yield path
+
+
 @pytest.fixture
-def serve(open_directory: Path) -> Iterator[Serve]:
-    """Starts `manage.py serve`, each time in the same data directory and on the same port."""
+def installed(open_directory: Path, migrated: Path) -> Path:
+    """A migrated data directory of a test's own: a copy, with the owners that its server insists on."""
+    subprocess.run(["cp", "--archive", f"{migrated}/.", str(open_directory)], check=True)
+    return open_directory
+
+
+@pytest.fixture
+def serve(installed: Path) -> Iterator[Serve]:
+    """Starts `manage.py serve`, each time in the same data directory, which is migrated, and on the same port."""
+    yield from _serve(installed)
+
+
+@pytest.fixture
+def serve_anew(open_directory: Path) -> Iterator[Serve]:
+    """Starts `manage.py serve` in an empty data directory."""
+    yield from _serve(open_directory)
+
+
+def _environment(data: Path) -> dict[str, str]:
+    return {**os.environ, "ONECOUNT_DATA_DIR": str(data), "DATABASE_URL": ""}
+
+
+def _serve(directory: Path) -> Iterator[Serve]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     started: list[Installation] = []
-    log = (open_directory / "serve.log").open("w")
+    log = (directory / "serve.log").open("w")
 
     def start() -> Installation:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--port", str(port)],
             cwd=BASE_DIR,
-            env={**os.environ, "ONECOUNT_DATA_DIR": str(open_directory), "DATABASE_URL": ""},
+            env=_environment(directory),
             stdout=log,
             stderr=log,
             text=True,
         )
-        started.append(Installation(process, open_directory, port))
+        started.append(Installation(process, directory, port))
         wait_for(lambda: started[-1].answers() or process.poll() is not None)
-        assert process.poll() is None, (open_directory / "serve.log").read_text()
+        assert process.poll() is None, (directory / "serve.log").read_text()
         return started[-1]
 
     yield start
@@ -118,8 +152,8 @@ def serve(open_directory: Path) -> Iterator[Serve]:
     log.close()
 
 
-def test_it_answers_and_ctrl_c_ends_everything(serve: Serve) -> None:
-    running = serve()
+def test_it_answers_and_ctrl_c_ends_everything(serve_anew: Serve) -> None:
+    running = serve_anew()
     assert running.get("/healthz") == 200
     assert running.get("/admin/") == 302
     assert running.get("/static/unfold/css/styles.css") == 200
@@ -174,7 +208,7 @@ def test_a_killed_web_server_jobs_and_database_come_back(serve: Serve) -> None:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
-def test_a_taken_port_is_named_with_its_remedy(open_directory: Path) -> None:
+def test_a_taken_port_is_named_with_its_remedy(installed: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -182,7 +216,7 @@ def test_a_taken_port_is_named_with_its_remedy(open_directory: Path) -> None:
         run = subprocess.run(
             [sys.executable, "manage.py", "serve", "--port", str(port)],
             cwd=BASE_DIR,
-            env={**os.environ, "ONECOUNT_DATA_DIR": str(open_directory), "DATABASE_URL": ""},
+            env=_environment(installed),
             capture_output=True,
             text=True,
             check=False,

@@ -26,6 +26,7 @@ from inventory.proof import prove
 from inventory.reservations import Demand, reserve
 from inventory.stock import CountLine, StockLine, count, receive
 from tests.factories import LocationFactory, MerchantFactory, VariantFactory
+from tests.shortcuts import insert_all
 
 _serial = itertools.count(1)
 
@@ -48,10 +49,11 @@ class Cast:
     store: Location = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mug = VariantFactory(merchant=self.merchant)
-        self.shirt = VariantFactory(merchant=self.merchant)
-        self.warehouse = LocationFactory(merchant=self.merchant)
-        self.store = LocationFactory(merchant=self.merchant)
+        variants: list[Variant] = VariantFactory.build_batch(2, merchant=self.merchant)
+        insert_all([variant.product for variant in variants])
+        self.mug, self.shirt = insert_all(variants)
+        places: list[Location] = LocationFactory.build_batch(2, merchant=self.merchant)
+        self.warehouse, self.store = insert_all(places)
 
     @property
     def places(self) -> tuple[int, int]:

@@ -84,7 +84,7 @@ def test_a_long_history_goes_on_where_the_page_ended(reader: Client, cast: Cast)
 
 
 def test_an_order_is_named_and_linked_where_its_units_moved(reader: Client) -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     order = business.channels[0].orders.earliest("id")
     url = reverse("admin:inventory_variant_movements", args=[business.variants[0].pk])
     text = reader.get(url).content.decode()

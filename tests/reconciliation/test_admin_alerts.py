@@ -188,7 +188,7 @@ def test_a_test_is_sent(signed_in: Callable[[str], Client], settings: Settings) 
 
 
 def test_what_was_given_up_is_sent_again(signed_in: Callable[[str], Client]) -> None:
-    Business().grow(1)
+    Business.grown(1)
     delivery = AlertDelivery.objects.get()
     AlertDelivery.objects.update(sent_at=None, dead_at=timezone.now(), error="The receiver answered 500.")
     client = signed_in("operations")
@@ -204,7 +204,7 @@ def test_what_was_given_up_is_sent_again(signed_in: Callable[[str], Client]) -> 
 
 
 def test_a_proof_is_begun_and_its_page_shows_how_far_it_is(signed_in: Callable[[str], Client]) -> None:
-    Business().grow(1)
+    Business.grown(1)
     client = signed_in("operations")
     assert "Prove all" in client.get(reverse("admin:reconciliation_proofrun_changelist")).content.decode()
     url = reverse("admin:reconciliation_prove", args=["full"])
@@ -232,7 +232,7 @@ def test_the_page_of_a_proof_shows_what_does_not_hold(signed_in: Callable[[str],
 
 
 def test_the_dashboard_shows_alerts_and_the_last_proof(signed_in: Callable[[str], Client]) -> None:
-    Business().grow(1)
+    Business.grown(1)
     alert("Great matter", severity=Severity.EMERGENCY)
     text = signed_in("read-only").get(reverse("admin:index")).content.decode()
     assert "Great matter" in text

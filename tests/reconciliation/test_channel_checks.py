@@ -245,7 +245,7 @@ def test_a_channel_that_is_off_is_not_looked_at(channel: Channel) -> None:
 def test_the_statements_do_not_grow_with_the_channels() -> None:
     counts = []
     for _ in range(2):
-        Business().grow(3)
+        Business.grown(3)
         with CaptureQueriesContext(connection) as captured:
             channels()
         counts.append(len(captured))

@@ -31,7 +31,7 @@ def values() -> dict[tuple[str, ...], float]:
 
 
 def test_every_channel_is_measured() -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     first, second = business.channels
     labels = (str(first.pk), first.name, first.kind)
     ListingLevel.objects.filter(channel=first).update(
@@ -50,7 +50,7 @@ def test_every_channel_is_measured() -> None:
 
 
 def test_alerts_proofs_processes_and_stock_are_measured() -> None:
-    Business().grow(1)
+    Business.grown(1)
     raise_alert("ledger_diverges", Trouble("No", severity=Severity.EMERGENCY))
     found = values()
     assert found["onecount_open_alerts", "channel_down", "warning"] == 1
@@ -61,7 +61,7 @@ def test_alerts_proofs_processes_and_stock_are_measured() -> None:
 
 
 def test_no_secret_is_measured_and_what_never_happened_is_left_out(client: Client) -> None:
-    Business().grow(1)
+    Business.grown(1)
     ChannelHealth.objects.update(last_webhook_at=None)
     cache.clear()
     text = client.get("/metrics").content.decode()
@@ -73,7 +73,7 @@ def test_no_secret_is_measured_and_what_never_happened_is_left_out(client: Clien
 def test_measuring_costs_the_same_whatever_there_is_and_nothing_while_it_is_kept() -> None:
     counts = []
     for _ in range(2):
-        Business().grow(3)
+        Business.grown(3)
         cache.clear()
         with CaptureQueriesContext(connection) as captured:
             measures()

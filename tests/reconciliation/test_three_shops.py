@@ -65,6 +65,7 @@ def told(market: Market) -> bool:
     return market.agrees() and not ListingLevel.objects.filter(seen_at__isnull=False).exists()
 
 
+@pytest.mark.slow
 def test_a_hand_in_each_shop_is_found_and_undone(market: Market) -> None:
     with pushing(), reconciling():
         wait_for(lambda: told(market))

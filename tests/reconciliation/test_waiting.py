@@ -44,7 +44,7 @@ def test_a_conflict_that_nobody_decides_is_told_until_somebody_does(desk: Desk) 
 
 
 def test_differences_held_changes_and_retries_are_told() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     Discrepancy.objects.update(state="open", closed_at=None, first_seen_at=LONG_AGO)
     Mutation.objects.update(state="waiting")
     Retry.objects.update(state="exhausted")
@@ -54,7 +54,7 @@ def test_differences_held_changes_and_retries_are_told() -> None:
 
 
 def test_a_message_of_an_alert_that_nobody_got_is_told_in_the_back_office() -> None:
-    Business().grow(1)
+    Business.grown(1)
     assert "alerts_undelivered" not in wrong()
     AlertDelivery.objects.update(dead_at=timezone.now(), sent_at=None, next_attempt_at=None)
     assert wrong()["alerts_undelivered"].evidence["count"] == 1
@@ -63,7 +63,7 @@ def test_a_message_of_an_alert_that_nobody_got_is_told_in_the_back_office() -> N
 def test_the_statements_do_not_grow_with_what_waits() -> None:
     counts = []
     for _ in range(2):
-        Business().grow(3)
+        Business.grown(3)
         Conflict.objects.update(opened_at=LONG_AGO)
         with CaptureQueriesContext(connection) as captured:
             list(waiting())

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -65,7 +65,11 @@ class Subscriptions:
         self._count = 0
         self.by_number: dict[int, Subscription] = {}
         self._key_id = "0"
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+
+    @cached_property
+    def _key(self) -> rsa.RSAPrivateKey:
+        """Made when it is asked for: that takes a twentieth of a second, and most shops never sign anything."""
+        return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
 
     # -- the resource
     def listing(self) -> Answer:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def business(db: None) -> Business:
     """A merchant with a row of everything."""
-    return Business().grow(1)
+    return Business.grown(1)
 
 
 @pytest.fixture

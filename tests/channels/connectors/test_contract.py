@@ -115,13 +115,13 @@ def test_an_authentic_message_is_read(sender: Sender, connector: Connector) -> N
     assert connector.parse(received.topic, json.loads(json.dumps(received.payload)))
 
 
-@pytest.mark.parametrize("change", [b" ", b"x", b"\x00"])
-def test_a_message_that_was_changed_is_refused(sender: Sender, connector: Connector, change: bytes) -> None:
+def test_a_message_that_was_changed_is_refused(sender: Sender, connector: Connector) -> None:
     if sender.is_queued:
         pytest.skip("What lies in a queue has no signature of its own.")
     request = message(sender, order(sender))
-    with pytest.raises(BadSignature):
-        connector.verify(dataclasses.replace(request, body=request.body + change))
+    for change in (b" ", b"x", b"\x00"):
+        with pytest.raises(BadSignature):
+            connector.verify(dataclasses.replace(request, body=request.body + change))
 
 
 def test_a_message_without_or_with_a_spoilt_signature_is_refused(
@@ -157,12 +157,10 @@ def test_a_platform_with_a_queue_takes_nothing_that_is_posted(sender: Sender, co
         connector.verify(dataclasses.replace(request, is_queued=False))
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": NaN}', b"<html>", b'{"a": 1, "a": 2}', b"\xff"])
-def test_a_body_that_cannot_be_read_is_a_bad_message(
-    sender: Sender, connector: Connector, body: bytes
-) -> None:
-    with pytest.raises(BadMessage):
-        connector.receive(message(sender, body))
+def test_a_body_that_cannot_be_read_is_a_bad_message(sender: Sender, connector: Connector) -> None:
+    for body in (b"", b"{", b"[]", b'{"a": NaN}', b"<html>", b'{"a": 1, "a": 2}', b"\xff"):
+        with pytest.raises(BadMessage):
+            connector.receive(message(sender, body))
 
 
 # -- capabilities
@@ -178,12 +176,11 @@ OPTIONAL: dict[str, Callable[[Connector], object]] = {
 }
 
 
-@pytest.mark.parametrize("capability", sorted(OPTIONAL))
-def test_what_is_not_declared_is_unsupported(connector: Connector, capability: str) -> None:
-    if getattr(connector.capabilities, capability):
-        pytest.skip(f"{connector.label} declares it.")
-    with pytest.raises(Unsupported):
-        OPTIONAL[capability](connector)
+def test_what_is_not_declared_is_unsupported(connector: Connector) -> None:
+    for capability, use in OPTIONAL.items():
+        if not getattr(connector.capabilities, capability):
+            with pytest.raises(Unsupported):
+                use(connector)
 
 
 # -- credentials

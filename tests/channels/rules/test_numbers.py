@@ -26,6 +26,7 @@ from tests.channels.test_bundles import bundle
 from tests.channels.test_exposure import MANY_PARTS, any_inputs
 from tests.channels.test_orders import apply
 from tests.inventory.buying import draft, in_days
+from tests.properties import examples
 
 
 def offered(inputs: Inputs) -> int:
@@ -62,7 +63,7 @@ def big_house() -> House:
 
 @pytest.mark.django_db
 @settings(
-    max_examples=12,
+    max_examples=examples(24),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

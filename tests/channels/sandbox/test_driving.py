@@ -285,6 +285,7 @@ def test_chunked_bodies_are_read(shopify: ShopifySandbox, shopify_caller: Shopif
     assert answer.json()["data"]["shop"]["name"] == shopify.name
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_told_to_end() -> None:
     command = [
         sys.executable,

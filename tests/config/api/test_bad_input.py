@@ -28,7 +28,7 @@ SOME_BODIES = [b"{", b'{"lines": 1e400}', b'{"name": "\\ud800"}', BODIES[-1]]
 @pytest.fixture
 def api(db: None) -> Api:
     """A caller of a merchant with a row of everything."""
-    business = Business().grow(1)
+    business = Business.grown(1)
     caller = Api(business.merchant)
     caller.client.raise_request_exception = True
     return caller

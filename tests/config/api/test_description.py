@@ -84,7 +84,7 @@ def test_every_example_of_an_answer_is_one() -> None:
 
 
 def test_every_body_has_an_example_that_is_understood() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     api = Api(business.merchant)
     asked = 0
     for endpoint in endpoints():

@@ -186,7 +186,7 @@ def first_of(model: type[Model], way: str, stranger: Business) -> Any:
 @pytest.fixture
 def stranger() -> Business:
     """Another merchant, with a row of everything."""
-    return Business().grow(1)
+    return Business.grown(1)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def row_costs(api: Api, business: Business) -> dict[str, int]:
 
 
 def test_a_row_costs_the_same_beside_two_and_beside_ten_others() -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     api = Api(business.merchant)
     few = row_costs(api, business)
     business.grow(8)
@@ -52,7 +52,7 @@ def test_a_row_costs_the_same_beside_two_and_beside_ten_others() -> None:
 
 
 def test_a_list_costs_the_same_with_two_and_with_ten_rows() -> None:
-    business = Business().grow(2)
+    business = Business.grown(2)
     api = Api(business.merchant)
     few = costs(api, business)
     business.grow(8)

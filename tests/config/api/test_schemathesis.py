@@ -52,7 +52,7 @@ def business(db: None) -> Business:
     """A merchant with rows of everything, in a transaction that may wait while requests are drawn."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    return Business().grow(2)
+    return Business.grown(2)
 
 
 @pytest.fixture

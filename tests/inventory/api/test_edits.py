@@ -92,7 +92,7 @@ def test_a_filter_that_nobody_understands_lists_nothing(value: str, api: Api) ->
 
 
 def test_a_draft_of_the_back_office_is_placed() -> None:
-    business = Business().grow(1)
+    business = Business.grown(1)
     order = business.buy(business.variants[0], business.locations[0], _line(business))
     order.state = "draft"
     order.save()

@@ -46,7 +46,7 @@ def test_a_test_key_connects_simulated_systems_alone(tester: Api, cast: Cast) ->
 
 def test_beside_live_channels_a_test_key_sees_nothing_of_them() -> None:
     """Every list and every page of a row that belongs to a channel."""
-    business = Business().grow(1)
+    business = Business.grown(1)
     live = business.channels[0]
     tester = Api(business.merchant, make_key(business.merchant, is_test=True)[1])
     for endpoint in lists():
