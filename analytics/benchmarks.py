@@ -84,6 +84,10 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         "shelves of one channel staged and compared, beside the bare COPY and join",
         {"runs": 5, "listings": 1_000_000},
     ),
+    "import": Benchmark(
+        "a Shopify catalogue imported in bulk, its memory, beside the bare file and COPY of its rows",
+        {"runs": 3, "listings": 100_000},
+    ),
     "ingest": Benchmark(
         "webhooks accepted durably, beside a bare view on the same server; needs wrk", _PAIRED
     ),

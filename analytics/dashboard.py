@@ -70,6 +70,7 @@ class ChannelState:
     kind: str
     is_active: bool
     is_paused: bool
+    in_shadow: bool
     last_webhook_at: datetime | None
     last_poll_at: datetime | None
     last_push_at: datetime | None
@@ -89,6 +90,7 @@ class ChannelState:
         return condition(
             is_active=self.is_active,
             is_paused=self.is_paused,
+            in_shadow=self.in_shadow,
             down_until=self.breaker_open_until,
             has_trouble=bool(self.consecutive_failures or self.subscription_problems),
             was_reached=bool(self.last_success_at or self.last_push_at or self.last_poll_at),
@@ -163,7 +165,7 @@ GROUP BY GROUPING SETS ((o.channel_id), ())
 """
 
 _CHANNELS: Final = """
-SELECT c.id, c.name, c.kind, c.is_active, c.is_paused,
+SELECT c.id, c.name, c.kind, c.is_active, c.is_paused, c.in_shadow,
        h.last_webhook_at, feed.polled_at, h.last_push_at, h.last_success_at, h.last_error_at,
        coalesce(h.last_error, ''), coalesce(h.consecutive_failures, 0),
        h.breaker_open_until, coalesce(h.breaker_reason, ''), coalesce(jsonb_array_length(h.subscription_problems), 0)

@@ -48,10 +48,16 @@ WHERE level.id = held.id
 
 
 def has_first_contact(channel: Channel) -> bool:
-    """Tells whether the channel has shelves of which we have never known what they show."""
-    return ListingLevel.objects.filter(
-        channel=channel, confirmed_at__isnull=True, listing__variant__isnull=False, listing__is_active=True
-    ).exists()
+    """Tells whether the channel has shelves of which we have never known what they show; not while it is in shadow."""
+    return (
+        not channel.in_shadow
+        and ListingLevel.objects.filter(
+            channel=channel,
+            confirmed_at__isnull=True,
+            listing__variant__isnull=False,
+            listing__is_active=True,
+        ).exists()
+    )
 
 
 def read_shelves(channel: Channel, connector: Connector, *, shown: Sequence[ShelfNumber] = ()) -> int:

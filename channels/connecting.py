@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from channels import feeds
@@ -12,10 +13,17 @@ from channels.accounts import checked_settings, open_connector
 from channels.baseline import read_shelves
 from channels.connectors import connector_class
 from channels.connectors.base import Connector
-from channels.errors import ChannelError, Misconfigured
+from channels.errors import ChannelError, InShadow, Misconfigured
 from channels.importing import ImportReport, import_channel
 from channels.matching import find_matches
-from channels.models import Channel, ChannelLocation, ChannelLocationSource, Listing, ListingMatch
+from channels.models import (
+    Channel,
+    ChannelLocation,
+    ChannelLocationSource,
+    Listing,
+    ListingMatch,
+    Onboarding,
+)
 from channels.subscriptions import register
 from channels.tuning import tell_place_anew
 from config.notify import notify_after_commit
@@ -79,11 +87,11 @@ def look(channel: Channel) -> Findings:
     """Reads what the platform has and maps what is known by its SKU. Raises `ChannelError`."""
     connector = open_connector(channel)
     findings = Findings(connector.check())
-    findings.report = import_channel(channel, connector)
-    find_matches(channel.merchant_id)
+    findings.report = import_channel(channel, connector, match=find_matches)
     findings.limits = {
         name: (limit.capacity, limit.refill_per_second) for name, limit in connector.rate_limits.items()
     }
+    _note_test(channel, findings)
     findings.places = _places(channel)
     listings = Listing.objects.filter(channel=channel, is_active=True)
     findings.mapped = listings.filter(variant__isnull=False).count()
@@ -92,6 +100,13 @@ def look(channel: Channel) -> Findings:
         listing__channel=channel, listing__variant__isnull=True
     ).count()
     return findings
+
+
+def _note_test(channel: Channel, findings: Findings) -> None:
+    """Has the channel's onboarding page know that its credentials work."""
+    said = {"shop": findings.shop[:300], "limits": findings.limits, "problem": ""}
+    tested = {"tested_at": timezone.now(), "tested_by": "command line"}
+    Onboarding.objects.update_or_create(channel=channel, defaults={**said, **tested})
 
 
 def _places(channel: Channel) -> dict[str, list[str]]:
@@ -139,9 +154,13 @@ def put_behind(channel: Channel, place: str, codes: Sequence[str]) -> None:
 def go_live(channel: Channel) -> int:
     """Reads what its shelves show, subscribes to its webhooks where we can, and begins to tell it numbers.
 
-    Returns how many shelves were right already. Raises `Misconfigured` where no place of it has a location of ours, else
-    `ChannelError`.
+    Returns how many shelves were right already. Raises `InShadow` for a channel in shadow, which goes live by
+    `channels.shadow.going_live`, `Misconfigured` where no place of it has a location of ours, else `ChannelError`.
     """
+    if channel.in_shadow:
+        raise InShadow(
+            f"{channel.name} is in shadow mode: `shadow go-live`, or its onboarding page, takes it live."
+        )
     if not any(_places(channel).values()):
         raise Misconfigured(f"No place of {channel.name} has a location of yours behind it: map one first.")
     connector = open_connector(channel)

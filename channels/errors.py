@@ -9,6 +9,7 @@ ChannelError
 ├── RehearsalTooLong     a rehearsal that takes longer than a job may
 ├── RuleRefused          a rule set, pin or rank that contradicts itself; names the field
 ├── KeysRefused          new keys that cannot take the place of a channel's own; names the field
+├── NotReady             a channel that cannot go live yet; names what is open
 └── ConnectorError       a call that did not work
     ├── TransientError   worth trying again, after `retry_after` seconds where the platform said so
     │   ├── Throttled        too many calls
@@ -17,8 +18,11 @@ ChannelError
         ├── Unauthorised     the credentials are not accepted
         ├── Misconfigured    settings or credentials are missing or contradict each other
         ├── Unsupported      the platform cannot do this
+        ├── InShadow         the channel is in shadow mode: nothing is written there
         └── Rejected         the platform refused this one item
 """
+
+from collections.abc import Sequence
 
 from config.logs import redact_text
 
@@ -78,6 +82,15 @@ class KeysRefused(ChannelError):
         super().__init__(message)
 
 
+class NotReady(ChannelError):
+    """The channel cannot go live yet."""
+
+    def __init__(self, open_questions: Sequence[str]) -> None:
+        #: What is open, a sentence each.
+        self.open_questions = tuple(open_questions)
+        super().__init__(" ".join(open_questions))
+
+
 class ImpossibleMove(ChannelError):
     """The fulfilment request cannot go to this state from where it is."""
 
@@ -125,3 +138,7 @@ class Unsupported(PermanentError):
 
 class Rejected(PermanentError):
     """The platform refused this item."""
+
+
+class InShadow(PermanentError):
+    """The channel is in shadow mode: nothing is written to its platform until it goes live."""

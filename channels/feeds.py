@@ -17,6 +17,8 @@ ORDERS: Final = "orders"
 LISTINGS: Final = "listings"
 #: What the platform's own warehouse holds, where it has one.
 WAREHOUSE: Final = "warehouse"
+#: What its shelves show, while it is in shadow (`channels.shadow`).
+SHELVES: Final = "shelves"
 #: Each page renews the lease by this.
 LEASE: Final = timedelta(seconds=90)
 

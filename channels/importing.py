@@ -50,16 +50,25 @@ class ImportReport:
         )
 
 
+def _match_later(merchant_id: int) -> None:
+    wake("channels.tasks.find_matches", merchant_id)
+
+
 def import_channel(
-    channel: Channel, connector: Connector, *, on_batch: Callable[[], None] = lambda: None
+    channel: Channel,
+    connector: Connector,
+    *,
+    on_batch: Callable[[], None] = lambda: None,
+    match: Callable[[int], object] = _match_later,
 ) -> ImportReport:
     """Reads the platform's places and listings, keeps what is new or changed, and maps listings by exact SKU.
 
-    `on_batch` is called after each batch of listings: reading all of them may take long. Repeating it is harmless;
+    `on_batch` is called after each batch of listings: reading all of them may take long. `match` looks for variants of what
+    nobody knows, usually in a job of its own. Repeating it is harmless;
     mappings that people made stay. Raises `ConnectorError`; what was read until then stays.
     """
     report = ImportReport()
-    report.locations = _keep_locations(channel, connector.fetch_locations())
+    report.locations = keep_locations(channel, connector.fetch_locations())
     seen: set[str] = set()
     for batch in _batches(connector.fetch_listings()):
         _keep_listings(channel, batch)
@@ -71,12 +80,15 @@ def import_channel(
     _retire_unseen(channel, report, seen)
     report.mapped = map_by_sku(channel.merchant_id)
     if Listing.objects.filter(channel=channel, variant__isnull=True, is_active=True).exists():
-        wake("channels.tasks.find_matches", channel.merchant_id)
+        match(channel.merchant_id)
     return report
 
 
-def _keep_locations(channel: Channel, found: Sequence[PlatformLocation]) -> int:
-    """A place that sells nothing online, or whose stock is somebody else's, comes in inactive."""
+def keep_locations(channel: Channel, found: Sequence[PlatformLocation]) -> int:
+    """Keeps the places of a platform; returns how many.
+
+    One that sells nothing online, or whose stock is somebody else's, comes in inactive.
+    """
     for place in found:
         ChannelLocation.objects.update_or_create(
             channel=channel,

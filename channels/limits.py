@@ -32,7 +32,8 @@ WHERE channel_id = %(channel)s AND name = %(name)s
   AND coalesce(blocked_until <= clock.now, true)
   AND {level} >= {needed}
   AND {may_be_lost}
-RETURNING tokens, capacity, refill_per_second
+RETURNING tokens, capacity, refill_per_second,
+    EXISTS (SELECT FROM channels_channel channel WHERE channel.id = bucket.channel_id AND channel.in_shadow)
 """
 
 _INSERT: Final = """
@@ -97,6 +98,8 @@ class Grant:
     tokens: float = 0.0
     capacity: float = 0.0
     refill_per_second: float = 0.0
+    #: Nothing may be written to the channel (`channels.writing`).
+    is_in_shadow: bool = False
 
     def is_corrected_by(self, reading: LimitReading, *, refund: float) -> bool:
         """Tells whether an answer says anything else of the bucket than it knows."""
@@ -136,7 +139,8 @@ def spend(
         with connection.cursor() as cursor:
             cursor.execute(_TAKE_SQL, parameters)
             if taken := cursor.fetchone():
-                return Grant(0.0, *map(float, taken))
+                tokens, capacity, refill, is_in_shadow = taken
+                return Grant(0.0, float(tokens), float(capacity), float(refill), bool(is_in_shadow))
             cursor.execute(_WAIT_SQL, parameters)
             row = cursor.fetchone()
             if row:

@@ -153,15 +153,18 @@ def _observation(
     channel: Channel, level: ListingLevel, event: LevelObserved, quantity: int, received_at: datetime
 ) -> ShelfObservation:
     is_echo = quantity in (level.expected, level.sent_quantity, level.published_quantity)
+    verdict = ObservationVerdict.ECHO if is_echo else ObservationVerdict.OPEN
+    if channel.in_shadow:
+        verdict = ObservationVerdict.SHADOW
     return ShelfObservation(
         channel=channel,
         listing_level=level,
         quantity=quantity,
         expected=level.expected,
-        verdict=ObservationVerdict.ECHO if is_echo else ObservationVerdict.OPEN,
+        verdict=verdict,
         observed_at=event.observed_at,
         received_at=received_at,
-        judged_at=received_at if is_echo else None,
+        judged_at=None if verdict is ObservationVerdict.OPEN else received_at,
     )
 
 

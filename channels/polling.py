@@ -23,7 +23,7 @@ from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
-from channels.feeds import LEASE, LISTINGS, WAREHOUSE, ask_for_poll, ensure_feeds, poll_interval
+from channels.feeds import LEASE, LISTINGS, SHELVES, WAREHOUSE, ask_for_poll, ensure_feeds, poll_interval
 from channels.importing import import_channel
 from channels.mirroring import last_mirror, mirror
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
@@ -31,6 +31,7 @@ from channels.models.error_log import ErrorJob
 from channels.order_rows import known_orders
 from channels.orders import apply_state, hint, is_old_news
 from channels.retry_queue import Work
+from channels.shadow import reading
 from config.logs import redact_text
 from inventory.errors import StockBusy, StockError
 
@@ -42,8 +43,10 @@ log = structlog.get_logger(__name__)
 LISTINGS_INTERVAL: Final = timedelta(days=1)
 #: What a platform's own warehouse holds; it also announces changes.
 WAREHOUSE_INTERVAL: Final = timedelta(minutes=15)
+#: Shelves of a channel in shadow, some of them each time.
+SHELVES_INTERVAL: Final = timedelta(minutes=1)
 #: Feed → how often it is read; orders are read as the channel says.
-_INTERVALS: Final = {LISTINGS: LISTINGS_INTERVAL, WAREHOUSE: WAREHOUSE_INTERVAL}
+_INTERVALS: Final = {LISTINGS: LISTINGS_INTERVAL, WAREHOUSE: WAREHOUSE_INTERVAL, SHELVES: SHELVES_INTERVAL}
 #: Pages of one poll; what is left is read by the next one, at once.
 LARGEST_POLL: Final = 50
 _FIRST_PAUSE: Final = timedelta(seconds=5)
@@ -68,6 +71,9 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
             report = import_channel(feed.channel, connector, on_batch=partial(_renew, feed))
             if has_first_contact(feed.channel):
                 read_shelves(feed.channel, connector, shown=report.shown)
+            is_finished = True
+        elif feed.name == SHELVES:
+            reading.read_some(feed.channel, connector)
             is_finished = True
         elif feed.name == WAREHOUSE:
             # From when it began: what changes while it is read is read again.

@@ -28,7 +28,7 @@ from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.fanout import fan_out
-from channels.feeds import LISTINGS, ORDERS, WAREHOUSE, ensure_feeds, lease_due_feed, postpone
+from channels.feeds import LISTINGS, ORDERS, SHELVES, WAREHOUSE, ensure_feeds, lease_due_feed, postpone
 from channels.leases import Lease
 from channels.models import Channel
 from channels.models.error_log import ErrorJob
@@ -36,6 +36,7 @@ from channels.propagation import Propagation
 from channels.pushes import WAKE_UP
 from channels.queues import QueueReaders
 from channels.sending import push_batch
+from channels.shadow import following as shadows
 from channels.survey import survey
 from config import heartbeat
 from config.notify import Listener
@@ -267,8 +268,11 @@ class Pusher:
         return self._read(desk, ORDERS)
 
     def _import(self, desk: Desk) -> Done:
-        listings = self._read(desk, LISTINGS)
-        return listings if listings.count else self._read(desk, WAREHOUSE)
+        for name in (LISTINGS, WAREHOUSE, SHELVES):
+            done = self._read(desk, name)
+            if done.count:
+                return done
+        return Done()
 
     def _read(self, desk: Desk, name: str) -> Done:
         feed = lease_due_feed(desk.channel_id, name)
@@ -315,6 +319,7 @@ class Pusher:
         try:
             self._propagation.note()
             wake_for_due()
+            shadows.follow_all()
             if time.monotonic() - self._looked_ahead_at >= LOOK_AHEAD:
                 self._looked_ahead_at = time.monotonic()
                 forget_the_future()

@@ -33,6 +33,9 @@ FROM youngest
 _IS_DONE: Final = "old.state IN ('processed', 'unknown')"
 _IS_OVER: Final = "old.state IN ('done', 'returned')"
 _IS_JUDGED: Final = "old.verdict <> 'open'"
+_IS_OF_A_RUN_THAT_IS_OVER: Final = """EXISTS (
+    SELECT FROM channels_shadowrun run WHERE run.id = old.run_id AND run.ended_at IS NOT NULL
+)"""
 _IS_NOT_THE_LAST: Final = """EXISTS (
     SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id
 )"""
@@ -49,6 +52,7 @@ def forget_old() -> dict[str, int]:
         "observations": _forget("channels_shelfobservation", "received_at", soon, _IS_JUDGED),
         "retries": _forget("channels_retry", "last_at", soon, _IS_OVER),
         "pushes": _forget("channels_push", "finished_at", late, _IS_NOT_THE_LAST),
+        "shadows": _forget("channels_shadowspan", "began_at", late, _IS_OF_A_RUN_THAT_IS_OVER),
         "errors": _forget("channels_errorentry", "at", failed, "true"),
     }
 

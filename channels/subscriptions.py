@@ -6,7 +6,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from channels import breaker
+from channels import breaker, writing
 from channels.accounts import open_connector, webhook_url
 from channels.connectors.base import Connector, SubscriptionProblem
 from channels.errors import ConnectorError, Unsupported
@@ -21,9 +21,12 @@ log = structlog.get_logger(__name__)
 def audit(channel: Channel) -> list[SubscriptionProblem]:
     """Compares a channel's subscriptions with what we need, and mends them; returns what is still wrong.
 
-    After a repair its orders are polled, because what was missed meanwhile does not come again. Raises
-    `ConnectorError`.
+    After a repair its orders are polled, because what was missed meanwhile does not come again. In shadow nothing is needed
+    that nobody allowed. Raises `ConnectorError`.
     """
+    if not writing.may_subscribe(channel):
+        _keep(channel, [])
+        return []
     connector = open_connector(channel)
     url = webhook_url(channel)
     problems = connector.audit_webhooks(url)
@@ -40,8 +43,14 @@ def audit(channel: Channel) -> list[SubscriptionProblem]:
 def register(channel: Channel, connector: Connector) -> None:
     """Creates the subscriptions that are missing, and keeps a new secret beside the one it replaces.
 
-    A secret that we choose ourselves is kept before the platform learns it: its first message may come at once.
+    A secret that we choose ourselves is kept before the platform learns it: its first message may come at once. Raises
+    `InShadow` where the channel is in shadow and nobody allowed it.
     """
+    with writing.subscribing(channel):
+        _register(channel, connector)
+
+
+def _register(channel: Channel, connector: Connector) -> None:
     if connector.chooses_webhook_secret and not channel.credentials.get("webhook_secret"):
         _keep_credentials(channel, {"webhook_secret": connector.new_webhook_secret()})
         connector = open_connector(channel)

@@ -1,9 +1,9 @@
 """The one way out: every call to a platform goes through `HttpClient`, which no connector can go round.
 
-In this order a call: has its address checked, takes its tokens from the channel's shared bucket, is sent
-under a total deadline, is read up to a cap, corrects the bucket by what the answer tells, and is logged
-without its content. What went wrong comes back as `channels.errors`; a write of which nobody knows whether it
-arrived is `OutcomeUnknown`.
+In this order a call: has its address checked, takes its tokens from the channel's shared bucket, is refused where
+it writes and the channel is in shadow (`channels.writing`), is sent under a total deadline, is read up to a cap,
+corrects the bucket by what the answer tells, and is logged without its content. What went wrong comes back as
+`channels.errors`; a write of which nobody knows whether it arrived is `OutcomeUnknown`.
 """
 
 import ipaddress
@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -26,7 +27,7 @@ from django.utils import timezone
 from requests_hardened.ip_filter import InvalidIPAddress
 from urllib3.exceptions import HTTPError
 
-from channels import last_call, limits, tokens
+from channels import last_call, limits, tokens, writing
 from channels.connectors.base import IssuedToken, LimitReading, RateLimit, Response
 from channels.errors import ConnectorError, Misconfigured, OutcomeUnknown, Throttled, TransientError
 from channels.http_sessions import Call, is_public, session
@@ -40,6 +41,8 @@ LARGEST_RECEIPT: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 5.0
 #: The share of a call's time that it may wait for its tokens.
 _WAITING_SHARE: Final = 0.5
+#: Bytes of an answer that are taken together.
+_PIECE: Final = 65_536
 #: Seconds of silence after a 429 that names none.
 _DEFAULT_BLOCK: Final = 1.0
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -143,13 +146,16 @@ class HttpClient:
         """Sends one call and returns its answer: success, or a refusal that the connector understands.
 
         Raises `Throttled` (429, or no tokens in time), `TransientError` (5xx, no connection, no answer),
-        `OutcomeUnknown` (a write that may have arrived), `Misconfigured` (address not allowed, redirect).
+        `OutcomeUnknown` (a write that may have arrived), `Misconfigured` (address not allowed, redirect), `InShadow` (a write,
+        while the channel is only watched).
         """
         parts = check_url(url)
         last_call.begin(self._channel_id, f"{method} {parts.netloc}{parts.path}")
         is_write = writes if writes is not None else method not in ("GET", "HEAD")
         ends_at = self._ends_at()
         grant = self._take_tokens(bucket, cost, ends_at)
+        if grant.is_in_shadow:
+            writing.refuse(method, is_write=is_write)
         options = {"headers": headers, "params": params, "json": json, "data": data, "auth": auth}
         started = time.monotonic()
         try:
@@ -162,6 +168,30 @@ class HttpClient:
             raise
         self._log("platform_call", method, parts, started, status=answer.status)
         return answer
+
+    @contextmanager
+    def download(self, url: str, *, bucket: str, seconds: float, largest: int) -> Iterator[IO[bytes]]:
+        """Fetches a file that needs no credentials to disk, and hands it out; it is gone at the end.
+
+        `largest` is how many bytes it may have. Raises as `request`.
+        """
+        parts = check_url(url)
+        # Where such a file lies is signed, in the query and at some platforms in the path.
+        last_call.begin(self._channel_id, f"GET {parts.netloc}")
+        self._take_tokens(bucket, 1.0, self._ends_at())
+        started = time.monotonic()
+        with TemporaryFile() as file:
+            try:
+                status = _fetch(url, file, seconds=seconds, largest=largest)
+                last_call.answered(status)
+                if status != 200:
+                    raise TransientError(f"The file could not be fetched ({status}).")
+            except ConnectorError as error:
+                self._log_file("platform_download_failed", parts, started, reason=str(error))
+                raise
+            self._log_file("platform_call", parts, started, status=status, bytes=file.tell())
+            file.seek(0)
+            yield file
 
     def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:
         """Returns the channel's access token, shared by all processes (`channels.tokens`)."""
@@ -220,6 +250,9 @@ class HttpClient:
             refund = 0.0 if reading.cost is None else cost - reading.cost
             if grant.is_corrected_by(reading, refund=refund):
                 limits.learn(self._channel_id, bucket, reading, refund=refund)
+
+    def _log_file(self, event: str, parts: SplitResult, started: float, **facts: object) -> None:
+        self._log(event, "GET", parts._replace(path=""), started, **facts)
 
     def _log(self, event: str, method: str, parts: SplitResult, started: float, **facts: object) -> None:
         write = log.debug if event == "platform_call" else log.warning
@@ -357,10 +390,38 @@ def _exchange(
     return Answer(response.status_code, response.headers, body, is_write=is_write)
 
 
+def _fetch(url: str, file: IO[bytes], *, seconds: float, largest: int) -> int:
+    """Writes an answer to a file piece by piece; returns its status."""
+    options: dict[str, Any] = {
+        "stream": True,
+        "allow_redirects": False,
+        "timeout": (_CONNECT_SECONDS, seconds),
+    }
+    with Call(seconds) as call:
+        try:
+            response = session(allow_loopback=_allows_loopback(), is_trusted=False).request(
+                "GET", url, **options
+            )
+            with response:
+                for piece in response.iter_content(_PIECE):
+                    file.write(piece)
+                    if file.tell() > largest:
+                        raise TransientError(f"The file is larger than {largest} bytes.")
+                    if call.has_expired:
+                        break
+        except InvalidIPAddress:
+            raise Misconfigured("The file's address leads into a private network.") from None
+        except (OSError, HTTPError) as error:
+            raise _failure(error, call, seconds, is_write=False, other=_PLATFORM) from None
+    if call.has_expired:
+        raise _failure(None, call, seconds, is_write=False, other=_PLATFORM)
+    return int(response.status_code)
+
+
 def _read(response: requests.Response, call: Call, other: _Other) -> bytes | None:
     """Returns the whole body; None when it is larger than an answer may be, unless nobody reads it anyway."""
     body = bytearray()
-    for piece in response.iter_content(65536):
+    for piece in response.iter_content(_PIECE):
         body += piece
         if len(body) > other.largest_answer:
             return bytes(body) if other.only_receives else None

@@ -6,6 +6,7 @@ from typing import Final
 from django.db import transaction
 
 from channels import feeds
+from channels.errors import InShadow
 from channels.mapping import add_levels
 from channels.models import Channel, ChannelLocation, Listing, ListingLevel
 from channels.models.listings import Lane
@@ -19,7 +20,12 @@ EXPOSURE: Final = ("buffer_units", "buffer_percent", "minimum_exposure", "maximu
 
 @transaction.atomic
 def tune(channel: Channel, wanted: dict[str, object]) -> None:
-    """Saves settings of a channel, and has its numbers computed anew where they may change."""
+    """Saves settings of a channel, and has its numbers computed anew where they may change.
+
+    Raises `InShadow` where it is to be resumed: a channel in shadow goes live, with its questions answered.
+    """
+    if channel.in_shadow and wanted.get("is_paused") is False:
+        raise InShadow
     changed = [name for name, value in wanted.items() if getattr(channel, name) != value]
     for name in changed:
         setattr(channel, name, wanted[name])

@@ -90,6 +90,7 @@ _CHANNELS: Final = _models(
     ("Listing levels", "shelves", "listinglevel"),
     ("Pushes", "upload", "push"),
     ("Rehearsals", "theater_comedy", "rehearsal"),
+    ("Shadow mode", "visibility", "shadowrun"),
     ("Webhook deliveries", "webhook", "webhookdelivery"),
     ("Shelf observations", "visibility", "shelfobservation"),
     ("Places", "pin_drop", "channellocation"),
@@ -271,6 +272,8 @@ _ENGINE_ROOM: Final = [
         ("Mutation fuses", "power", "mutationfuse"),
         ("Bundle changes", "call_split", "bundlechange"),
         ("Retries", "sync_problem", "retry"),
+        ("Shadow spans", "compare", "shadowspan"),
+        ("Onboardings", "flag", "onboarding"),
     ),
     *_models(
         "inventory",

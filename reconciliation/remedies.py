@@ -316,6 +316,8 @@ def _why_by_hand(case: _Case, line: ChannelOrderLine, channel: Channel, effects:
         return "OneCount cannot cancel there."
     if not channel.is_active:
         return "The channel is switched off."
+    if channel.in_shadow:
+        return "The channel is in shadow mode, and nothing is written there."
     if channel.is_paused:
         return "The channel is paused, and told nothing."
     if effects.whole_lines and case.units != open_units:

@@ -74,6 +74,8 @@ def ask(
         raise Refused("channel", f"{channel} is switched off or of a retired kind. Switch it on first.")
     if tag is not None and sku:
         raise Refused("sku", "A run has one scope: give a tag or a SKU.")
+    if channel.in_shadow:
+        raise Refused("channel", f"{channel} is in shadow mode: its report shows where it differs.")
     waiting = ReconciliationRun.objects.filter(
         channel=channel, kind=kind, tag=tag, sku=sku, state=RunState.ASKED
     )
@@ -92,7 +94,9 @@ def open_runs() -> QuerySet[ReconciliationRun]:
     """Returns runs that wait for a process, of channels that work, oldest first."""
     open_until = "channel__health__breaker_open_until"
     works = Q(**{f"{open_until}__isnull": True}) | Q(**{f"{open_until}__lte": timezone.now()})
-    asked = ReconciliationRun.objects.filter(works, state=RunState.ASKED, channel__is_active=True)
+    asked = ReconciliationRun.objects.filter(
+        works, state=RunState.ASKED, channel__is_active=True, channel__in_shadow=False
+    )
     return asked.order_by("id")
 
 

@@ -67,7 +67,11 @@ def ask_for_due() -> int:
     now = timezone.now()
     is_due = Q(next_run_at__lte=now) | Q(next_run_at__isnull=True)
     due = ReconciliationSchedule.objects.filter(
-        is_due, is_active=True, channel__is_active=True, channel__kind__in=list(CONNECTORS)
+        is_due,
+        is_active=True,
+        channel__is_active=True,
+        channel__in_shadow=False,
+        channel__kind__in=list(CONNECTORS),
     )
     under_way = Q(runs__state__in=[RunState.ASKED, RunState.RUNNING])
     count = 0

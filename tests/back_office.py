@@ -29,6 +29,7 @@ from channels.models import (
     ListingStanding,
     Mutation,
     MutationFuse,
+    Onboarding,
     OrderAcknowledgement,
     Pin,
     PollFeed,
@@ -41,6 +42,8 @@ from channels.models import (
     RuleSet,
     RuleSetActivation,
     RuleSetVersion,
+    ShadowRun,
+    ShadowSpan,
     ShelfObservation,
     WebhookDelivery,
 )
@@ -173,6 +176,7 @@ class Business:
         measure(StockLevel.objects.get(variant=variant, location=location), channel)
         self.watch(channel)
         self.compare(level, location)
+        self.shadow(level)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -314,6 +318,21 @@ class Business:
             checklist="Cancel it there.",
             requested_at=now,
         )
+
+    def shadow(self, level: ListingLevel) -> ShadowRun:
+        """Adds a span in shadow mode that is over, in which a shelf showed too much."""
+        now = timezone.now()
+        began_at = now - timedelta(hours=2)
+        Onboarding.objects.create(
+            channel=level.channel, shop="A shop", tested_at=began_at, limits={"calls": [4, 2]}
+        )
+        run = ShadowRun.objects.create(
+            channel=level.channel, began_at=began_at, began_by="test", ended_at=now, outcome="live"
+        )
+        ShadowSpan.objects.create(
+            run=run, listing_level=level, would=3, shown=5, began_at=began_at, ended_at=now, said_at=now
+        )
+        return run
 
     def note_retry(self, channel: Channel) -> None:
         """Notes work of a channel that others are in the way of."""

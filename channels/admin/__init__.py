@@ -18,6 +18,7 @@ from channels.admin import (
     rule_lists,
     rule_sets,
     rule_versions,
+    shadow,
     spans,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "rule_lists",
     "rule_sets",
     "rule_versions",
+    "shadow",
     "spans",
 ]

@@ -58,11 +58,13 @@ class ChannelActions:
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        """Tells channels again, beginning with what became due meanwhile."""
+        """Tells channels again, beginning with what became due meanwhile. One in shadow goes live by its onboarding page."""
         changed = _switch(queryset, is_paused=False)
         if changed:
             notify_after_commit("onecount_push")
-        self.report(request, changed, "channel{s} resumed", {"not paused": queryset.count() - changed})
+        shadows = queryset.filter(in_shadow=True).count()
+        skipped = {"in shadow mode": shadows, "not paused": queryset.count() - changed - shadows}
+        self.report(request, changed, "channel{s} resumed", skipped)
 
     @admin.action(description="Push now", permissions=["push"])
     def push_now(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
@@ -161,7 +163,7 @@ class ChannelActions:
 def _switch(channels: QuerySet[Channel], *, is_paused: bool) -> int:
     """Pauses or resumes those that are not so yet, each with its line in the history; returns how many."""
     count = 0
-    for channel in channels.filter(is_paused=not is_paused):
+    for channel in channels.filter(is_paused=not is_paused, in_shadow=False):
         channel.is_paused = is_paused
         channel.save(update_fields=["is_paused"])
         count += 1

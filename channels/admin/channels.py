@@ -7,12 +7,13 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from channels import feeds, own_systems
+from channels import feeds, onboarding, own_systems
 from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
@@ -29,12 +30,13 @@ from channels.admin.channel_form import (
 )
 from channels.admin.condition import condition_badge, condition_of, health_of
 from channels.admin.key_swap import swap_page
+from channels.admin.onboarding import onboarding_urls
 from channels.connectors import CONNECTORS
 from channels.errors import ChannelError
 from channels.models import Channel
 from channels.signing_secrets import with_new
 from channels.tuning import tell_anew
-from config.admin_panels import Panel, list_of, page_of
+from config.admin_panels import NOTHING, Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
 
 
@@ -42,7 +44,9 @@ from config.admin_site import HistoryAdmin, own_page
 class ChannelAdmin(ChannelActions, HistoryAdmin):
     """Accounts at platforms; one that ends is switched off, not deleted: its orders stay."""
 
-    list_display = ("name", "kind", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant")
+    list_display = (
+        "name", "kind", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant", "way",
+    )  # fmt: skip
     list_filter = ("is_active", "is_paused", "merchant")
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
@@ -58,9 +62,10 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Adds the page on which keys are swapped."""
-        view = self.admin_site.admin_view(swap_page)
-        return [path("<int:pk>/keys/", view, name="channels_swap_keys"), *super().get_urls()]
+        """Adds the page on which keys are swapped, and the guided way of a new channel."""
+        wrap = self.admin_site.admin_view
+        keys = path("<int:pk>/keys/", wrap(swap_page), name="channels_swap_keys")
+        return [keys, *onboarding_urls(wrap), *super().get_urls()]
 
     def may_connect(self, request: HttpRequest) -> bool:
         """Returns whether whoever asks may enter settings and credentials."""
@@ -150,13 +155,32 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
                 obj.credentials = with_new(
                     stored, entered, now=timezone.now(), signed_with=form.connector.signed_with
                 )
+            is_new = form.connector is not None and not change
+            # Told nothing before somebody has looked at what it would be told.
+            obj.is_paused = obj.is_paused or is_new
             super().save_model(request, obj, form, change)
+            if is_new:
+                onboarding.begin(obj)
             if change and {*EXPOSURE, "may_split"} & set(form.changed_data):
                 tell_anew(obj)
         if obj.is_active:
             feeds.ensure_feeds()
 
+    def response_add(self, request: HttpRequest, obj: Channel, post_url_continue: str | None = None) -> Any:
+        """Leads a new channel to its way, unless another button was pressed."""
+        response = super().response_add(request, obj, post_url_continue)
+        if obj.kind in CONNECTORS and "_addanother" not in request.POST and "_continue" not in request.POST:
+            return redirect("admin:channels_onboarding", obj.pk)
+        return response
+
     # -- the list
+
+    @admin.display(description="onboarding")
+    def way(self, channel: Channel) -> str:
+        """Leads to the channel's way to being live."""
+        if channel.kind not in CONNECTORS:
+            return NOTHING
+        return link(reverse("admin:channels_onboarding", args=[channel.pk]), "Onboarding")
 
     @admin.display(description="state")
     def state(self, channel: Channel) -> str:
@@ -182,7 +206,8 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
 
     def offers(self, action: str, instance: Channel) -> bool:
         """Offers to pause what runs, and to resume what is paused."""
-        return {"pause": not instance.is_paused, "resume": instance.is_paused}.get(action, True)
+        may_resume = instance.is_paused and not instance.in_shadow
+        return {"pause": not instance.is_paused, "resume": may_resume}.get(action, True)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -204,6 +229,8 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             ("push", "Pushes"),
         )
         links = [(list_of(f"channels.{model}", query), text) for model, text in models]
+        if instance.kind in CONNECTORS:
+            links.append((reverse("admin:channels_onboarding", args=[instance.pk]), "Onboarding"))
         if self.may_connect(request) and instance.kind in CONNECTORS:
             links.append((reverse("admin:channels_swap_keys", args=[instance.pk]), "Swap keys"))
         return links

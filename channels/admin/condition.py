@@ -9,15 +9,29 @@ from django.utils.safestring import SafeString
 from channels.models import Channel, ChannelHealth
 from config.admin_panels import badge
 
-TONES: Final = {"connected": "good", "degraded": "warning", "down": "bad", "paused": "warning"}
+TONES: Final = {
+    "connected": "good",
+    "degraded": "warning",
+    "down": "bad",
+    "paused": "warning",
+    "shadow": "warning",
+}
 
 
 def condition(
-    *, is_active: bool, is_paused: bool, down_until: datetime | None, has_trouble: bool, was_reached: bool
+    *,
+    is_active: bool,
+    is_paused: bool,
+    in_shadow: bool,
+    down_until: datetime | None,
+    has_trouble: bool,
+    was_reached: bool,
 ) -> str:
-    """Returns off, paused, down, degraded, new or connected: the first that holds."""
+    """Returns off, shadow, paused, down, degraded, new or connected: the first that holds."""
     if not is_active:
         return "off"
+    if in_shadow:
+        return "shadow"
     if is_paused:
         return "paused"
     if down_until and down_until > timezone.now():
@@ -38,6 +52,7 @@ def condition_of(channel: Channel) -> str:
     return condition(
         is_active=channel.is_active,
         is_paused=channel.is_paused,
+        in_shadow=channel.in_shadow,
         down_until=health.breaker_open_until,
         has_trouble=bool(health.consecutive_failures or health.subscription_problems),
         was_reached=bool(health.last_success_at or health.last_push_at or health.last_poll_at),

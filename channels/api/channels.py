@@ -57,9 +57,9 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
     class Meta:
         model = Channel
         fields = (
-            "id", "name", "kind", "is_active", "is_paused", "is_simulated", "buffer_units", "buffer_percent",
-            "minimum_exposure", "maximum_exposure", "routing", "may_split", "delivery_days_from", "delivery_days_to",
-            "created_at",
+            "id", "name", "kind", "is_active", "is_paused", "in_shadow", "is_simulated", "buffer_units",
+            "buffer_percent", "minimum_exposure", "maximum_exposure", "routing", "may_split", "delivery_days_from",
+            "delivery_days_to", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -11,6 +11,7 @@ from channels.api.listing_levels import ListingLevels
 from channels.api.listings import Listings
 from channels.api.orders import Orders
 from channels.api.rules import Rehearsals, RuleSets, RuleVersions
+from channels.api.shadow import ShadowRuns, ShadowSpans
 
 VIEWS: Final = {
     "availability": Availability,
@@ -21,6 +22,8 @@ VIEWS: Final = {
     "rule-sets": RuleSets,
     "rule-versions": RuleVersions,
     "rehearsals": Rehearsals,
+    "shadow-runs": ShadowRuns,
+    "shadow-spans": ShadowSpans,
     "errors": Errors,
     "platform-messages": Messages,
     "retries": Retries,

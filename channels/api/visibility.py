@@ -18,6 +18,8 @@ from channels.models import (
     Rule,
     RuleSet,
     RuleSetVersion,
+    ShadowRun,
+    ShadowSpan,
     WebhookDelivery,
 )
 from channels.simulated import has_live_channel, simulated_ids
@@ -35,6 +37,10 @@ def of_simulated(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
     return rows.filter(channel_id__in=simulated_ids(merchant_id))
 
 
+def _of_simulated_run(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+    return rows.filter(run__channel_id__in=simulated_ids(merchant_id))
+
+
 def _unless_live(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
     """Keeps what is about all channels, where none of them is live."""
     return rows.none() if has_live_channel(merchant_id) else rows
@@ -46,6 +52,8 @@ enter(ListingLevel, "channel__merchant", for_tests=of_simulated)
 enter(ChannelOrder, "channel__merchant", for_tests=of_simulated)
 enter(ChannelOrderLine, "order__channel__merchant")
 enter(Push, "channel__merchant", for_tests=of_simulated)
+enter(ShadowRun, "channel__merchant", for_tests=of_simulated)
+enter(ShadowSpan, "run__channel__merchant", for_tests=_of_simulated_run)
 enter(ErrorEntry, "channel__merchant", for_tests=of_simulated)
 enter(WebhookDelivery, "channel__merchant", for_tests=of_simulated)
 enter(Retry, "merchant", for_tests=of_simulated)

@@ -6,7 +6,7 @@ no state and touches no table; the `Client` it is given does all HTTP: tokens, l
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -408,6 +408,14 @@ class Client(Protocol):
 
         `writes` says whether it can change something; None: all but GET and HEAD can. Raises `Throttled`,
         `TransientError`, `OutcomeUnknown` (of a write), `Misconfigured`.
+        """
+
+    def download(
+        self, url: str, *, bucket: str, seconds: float, largest: int
+    ) -> AbstractContextManager[Iterable[bytes]]:
+        """Fetches a file that needs no credentials to disk, and hands out its lines; it is gone at the end.
+
+        `largest` is how many bytes it may have. Raises what `request` raises.
         """
 
     def token(self, issue: Callable[[], IssuedToken], *, rejected: str = "") -> str:

@@ -19,6 +19,7 @@ from channels.models.listings import Listing, ListingLevel
 from channels.models.matches import ListingMatch
 from channels.models.measures import ChannelLag, LagDemand, ListingRank, ListingStanding
 from channels.models.mutations import Mutation, MutationFuse
+from channels.models.onboarding import Onboarding
 from channels.models.orders import ChannelOrder, ChannelOrderLine
 from channels.models.outbound import Push
 from channels.models.pins import Pin
@@ -26,6 +27,7 @@ from channels.models.pools import ChannelGroup, PoolUse
 from channels.models.rehearsals import Rehearsal
 from channels.models.retry_queue import Retry
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
+from channels.models.shadow import ShadowRun, ShadowSpan
 
 __all__ = [
     "AccessToken",
@@ -50,6 +52,7 @@ __all__ = [
     "ListingStanding",
     "Mutation",
     "MutationFuse",
+    "Onboarding",
     "OrderAcknowledgement",
     "Pin",
     "PollFeed",
@@ -62,6 +65,8 @@ __all__ = [
     "RuleSet",
     "RuleSetActivation",
     "RuleSetVersion",
+    "ShadowRun",
+    "ShadowSpan",
     "ShelfObservation",
     "SourceSpan",
     "WebhookDelivery",

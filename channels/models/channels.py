@@ -44,6 +44,8 @@ class Channel(models.Model):
     is_active = models.BooleanField(default=True)
     #: A paused channel still receives orders; it is told nothing until resumed.
     is_paused = models.BooleanField(default=False)
+    #: A paused channel that is only watched: its transport refuses every write (`channels.writing`).
+    in_shadow = models.BooleanField(default=False, db_default=False, editable=False)
     #: Units withheld from this channel, of each listing.
     buffer_units = models.PositiveIntegerField(default=0)
     #: Percent of each listing's units withheld, rounded up to whole units.
@@ -70,6 +72,9 @@ class Channel(models.Model):
         ordering = ["name", "id"]
         constraints = [
             models.UniqueConstraint(fields=["merchant", "name"], name="channel_name_is_unique_per_merchant"),
+            models.CheckConstraint(
+                condition=Q(in_shadow=False) | Q(is_paused=True), name="channel_in_shadow_is_paused"
+            ),
             models.CheckConstraint(
                 condition=Q(buffer_percent__lte=100),
                 name="buffer_percent_is_at_most_100",

@@ -107,6 +107,8 @@ class ObservationVerdict(models.TextChoices):
     EXPLAINED = "explained", "Explained"
     #: Somebody else wrote this number.
     FOREIGN = "foreign", "Foreign edit"
+    #: The channel is in shadow: whoever writes there does so rightly.
+    SHADOW = "shadow", "Their own number"
 
 
 class ShelfObservation(models.Model):

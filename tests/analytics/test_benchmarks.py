@@ -42,6 +42,7 @@ TINY = {
         {"changes": 60}, {"WRITERS": 1, "OWN": 20, "SHARED": 5, "LINES": 5, "PACED_SECONDS": 0.4}
     ),
     "reconcile": Tiny({"runs": 1, "listings": 2_000}),
+    "import": Tiny({"runs": 1, "listings": 600}),
     "ingest": Tiny({"runs": 1, "seconds": 1.0}, {"MESSAGES": 20}),
     "lease": Tiny({"runs": 1, "seconds": 0.2, "levels": 500}),
     "propagate": Tiny(

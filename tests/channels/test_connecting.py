@@ -80,6 +80,7 @@ def test_an_account_is_tested_read_mapped_and_told_only_once_it_is_live(
     found = terminal.connect(credentials=sandbox.credentials())
     channel = Channel.objects.get(name="New shop")
     assert channel.is_paused
+    assert channel.onboarding.shop == found["shop"]
     assert (found["mapped"], found["unmapped"], found["suggested"]) == (1, 2, 1)
     assert found["shop"]
     assert found["limits"]
@@ -131,3 +132,23 @@ def test_a_switch_of_a_platform_is_set_as_what_it_is() -> None:
     assert _typed(WholesaleConnector, "base_url", "true") == "true"
     with pytest.raises(CommandError, match="true or false"):
         _typed(WholesaleConnector, "shows_spans", "maybe")
+
+
+def test_matches_are_looked_for_once(
+    terminal: Terminal, sandbox: SandboxShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr("channels.importing.wake", lambda name, *_: woken.append(name))
+    found = terminal.connect(credentials=sandbox.credentials())
+    assert found["suggested"] == 1
+    assert "channels.tasks.find_matches" not in woken
+
+
+def test_an_account_is_watched_before_it_goes_live(terminal: Terminal, sandbox: SandboxShop) -> None:
+    found = terminal.connect(credentials=sandbox.credentials())
+    (place,) = found["places"]
+    found = terminal.connect("--place", f"{place}=main", "--shadow")
+    channel = Channel.objects.get(pk=found["channel"])
+    assert channel.in_shadow
+    with pytest.raises(CommandError, match="is in shadow mode"):
+        terminal.connect("--go-live")

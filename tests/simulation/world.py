@@ -130,7 +130,7 @@ class World(Clockwork):
     def _open(self, channel_id: int, kind: str, offset: timedelta) -> None:
         add = self.database.tables.add
         add("channels_channel", id=channel_id, merchant_id=MERCHANT, kind=kind, name=kind, is_active=True,
-            is_paused=False)  # fmt: skip
+            is_paused=False, in_shadow=False)  # fmt: skip
         self.channels[channel_id] = Channel(pk=channel_id, merchant_id=MERCHANT, kind=kind, name=kind)
         self.turns[channel_id] = leases.Turns()
         place = add(

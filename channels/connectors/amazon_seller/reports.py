@@ -69,7 +69,8 @@ def _young(api: SellingPartnerApi) -> dict[str, Any] | None:
 
 def _asked_for(api: SellingPartnerApi) -> dict[str, Any]:
     body = {"reportType": ALL_LISTINGS, "marketplaceIds": list(api.marketplace_ids)}
-    return api.call(Call("POST", f"{_PATH}/reports", "create-report", body=body))
+    # Asking for a report changes nothing.
+    return api.call(Call("POST", f"{_PATH}/reports", "create-report", body=body, writes=False))
 
 
 def _followed(api: SellingPartnerApi, report: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,44 +1,40 @@
-"""What a shop sells, and from which places."""
+"""What a shop sells, and from which places.
+
+A small catalogue is paged through, which is there at once; a large one comes as a bulk query, which costs no points.
+"""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
-from channels.connectors.base import PlatformListing, PlatformLocation
+from channels.connectors.base import Client, PlatformListing, PlatformLocation
+from channels.connectors.shopify import bulk
 from channels.connectors.shopify.graphql import Api, Document, number_of, pages
 
 _LISTINGS: Final = Document("listings")
+_ALL_LISTINGS: Final = Document("bulk_listings")
 _LOCATIONS: Final = Document("locations")
 _PAGE: Final = 250
-#: Shopify pages through 25,000 objects at most; before that a new listing begins behind the last id.
-_WINDOW: Final = 20_000
+#: Variants that are paged through; where there are more, all of them come in bulk.
+PAGED: Final = 500
 
 
-def stream_listings(api: Api) -> Iterator[PlatformListing]:
+def stream_listings(api: Api, client: Client) -> Iterator[PlatformListing]:
     """Streams what the shop sells; stock stands with inventory items, which several variants may share."""
-    seen: set[str] = set()
-    for node in _variants(api):
+    seen: set[int] = set()
+    for node in _variants(api, client):
         item = number_of(node["inventoryItem"]["id"])
-        if item not in seen:
-            seen.add(item)
+        if int(item) not in seen:
+            seen.add(int(item))
             yield _listing(item, node)
 
 
-def _variants(api: Api) -> Iterator[Mapping[str, Any]]:
-    behind = 0
-    while True:
-        query = f"id:>{behind}" if behind else None
-        variables = {"first": _PAGE, "query": query}
-        count, start = 0, behind
-        for node in pages(api, _LISTINGS, ("productVariants",), variables, cost=2.0 + _PAGE * 3):
-            number = int(number_of(node["id"]))
-            if number > start:
-                behind = max(behind, number)
-                yield node
-            count += 1
-            if count >= _WINDOW:
-                break
-        if count < _WINDOW or behind == start:
-            return
+def _variants(api: Api, client: Client) -> Iterator[Mapping[str, Any]]:
+    """Yields the variants; of a large catalogue the first ones twice."""
+    nodes = pages(api, _LISTINGS, ("productVariants",), {"first": _PAGE, "query": None}, cost=2.0 + _PAGE * 3)
+    yield from islice(nodes, PAGED)
+    if next(nodes, None) is not None:
+        yield from bulk.stream(api, client, _ALL_LISTINGS)
 
 
 def _listing(item: str, node: Mapping[str, Any]) -> PlatformListing:

@@ -30,6 +30,7 @@ from channels.connectors.base import (
 from channels.connectors.shopify import catalogue, levels, orders, stock, subscriptions, webhooks
 from channels.connectors.shopify.graphql import (
     BUCKET,
+    DOWNLOAD_BUCKET,
     TOKEN_BUCKET,
     Api,
     Document,
@@ -80,6 +81,8 @@ class ShopifyConnector(Connector):
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {
         BUCKET: RateLimit(capacity=2000, refill_per_second=100),
         TOKEN_BUCKET: RateLimit(capacity=5, refill_per_second=0.5),
+        # Files of bulk queries lie elsewhere; nobody fetches many.
+        DOWNLOAD_BUCKET: RateLimit(capacity=5, refill_per_second=0.5),
     }
     signed_with = "client_secret"
 
@@ -120,7 +123,7 @@ class ShopifyConnector(Connector):
 
     def fetch_listings(self) -> Iterator[PlatformListing]:
         with well_formed():
-            yield from catalogue.stream_listings(self._api)
+            yield from catalogue.stream_listings(self._api, self.client)
 
     def fetch_levels(self) -> Iterator[ShelfNumber]:
         with well_formed():

@@ -27,6 +27,7 @@ from channels.errors import (
 
 BUCKET: Final = "graphql"
 TOKEN_BUCKET: Final = "oauth"  # noqa: S105  # a limit's name
+DOWNLOAD_BUCKET: Final = "downloads"
 _DOCUMENTS: Final = Path(__file__).parent / "documents"
 
 #: Answers by status that never change by asking again.
@@ -46,6 +47,13 @@ class Document:
     #: Names of the fragments it uses, in further files.
     fragments: tuple[str, ...] = ()
     is_mutation: bool = False
+    #: A mutation that changes nothing of the shop: it only has something read.
+    only_reads: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something of the shop."""
+        return self.is_mutation and not self.only_reads
 
     @property
     def text(self) -> str:
@@ -126,7 +134,7 @@ class Api:
             cost=cost,
             headers={"X-Shopify-Access-Token": token},
             json={"query": document.text, "variables": dict(variables)},
-            writes=document.is_mutation,
+            writes=document.writes,
         )
 
     def _token(self) -> str:
@@ -237,7 +245,7 @@ def _error(document: Document, errors: Any, body: Mapping[str, Any]) -> Connecto
 
 
 def _unclear(document: Document, message: str) -> TransientError:
-    return OutcomeUnknown(message) if document.is_mutation else TransientError(message)
+    return OutcomeUnknown(message) if document.writes else TransientError(message)
 
 
 def _wait(body: Mapping[str, Any]) -> float | None:

@@ -17,6 +17,7 @@ from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector
 from channels.errors import ChannelError
 from channels.models import Channel
+from channels.shadow.runs import begin
 from inventory.models import Merchant
 
 #: Credentials are taken from the environment under this name and theirs, in capitals.
@@ -59,7 +60,13 @@ class Command(BaseCommand):
             metavar="ID=CODE,CODE",
             help="our locations behind a place of theirs, the first drawn on first; =CODE where they have no places",
         )
-        parser.add_argument("--go-live", action="store_true", help="subscribe to webhooks and begin to tell")
+        end = parser.add_mutually_exclusive_group()
+        end.add_argument(
+            "--shadow",
+            action="store_true",
+            help="watch it without writing there; go on with the command shadow",
+        )
+        end.add_argument("--go-live", action="store_true", help="subscribe to webhooks and begin to tell")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     @sensitive_variables()
@@ -84,17 +91,23 @@ class Command(BaseCommand):
                 codes = [code.strip() for code in text.split(",") if code.strip()]
                 put_behind(channel, place, codes)
                 findings.places[place] = codes
+            if options["shadow"]:
+                begin(channel, by="command line")
             right = go_live(channel) if options["go_live"] else None
         except ChannelError as error:
             raise CommandError(str(error)) from None
-        self._print(findings, right, is_json=options["json"])
+        if options["json"]:
+            found = {
+                **asdict(findings),
+                "report": str(findings.report),
+                "right": right,
+                "channel": channel.pk,
+            }
+            self.stdout.write(json.dumps(found))
+        else:
+            self._print(channel, findings, right)
 
-    def _print(self, findings: Findings, right: int | None, *, is_json: bool) -> None:
-        if is_json:
-            self.stdout.write(
-                json.dumps({**asdict(findings), "report": str(findings.report), "right": right})
-            )
-            return
+    def _print(self, channel: Channel, findings: Findings, right: int | None) -> None:
         self.stdout.write(f"Connected to {findings.shop}: {findings.report}")
         for name, (capacity, refill) in findings.limits.items():
             self.stdout.write(
@@ -109,7 +122,9 @@ class Command(BaseCommand):
         )
         for warning in findings.report.warnings[:20]:
             self.stdout.write(f"  warning: {warning}")
-        if right is None:
+        if channel.in_shadow:
+            self.stdout.write(f"It is watched and told nothing. Go on with: shadow report {channel.pk}")
+        elif right is None:
             self.stdout.write("It is paused and told nothing. Run again with --go-live when all is mapped.")
         else:
             self.stdout.write(f"It is live; {right} shelves were right already.")

@@ -260,6 +260,12 @@ class Execution:
         self.actual_cost = 0
         return self._object(self.root, None, self.operation.selections, context)
 
+    def object_of(
+        self, type_name: str, source: Any, selections: tuple[Selection, ...], context: Any
+    ) -> dict[str, Any]:
+        """Executes a selection on one object, wherever it came from."""
+        return self._object(type_name, source, selections, context)
+
     def _object(
         self, type_name: str, source: Any, selections: tuple[Selection, ...], context: Any
     ) -> dict[str, Any]:

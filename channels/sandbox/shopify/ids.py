@@ -30,6 +30,7 @@ _TYPES: Final = (
     "AppInstallation",
     "Job",
     "MailingAddress",
+    "BulkOperation",
 )
 _BASES: Final = {name: _FIRST + _STEP * position for position, name in enumerate(_TYPES)}
 _GID: Final = re.compile(r"gid://shopify/(?P<type>\w+)/(?P<number>\d+)(?:\?inventory_item_id=(?P<item>\d+))?")

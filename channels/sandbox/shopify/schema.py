@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from channels.sandbox.shopify.bulk import BULK, BULK_QUERIES, BULK_WRITES
 from channels.sandbox.shopify.definitions import Schema
 from channels.sandbox.shopify.goods import INVENTORY, Fields
 from channels.sandbox.shopify.order_writes import ORDER_INPUTS, ORDER_PAYLOADS, ORDER_WRITES
@@ -25,6 +26,7 @@ _CONNECTED: Final = (
     "RefundLineItem",
     "WebhookSubscription",
     "CalculatedLineItem",
+    "BulkOperation",
 )
 _NODES: Final = frozenset(
     {
@@ -41,11 +43,12 @@ _NODES: Final = frozenset(
 
 
 def _objects() -> dict[str, Fields]:
-    found: dict[str, Fields] = {**QUERIES, **INVENTORY, **ORDERS, **STOCK_PAYLOADS, **ORDER_PAYLOADS}
+    found: dict[str, Fields] = {**QUERIES, **INVENTORY, **ORDERS, **STOCK_PAYLOADS, **ORDER_PAYLOADS, **BULK}
+    found["QueryRoot"] = {**QUERIES["QueryRoot"], **BULK_QUERIES}
     for name in _CONNECTED:
         found.update(connection_types(name))
     found["PageInfo"] = PAGE_INFO
-    found["Mutation"] = {**STOCK_WRITES, **ORDER_WRITES}
+    found["Mutation"] = {**STOCK_WRITES, **ORDER_WRITES, **BULK_WRITES}
     return found
 
 
@@ -60,6 +63,7 @@ SCHEMA: Final = Schema(
         "ProductSortKeys": frozenset({"ID", "TITLE", "UPDATED_AT"}),
         "LocationSortKeys": frozenset({"ID", "NAME", "RELEVANCE"}),
         "WebhookSubscriptionSortKeys": frozenset({"ID", "CREATED_AT"}),
+        "BulkOperationsSortKeys": frozenset({"COMPLETED_AT", "CREATED_AT"}),
         "OrderCancelReason": frozenset({"CUSTOMER", "DECLINED", "FRAUD", "INVENTORY", "OTHER", "STAFF"}),
         "RefundLineItemRestockType": frozenset({"CANCEL", "LEGACY_RESTOCK", "NO_RESTOCK", "RETURN"}),
         "OrderTransactionKind": None,

@@ -21,6 +21,8 @@ from channels.sandbox.book import (
 from channels.sandbox.httpd import Answer, Request, json_answer
 from channels.sandbox.limits import Bucket
 from channels.sandbox.shop import Picks, SandboxShop
+from channels.sandbox.shopify.bulk import PATH as BULK_PATH
+from channels.sandbox.shopify.bulk import BulkOperations
 from channels.sandbox.shopify.definitions import GraphQLFault, fault
 from channels.sandbox.shopify.execution import Execution
 from channels.sandbox.shopify.goods import product_of_item
@@ -64,6 +66,7 @@ class ShopifySandbox(SandboxShop):
         self.webhooks = Webhooks(self)
         self.idempotency = IdempotencyKeys()
         self.edits: dict[int, Edit] = {}
+        self.bulk = BulkOperations(self, SCHEMA)
         self.bucket = Bucket(*(_TRUE_LIMITS if self.limits == "true" else _GENEROUS_LIMITS))
         self._tokens: dict[str, float] = {}
         self._token_lock = threading.Lock()
@@ -297,6 +300,8 @@ class ShopifySandbox(SandboxShop):
     def endpoint_of(self, request: Request) -> str:
         if request.path == _TOKEN_PATH:
             return "POST access_token"
+        if request.path.startswith(BULK_PATH):
+            return "GET bulk file"
         try:
             query = request.json()["query"]
             roots = parse(query).operations[0].selections
@@ -307,6 +312,8 @@ class ShopifySandbox(SandboxShop):
     def answer(self, request: Request) -> Answer:
         if request.path == _TOKEN_PATH and request.method == "POST":
             return self._token(request)
+        if request.path.startswith(BULK_PATH):
+            return self.bulk.answer(request)
         parts = request.path.strip("/").split("/")
         if len(parts) != 4 or parts[:2] != ["admin", "api"] or parts[3] != "graphql.json":
             return json_answer(404, {"errors": "Not Found"})

@@ -7,14 +7,14 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 
 from channels.connectors import shopify
-from channels.connectors.shopify import catalogue, connector, levels, orders, stock, subscriptions
+from channels.connectors.shopify import bulk, catalogue, connector, levels, orders, stock, subscriptions
 from channels.connectors.shopify.graphql import Document
 from tests.channels.connectors.conftest import problems_of, vendor_schemas
 
 DOCUMENTS = Path(shopify.__file__).parent / "documents"
 USED = {
     document.name: document
-    for module in (catalogue, connector, levels, orders, stock, subscriptions)
+    for module in (bulk, catalogue, connector, levels, orders, stock, subscriptions)
     for document in vars(module).values()
     if isinstance(document, Document)
 }

@@ -150,6 +150,9 @@ class StubbornShop:
     def budget(self, seconds: float) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def download(self, url: str, **_: Any) -> AbstractContextManager[list[bytes]]:
+        return nullcontext([])
+
     status = 200
     body = b""
     headers: ClassVar[dict[str, str]] = {"Date": "Sat, 21 Nov 2026 12:00:00 GMT", "X-WP-Total": "250"}

@@ -20,6 +20,7 @@ from channels.models import (
     Retry,
     RuleSet,
     RuleSetVersion,
+    ShadowRun,
     WebhookDelivery,
 )
 from inventory.models import (
@@ -84,6 +85,7 @@ MODELS: dict[str, type[Model]] = {
     "returns": CustomerReturn,
     "rule-sets": RuleSet,
     "rule-versions": RuleSetVersion,
+    "shadow-runs": ShadowRun,
     "stock-levels": StockLevel,
     "suppliers": Supplier,
     "support-tickets": SupportTicket,
