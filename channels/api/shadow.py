@@ -141,12 +141,15 @@ class ShadowRuns(Reads):
     serializer_class = ShadowRunSerializer
     filterset_class = ShadowRunFilters
 
+    def related(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Brings the channel along, its secrets left where they are."""
+        return rows.select_related("channel").defer("channel__credentials")
+
     @extend_schema(responses=ShadowReportSerializer)
     @action(detail=True, methods=["get"], filterset_class=None)
     def report(self, request: Request, pk: str) -> Response:
         """Sums a run up until now, or until its end."""
         run: Any = self.found(pk)
-        run = ShadowRun.objects.select_related("channel").defer("channel__credentials").get(pk=run.pk)
         return Response(report(run).as_json())
 
 
