@@ -33,6 +33,9 @@ FROM youngest
 _IS_DONE: Final = "old.state IN ('processed', 'unknown')"
 _IS_OVER: Final = "old.state IN ('done', 'returned')"
 _IS_JUDGED: Final = "old.verdict <> 'open'"
+_IS_HELD_NO_MORE: Final = """NOT EXISTS (
+    SELECT FROM inventory_reservation held WHERE held.id = old.reservation_id AND held.open_quantity > 0
+)"""
 _IS_NOT_THE_LAST: Final = """EXISTS (
     SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id
 )"""
@@ -49,6 +52,7 @@ def forget_old() -> dict[str, int]:
         "observations": _forget("channels_shelfobservation", "received_at", soon, _IS_JUDGED),
         "retries": _forget("channels_retry", "last_at", soon, _IS_OVER),
         "pushes": _forget("channels_push", "finished_at", late, _IS_NOT_THE_LAST),
+        "pool_holds": _forget("channels_poolhold", "held_at", now, _IS_HELD_NO_MORE),
         "errors": _forget("channels_errorentry", "at", failed, "true"),
     }
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from channels import feeds, own_systems
+from channels import buyers, feeds, own_systems
 from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
@@ -42,7 +42,7 @@ from config.admin_site import HistoryAdmin, own_page
 class ChannelAdmin(ChannelActions, HistoryAdmin):
     """Accounts at platforms; one that ends is switched off, not deleted: its orders stay."""
 
-    list_display = ("name", "kind", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant")
+    list_display = ("name", "kind_label", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant")
     list_filter = ("is_active", "is_paused", "merchant")
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
@@ -125,7 +125,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             fields += ("merchant", "name", "is_active", "poll_interval", EXPIRY)
         return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING, *DELIVERY)
 
-    @admin.display(description="platform")
+    @admin.display(description="platform", ordering="kind")
     def kind_label(self, channel: Channel) -> str:
         """Names the platform."""
         connector = connector_of(channel.kind)
@@ -187,11 +187,14 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Shows the webhook address to those who connect channels."""
+        """Shows those who connect channels where platform and buyers send to."""
         channel = context.get("original")
-        if channel is not None and self.may_connect(request):
+        connector = connector_of(channel.kind) if channel is not None else None
+        if connector is not None and self.may_connect(request) and not connector.capabilities.message_queue:
             context["banner"] = "onecount/webhook_address.html"
             context["webhook_address"] = webhook_url(channel)
+            if channel.kind == buyers.KIND:
+                context["buyers_address"] = buyers.address_of(channel)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def object_links(self, request: HttpRequest, instance: Channel) -> list[tuple[str, str]]:

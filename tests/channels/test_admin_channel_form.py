@@ -275,6 +275,21 @@ def test_the_webhook_address_is_shown_to_those_who_connect(client: Client) -> No
         assert (channel.public_id in client.get(url).content.decode()) is is_shown
 
 
+def test_what_is_posted_to_is_shown_where_something_is_posted(admin_client: Client) -> None:
+    def shown(kind: str) -> tuple[bool, bool]:
+        channel = ChannelFactory(kind=kind)
+        page = admin_client.get(reverse("admin:channels_channel_change", args=[channel.pk])).content.decode()
+        return f"/webhooks/{channel.public_id}/" in page, f"/wholesale/{channel.public_id}/" in page
+
+    assert (shown("woocommerce"), shown("wholesale")) == ((True, False), (True, True))
+    assert (shown("amazon_seller"), shown("api")) == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_help_is_about_settings_that_there_are(kind: str) -> None:
+    assert CONNECTORS[kind].settings_help.keys() <= CONNECTORS[kind].settings_schema.keys()
+
+
 def test_a_channel_of_a_retired_kind_stays_readable(admin_client: Client) -> None:
     channel = ChannelFactory(kind="retired", settings={"a": 1})
     response = admin_client.get(reverse("admin:channels_channel_change", args=[channel.pk]))
