@@ -496,7 +496,7 @@ def test_a_walk_through_the_warehouse_whose_token_ended_begins_anew(
         CatalogueItem(f"F{n}", f"F{n}", quantities={"main": n}, is_fulfilled_by_channel=True)
         for n in range(60)
     )
-    lasts = iter([-1.0])
+    lasts = iter([30.0, -1.0])
     monkeypatch.setattr(sandbox.warehouse, "token_seconds", lambda: next(lasts, 30.0))
     found = [count.sku for count in connector.fetch_warehouse(None)]
     assert len(set(found)) == 61
