@@ -42,7 +42,15 @@ from config.admin_site import HistoryAdmin, own_page
 class ChannelAdmin(ChannelActions, HistoryAdmin):
     """Accounts at platforms; one that ends is switched off, not deleted: its orders stay."""
 
-    list_display = ("name", "kind_label", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant")
+    list_display = (
+        "name",
+        "kind_label",
+        "state",
+        "last_push_at",
+        "last_webhook_at",
+        "last_poll_at",
+        "merchant",
+    )
     list_filter = ("is_active", "is_paused", "merchant")
     search_fields = ("name",)
     autocomplete_fields = ("merchant",)
