@@ -68,6 +68,8 @@ class ChannelForm(ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.connector is not None and not self.instance.kind:
+            self.instance.kind = self.connector.kind
         stored = stored_names(self.instance)
         for name, field in self.fields.items():
             if name.startswith(SETTING):

@@ -34,7 +34,7 @@ from channels.errors import ChannelError
 from channels.models import Channel
 from channels.signing_secrets import with_new
 from channels.tuning import tell_anew
-from config.admin_panels import Panel, list_of, page_of
+from config.admin_panels import Figure, Panel, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
 
 
@@ -292,7 +292,7 @@ def _buckets_panel(channel: Channel) -> Panel:
             bucket.name,
             round(bucket.tokens),
             round(bucket.capacity),
-            f"{bucket.refill_per_second:g}",
+            Figure(f"{bucket.refill_per_second:g}"),
             bucket.blocked_until,
         )
         for bucket in channel.buckets.order_by("name")

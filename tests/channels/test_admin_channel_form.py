@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector
@@ -283,6 +284,13 @@ def test_what_is_posted_to_is_shown_where_something_is_posted(admin_client: Clie
 
     assert (shown("woocommerce"), shown("wholesale")) == ((True, False), (True, True))
     assert (shown("amazon_seller"), shown("api")) == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_a_new_channel_says_of_which_platform_it_is(engineer: Client, kind: str) -> None:
+    page = engineer.get(f"{reverse('admin:channels_channel_add')}?kind={kind}").content.decode()
+    assert escape(CONNECTORS[kind].label) in page
+    assert "no connector speaks it" not in page
 
 
 @pytest.mark.parametrize("kind", CONNECTORS)
