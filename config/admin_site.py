@@ -37,7 +37,7 @@ class OperatorAdmin(ModelAdmin):
     detail_actions: ClassVar[Sequence[str]] = ()
 
     @property
-    def about(self) -> str:
+    def purpose(self) -> str:
         """What the page shows, as its class says: stands where it shows nothing."""
         first = (type(self).__doc__ or "").strip().partition("\n\n")[0]
         return " ".join(first.split())

@@ -7,7 +7,7 @@ A pool of a share is of what is available at each moment.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import F, Sum
@@ -124,7 +124,11 @@ def note_hold(channel: Channel, reference: str) -> None:
 
     In the transaction that holds it. What becomes of it later, nobody has to say: the reservations tell.
     """
-    parameters = {"channel": channel.pk, "merchant": channel.merchant_id, "reference": reference}
+    parameters: dict[str, Any] = {
+        "channel": channel.pk,
+        "merchant": channel.merchant_id,
+        "reference": reference,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_HOLD, parameters)
 
