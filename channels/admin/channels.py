@@ -196,9 +196,8 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Shows those who connect channels where platform and buyers send to."""
-        channel = context.get("original")
-        connector = connector_of(channel.kind) if channel is not None else None
-        if connector is not None and self.may_connect(request) and not connector.capabilities.message_queue:
+        channel: Channel | None = context.get("original")
+        if channel is not None and self.may_connect(request) and _is_posted_to(channel):
             context["banner"] = "onecount/webhook_address.html"
             context["webhook_address"] = webhook_url(channel)
             if channel.kind == buyers.KIND:
@@ -227,6 +226,12 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             _feeds_panel(instance),
             _buckets_panel(instance),
         ]
+
+
+def _is_posted_to(channel: Channel) -> bool:
+    """Tells whether its platform posts anything to us: some put their messages into a queue."""
+    connector = connector_of(channel.kind)
+    return connector is not None and not connector.capabilities.message_queue
 
 
 def _kind_of(request: HttpRequest, channel: Channel | None) -> str:
