@@ -18,6 +18,7 @@ from config.admin_panels import NOTHING, Change, Panel, badge, duration, list_of
 from inventory.admin.references import linked
 from inventory.models import StockMovement
 from reconciliation.admin.alerts import severity_badge
+from reconciliation.checks.installation import may_be_starting
 from reconciliation.checks.queues import MOST_COUNTED
 from reconciliation.glance import Glance
 
@@ -72,12 +73,14 @@ def _content(request: HttpRequest) -> str:
         }
         for each in found.channels
     ]
+    resting = [each.subject for each in found.processes if not each.is_ok]
     context = {
         "figures": found,
         "latency": _shown(found.latency),
         "channels": channels,
         "alerts": _alerts_panel(found.glance),
-        "silent": [each.subject for each in found.processes if not each.is_ok],
+        "silent": [each for each in resting if not may_be_starting(each)],
+        "starting": [each for each in resting if may_be_starting(each)],
         "movements": Panel("Latest movements", _MOVEMENT_HEADERS, _movement_rows(found.movements)),
     }
     return render_to_string("onecount/dashboard_live.html", context, request=request)

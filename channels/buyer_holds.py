@@ -1,18 +1,21 @@
 """Units that wholesale buyers have held for them until they order: offered, held, then ordered, released or expired."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from channels.buyers import KIND, NotOffered, variant_ids
+from channels.buyers import KIND, NotOffered, skus_of, take_turns, variant_ids
 from channels.connectors.messages import read_count, read_id, read_instant, read_objects
 from channels.errors import BadMessage
 from channels.models import Channel
 from channels.offers import offered_units
+from channels.rules.pools import note_hold
 from channels.sourcing import serving_ids
 from inventory import reservations
 from inventory.ledger import Context
@@ -31,21 +34,42 @@ def hold(channel: Channel, asked: Mapping[str, Any]) -> dict[str, int]:
     Asked again, the first answer stands. Raises `BadMessage`, `NotOffered`, and what `inventory.reservations.reserve` raises.
     """
     reference, expires_at, wanted = _read(asked)
-    if not _rows(channel, reference).exists():
-        _check_offer(channel, wanted)
-    ids = variant_ids(channel, wanted)
     name, places = _name(channel, reference), serving_ids(channel)
-    demands = [Demand(name, ids[sku], units, places) for sku, units in sorted(wanted.items())]
-    reservations.reserve(_context(channel, reference, "hold"), demands, expires_at=expires_at)
+    with transaction.atomic():
+        take_turns(channel.merchant_id)
+        if not _rows(channel, reference).exists():
+            _check_offer(channel, wanted)
+        ids = variant_ids(channel, wanted)
+        demands = [Demand(name, ids[sku], units, places) for sku, units in sorted(wanted.items())]
+        reservations.reserve(_context(channel, reference, "hold"), demands, expires_at=expires_at)
+        note_hold(channel, name)
     return held(channel, reference)
 
 
 def release(channel: Channel, reference: str) -> None:
     """Gives back what is held under a reference; nothing where nothing is."""
-    rows = _rows(channel, reference).filter(open_quantity__gt=0).order_by("id")
-    units = [ReservedUnits(pk) for pk in rows.values_list("pk", flat=True)]
-    if units:
+    if units := _held_units(channel, reference):
         reservations.release(_context(channel, reference, "release"), units)
+
+
+@contextmanager
+def handed_over(channel: Channel, reference: str) -> Iterator[None]:
+    """Leaves what is held under a reference to the order that is placed inside, before anybody who is owed units.
+
+    What the order leaves of it goes to them. In one transaction with the order; nothing where nothing is held.
+    """
+    take_turns(channel.merchant_id)
+    units = _held_units(channel, reference) if reference else []
+    if units:
+        reservations.give_up(_context(channel, reference, "release"), units)
+    yield
+    if units:
+        reservations.offer(_context(channel, reference, "offer"), [each.reservation_id for each in units])
+
+
+def _held_units(channel: Channel, reference: str) -> list[ReservedUnits]:
+    rows = _rows(channel, reference).filter(open_quantity__gt=0).order_by("id")
+    return [ReservedUnits(pk) for pk in rows.values_list("pk", flat=True)]
 
 
 def held(channel: Channel, reference: str) -> dict[str, int]:
@@ -53,12 +77,13 @@ def held(channel: Channel, reference: str) -> dict[str, int]:
     rows = _rows(channel, reference).filter(open_quantity__gt=0, expires_at__gt=timezone.now())
     # Of a kit every part is held; the first of them stands for the kits.
     first = rows.filter(Q(lead__isnull=True) | Q(lead=F("id")))
-    units = Counter[str]()
-    for sku, kit, quantity, per_kit in first.values_list(
-        "variant__sku", "bundle__variant__sku", "open_quantity", "per_bundle"
+    units = Counter[int]()
+    for variant_id, kit_id, quantity, per_kit in first.values_list(
+        "variant_id", "bundle__variant_id", "open_quantity", "per_bundle"
     ):
-        units[kit or sku] += quantity // (per_kit or 1)
-    return dict(units)
+        units[kit_id or variant_id] += quantity // (per_kit or 1)
+    names = skus_of(channel, units)
+    return {names[variant_id]: each for variant_id, each in units.items()}
 
 
 def _read(asked: Mapping[str, Any]) -> tuple[str, datetime, dict[str, int]]:

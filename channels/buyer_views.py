@@ -117,9 +117,7 @@ def orders(channel: Channel, request: HttpRequest) -> dict[str, Any]:
     sent = _sent(request)
     state = order_state(reduce_fields(sent, FIELDS))
     reference = read_text(sent, "reservation")
-    with transaction.atomic():
-        if reference:
-            buyer_holds.release(channel, reference)
+    with transaction.atomic(), buyer_holds.handed_over(channel, reference):
         order = place_order(channel, state, takes_less=sent.get(_TAKES_LESS) is True)
     return {"order": _order(order)}
 

@@ -173,9 +173,7 @@ def go_live(channel: Channel) -> int:
 
 
 def label_of(kind: type[Connector]) -> str:
-    """Returns the connector's name with what it asks for, for a person."""
-    needs = [name for name, default in kind.settings_schema.items() if default is ...]
-    secrets = [each.name for each in kind.credential_fields if each.is_required]
-    return (
-        f"{kind.kind} ({kind.label}): settings {', '.join(needs) or 'none'}; credentials {', '.join(secrets)}"
-    )
+    """Returns the connector's name with what it asks for, for a person; what need not be given is in brackets."""
+    settings = [name if default is ... else f"[{name}]" for name, default in kind.settings_schema.items()]
+    secrets = [each.name if each.is_required else f"[{each.name}]" for each in kind.credential_fields]
+    return f"{kind.kind} ({kind.label}): settings {', '.join(settings) or 'none'}; credentials {', '.join(secrets)}"

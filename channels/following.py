@@ -3,7 +3,7 @@
 While an accepted push is open its listing level stays leased, so that nothing overtakes it. If its end is not
 known in time the lease expires, and the number counts as one of unknown outcome. What went out in bulk holds no
 lease: a change is told at once and overtakes it, and when the bulk has ended at last, what was told meanwhile is told
-again.
+again; also what is still waited for, because the bulk went over it.
 """
 
 import json
@@ -71,6 +71,25 @@ WHERE level.id = %(level)s AND level.wanted = %(wanted)s AND level.done < level.
   AND NOT EXISTS (
       SELECT FROM channels_push later WHERE later.listing_level_id = level.id AND later.id > %(push)s
   )
+"""
+
+# The lease of a push that is waited for goes on for minutes; that of a call which is on its way ends sooner.
+_LET_GO: Final = """
+WITH let_go AS (
+    UPDATE channels_listinglevel level
+    SET lease_token = NULL, leased_until = NULL, is_outcome_unknown = true
+    WHERE level.id = %(level)s AND level.lease_token IS NOT NULL
+      AND level.leased_until > clock_timestamp() + make_interval(secs => %(seconds)s)
+      AND EXISTS (
+          SELECT FROM channels_push later
+          WHERE later.listing_level_id = level.id AND later.id > %(push)s AND later.outcome = 'accepted'
+      )
+    RETURNING level.id
+)
+UPDATE channels_push later
+SET outcome = 'unknown', error = %(reason)s, finished_at = clock_timestamp()
+FROM let_go
+WHERE later.listing_level_id = let_go.id AND later.id > %(push)s AND later.outcome = 'accepted'
 """
 
 _SEEN: Final = """
@@ -189,6 +208,8 @@ def _end(push: Push, result: PushResult, connector: Connector | type[Connector],
     with transaction.atomic():
         token = push.listing_level.lease_token if is_held else _take(push)
         if token is None:
+            if outcome is PushOutcome.CONFIRMED:
+                _let_go(push)
             mark_listing_levels([push.listing_level_id], lane=Lane.DECREASE)
         else:
             _settle(push, outcome, result, connector, token)
@@ -211,6 +232,18 @@ def _take(push: Push) -> uuid.UUID | None:
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, parameters)
         return token if cursor.rowcount else None
+
+
+def _let_go(push: Push) -> None:
+    """Waits no more for what was told after this push, whose number the shelf shows: it did not stay there."""
+    parameters: dict[str, Any] = {
+        "level": push.listing_level_id,
+        "push": push.pk,
+        "seconds": LEASE_SECONDS,
+        "reason": f"An older number, {push.quantity}, was live after it.",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LET_GO, parameters)
 
 
 def _settle(

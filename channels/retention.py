@@ -36,6 +36,9 @@ _IS_JUDGED: Final = "old.verdict <> 'open'"
 _IS_OF_A_RUN_THAT_IS_OVER: Final = """EXISTS (
     SELECT FROM channels_shadowrun run WHERE run.id = old.run_id AND run.ended_at IS NOT NULL
 )"""
+_IS_HELD_NO_MORE: Final = """NOT EXISTS (
+    SELECT FROM inventory_reservation held WHERE held.id = old.reservation_id AND held.open_quantity > 0
+)"""
 _IS_NOT_THE_LAST: Final = """EXISTS (
     SELECT FROM channels_push newer WHERE newer.listing_level_id = old.listing_level_id AND newer.id > old.id
 )"""
@@ -53,6 +56,7 @@ def forget_old() -> dict[str, int]:
         "retries": _forget("channels_retry", "last_at", soon, _IS_OVER),
         "pushes": _forget("channels_push", "finished_at", late, _IS_NOT_THE_LAST),
         "shadows": _forget("channels_shadowspan", "began_at", late, _IS_OF_A_RUN_THAT_IS_OVER),
+        "pool_holds": _forget("channels_poolhold", "held_at", now, _IS_HELD_NO_MORE),
         "errors": _forget("channels_errorentry", "at", failed, "true"),
     }
 

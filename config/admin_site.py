@@ -36,6 +36,12 @@ class OperatorAdmin(ModelAdmin):
     #: Names of actions that a row's own page offers as buttons.
     detail_actions: ClassVar[Sequence[str]] = ()
 
+    @property
+    def purpose(self) -> str:
+        """What the page shows, as its class says: stands where it shows nothing."""
+        first = (type(self).__doc__ or "").strip().partition("\n\n")[0]
+        return " ".join(first.split())
+
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offers the page's own actions; deleting in bulk is none of them."""
         actions: dict[str, Any] = super().get_actions(request)

@@ -266,6 +266,7 @@ _ENGINE_ROOM: Final = [
         ("Rules", "list", "rule"),
         ("Rules in force", "event", "rulesetactivation"),
         ("Pool uses", "water", "pooluse"),
+        ("Pool holds", "front_hand", "poolhold"),
         ("Standings", "leaderboard", "listingstanding"),
         ("Channel lags", "timer", "channellag"),
         ("Sold within the lag", "speed_2x", "lagdemand"),

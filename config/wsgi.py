@@ -5,7 +5,12 @@ import signal
 
 from django.core.wsgi import get_wsgi_application
 
-from config import environment, processes, startup
+from config import (
+    environment,
+    processes,
+    startup,
+    uptime,  # noqa: F401  # counts from here on
+)
 
 if processes.MARK in os.environ:
     processes.die_with_parent(signal.SIGKILL)

@@ -19,9 +19,11 @@ from inventory.errors import (
     UnknownStock,
 )
 from inventory.holds import (
+    fill,
     fill_owed,
     load_by_id,
     load_owed,
+    load_waiting,
     places_of_reservations,
     release_expired,
 )
@@ -243,6 +245,36 @@ def release(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
         fill_owed(posting)
 
     return _perform_on_units(context, "release", units, work)
+
+
+def give_up(context: Context, units: Sequence[ReservedUnits]) -> Outcome:
+    """Gives held units up for a demand that is made next in the same transaction: nobody who is owed gets them first.
+
+    Whoever calls it calls `offer` after that demand. Raises `ReservationClosed`.
+    """
+
+    def work(posting: Posting) -> None:
+        held = _lock_and_load(posting, [u.reservation_id for u in units])
+        for hold, quantity in _asked(units, held):
+            if not 0 < quantity <= hold.open:
+                raise ReservationClosed([hold.id])
+            posting.release(hold, quantity, Reason.CANCELLATION)
+
+    return _perform_on_units(context, "give up", units, work)
+
+
+def offer(context: Context, reservation_ids: Sequence[int]) -> Outcome:
+    """Fills what is owed of the goods of these reservations from what is available where they were held."""
+    _check_any(reservation_ids)
+
+    def work(posting: Posting) -> None:
+        places = places_of_reservations(posting.merchant_id, reservation_ids)
+        variants = {variant for variant, _ in places}
+        posting.lock(variants, {place for _, place in places})
+        fill(posting, load_waiting(posting, variants))
+        promises_of(posting).fill()
+
+    return perform(context, "offer", list(reservation_ids), work)
 
 
 _EXPIRED_BY_MERCHANT: Final = """

@@ -33,6 +33,7 @@ from channels.models import (
     OrderAcknowledgement,
     Pin,
     PollFeed,
+    PoolHold,
     PoolUse,
     Push,
     RateBucket,
@@ -73,6 +74,7 @@ from inventory.models import (
     Merchant,
     PurchaseOrder,
     PurchaseOrderLine,
+    Reservation,
     ReturnLine,
     SafetyStockChange,
     StockLevel,
@@ -233,6 +235,8 @@ class Business:
         group = ChannelGroup.objects.create(merchant=self.merchant, name=f"group {number}")
         group.channels.add(level.channel)
         PoolUse.objects.create(group=group, variant=variant, units=1)
+        reservation = Reservation.objects.filter(variant=variant).latest("id")
+        PoolHold.objects.create(group=group, variant=variant, reservation=reservation, held_at=now)
         rule_set = RuleSet.objects.create(merchant=self.merchant, name=f"rules {number}")
         version = RuleSetVersion.objects.create(rule_set=rule_set, number=1, state="retired")
         Rehearsal.objects.create(

@@ -68,6 +68,8 @@ class ChannelForm(ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.connector is not None and not self.instance.kind:
+            self.instance.kind = self.connector.kind
         stored = stored_names(self.instance)
         for name, field in self.fields.items():
             if name.startswith(SETTING):
@@ -157,23 +159,31 @@ def form_for(kind: str) -> type[ChannelForm]:
     if connector is None:
         return ChannelForm
     fields: dict[str, Any] = {
-        SETTING + name: _setting(name, value) for name, value in connector.settings_schema.items()
+        SETTING + name: _setting(name, value, connector.settings_help.get(name, ""))
+        for name, value in connector.settings_schema.items()
     }
     fields |= {CREDENTIAL + each.name: secret_input(each) for each in connector.credential_fields}
     return type("ChannelForm", (ChannelForm,), {**fields, "connector": connector})
 
 
-def _setting(name: str, default: Any) -> forms.Field:
+def _setting(name: str, default: Any, help_text: str) -> forms.Field:
     """Returns the input of a setting, by the type of its default; `...` makes it required text."""
     label = name.replace("_", " ").capitalize().replace("url", "URL").replace("Api", "API")
     if isinstance(default, bool):
         return forms.BooleanField(
-            label=label, required=False, initial=default, widget=UnfoldBooleanSwitchWidget
+            label=label,
+            required=False,
+            initial=default,
+            help_text=help_text,
+            widget=UnfoldBooleanSwitchWidget,
         )
     if isinstance(default, int):
-        return forms.IntegerField(label=label, initial=default, widget=UnfoldAdminIntegerFieldWidget)
+        return forms.IntegerField(
+            label=label, initial=default, help_text=help_text, widget=UnfoldAdminIntegerFieldWidget
+        )
     is_required = default is ...
-    help_text = f"Empty: {default}." if isinstance(default, str) and default else ""
+    if isinstance(default, str) and default:
+        help_text = f"{help_text} Empty: {default}.".strip()
     return forms.CharField(
         label=label,
         required=is_required,

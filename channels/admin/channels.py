@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from channels import feeds, onboarding, own_systems
+from channels import buyers, feeds, onboarding, own_systems
 from channels.accounts import webhook_url
 from channels.admin.channel_actions import ChannelActions
 from channels.admin.channel_form import (
@@ -36,7 +36,7 @@ from channels.errors import ChannelError
 from channels.models import Channel
 from channels.signing_secrets import with_new
 from channels.tuning import tell_anew
-from config.admin_panels import NOTHING, Panel, link, list_of, page_of
+from config.admin_panels import NOTHING, Figure, Panel, link, list_of, page_of
 from config.admin_site import HistoryAdmin, own_page
 
 
@@ -45,7 +45,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     """Accounts at platforms; one that ends is switched off, not deleted: its orders stay."""
 
     list_display = (
-        "name", "kind", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant", "way",
+        "name", "kind_label", "state", "last_push_at", "last_webhook_at", "last_poll_at", "merchant", "way",
     )  # fmt: skip
     list_filter = ("is_active", "is_paused", "merchant")
     search_fields = ("name",)
@@ -130,7 +130,7 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             fields += ("merchant", "name", "is_active", "poll_interval", EXPIRY)
         return fields if self.may_tune(request) else (*fields, *EXPOSURE, *ROUTING, *DELIVERY)
 
-    @admin.display(description="platform")
+    @admin.display(description="platform", ordering="kind")
     def kind_label(self, channel: Channel) -> str:
         """Names the platform."""
         connector = connector_of(channel.kind)
@@ -212,11 +212,13 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Shows the webhook address to those who connect channels."""
-        channel = context.get("original")
-        if channel is not None and self.may_connect(request):
+        """Shows those who connect channels where platform and buyers send to."""
+        channel: Channel | None = context.get("original")
+        if channel is not None and self.may_connect(request) and _is_posted_to(channel):
             context["banner"] = "onecount/webhook_address.html"
             context["webhook_address"] = webhook_url(channel)
+            if channel.kind == buyers.KIND:
+                context["buyers_address"] = buyers.address_of(channel)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def object_links(self, request: HttpRequest, instance: Channel) -> list[tuple[str, str]]:
@@ -243,6 +245,12 @@ class ChannelAdmin(ChannelActions, HistoryAdmin):
             _feeds_panel(instance),
             _buckets_panel(instance),
         ]
+
+
+def _is_posted_to(channel: Channel) -> bool:
+    """Tells whether its platform posts anything to us: some put their messages into a queue."""
+    connector = connector_of(channel.kind)
+    return connector is not None and not connector.capabilities.message_queue
 
 
 def _kind_of(request: HttpRequest, channel: Channel | None) -> str:
@@ -308,7 +316,7 @@ def _buckets_panel(channel: Channel) -> Panel:
             bucket.name,
             round(bucket.tokens),
             round(bucket.capacity),
-            f"{bucket.refill_per_second:g}",
+            Figure(f"{bucket.refill_per_second:g}"),
             bucket.blocked_until,
         )
         for bucket in channel.buckets.order_by("name")

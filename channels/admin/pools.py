@@ -28,6 +28,7 @@ from channels.models import (
     ListingRank,
     ListingStanding,
     Pin,
+    PoolHold,
     PoolUse,
 )
 from channels.models.rules import LARGEST_COUNT
@@ -120,6 +121,13 @@ class ChannelGroupAdmin(HistoryAdmin):
         ]
         uses = instance.uses.exclude(units=0).select_related("variant").order_by("-units", "id")[:50]
         used = [(page_of(use.variant), use.units, use.filled_at) for use in uses]
+        open_holds = instance.holds.filter(reservation__open_quantity__gt=0).select_related(
+            "variant", "reservation"
+        )
+        held = [
+            (page_of(hold.variant), hold.units, hold.reservation.expires_at)
+            for hold in open_holds.order_by("-id")[:50]
+        ]
         return [
             Panel(
                 "Pools",
@@ -128,6 +136,9 @@ class ChannelGroupAdmin(HistoryAdmin):
                 empty="No rule gives it one.",
             ),
             Panel("Sold from them", ("Variant", "Units", "Filled"), used),
+            Panel(
+                "Held of them for buyers", ("Variant", "Units", "Until"), held, empty="Nothing is held now."
+            ),
         ]
 
 
@@ -140,6 +151,27 @@ class PoolUseAdmin(FactsAdmin):
     list_select_related = ("group", "variant")
     search_fields = ("variant__sku__exact",)
     ordering = ("id",)
+
+
+@admin.register(PoolHold)
+class PoolHoldAdmin(FactsAdmin):
+    """What is held of pools for buyers who have not ordered yet."""
+
+    list_display = ("group", "variant", "units_held", "until")
+    list_filter = ("group",)
+    list_select_related = ("group", "variant", "reservation")
+    search_fields = ("variant__sku__exact",)
+    ordering = ("-id",)
+
+    @admin.display(description="units")
+    def units_held(self, hold: PoolHold) -> int:
+        """Returns what is still held."""
+        return hold.units
+
+    @admin.display(description="until")
+    def until(self, hold: PoolHold) -> Any:
+        """Returns when the hold ends."""
+        return hold.reservation.expires_at
 
 
 # -- pins

@@ -452,6 +452,8 @@ class Connector(ABC):
     credential_fields: ClassVar[tuple[CredentialField, ...]]
     #: Settings keys with their defaults; `...` marks a required one.
     settings_schema: ClassVar[Mapping[str, Any]]
+    #: What a person should know to fill settings in.
+    settings_help: ClassVar[Mapping[str, str]] = {}
     #: The platform's limits by bucket name; every call names one of them.
     rate_limits: ClassVar[Mapping[str, RateLimit]]
     #: Which credential the platform signs its webhooks with.

@@ -15,8 +15,10 @@ from channels.demo.platforms import PLATFORMS
 from channels.demo.shops import Shop
 from channels.importing import import_channel
 from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
+from channels.pushes import WAKE_UP
 from channels.sandbox import CatalogueItem
 from channels.subscriptions import register
+from config.notify import notify_after_commit
 from inventory.bundles import kits_available
 from inventory.demands import DemandChange, settle
 from inventory.ledger import Context
@@ -77,7 +79,8 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     )
     channel.settings = shop.client.settings()
     channel.credentials = {**channel.credentials, **shop.client.credentials()}
-    channel.is_active, channel.is_paused = True, False
+    # Told nothing before we know what it shows, and both sides know the secret that they sign with.
+    channel.is_active, channel.is_paused = True, True
     channel.save()
     connector = open_connector(channel, deadline=120.0)
     _map_locations(channel, connector.fetch_locations())
@@ -92,6 +95,9 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     read_shelves(channel, connector, shown=report.shown)
     if connector.capabilities.manages_subscriptions:
         register(channel, connector)
+    Channel.objects.filter(pk=channel.pk).update(is_paused=False)
+    channel.is_paused = False
+    notify_after_commit(WAKE_UP)
     return channel
 
 

@@ -79,6 +79,14 @@ CROSS JOIN LATERAL (
 ) own
 GROUP BY wanted.id"""
 
+#: Units that are held for the buyers of groups' channels, by variant and group; after SELECT and a kind.
+POOL_HOLDS: Final = """
+pooled.variant_id, pooled.group_id, sum(held.open_quantity / pooled.per_unit)::bigint{filler}
+FROM channels_poolhold pooled
+JOIN inventory_reservation held ON held.id = pooled.reservation_id AND held.open_quantity > 0
+WHERE pooled.variant_id IN ({goods})
+GROUP BY pooled.variant_id, pooled.group_id"""
+
 # Rows of six kinds, told apart by their first column.
 STATE: Final = f"""
 WITH {WANTED}, goods AS MATERIALIZED (
@@ -99,6 +107,12 @@ SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL
 FROM channels_pooluse used
 WHERE used.units <> 0
   AND used.variant_id IN (SELECT variant_id FROM goods UNION ALL SELECT variant_id FROM part)
+UNION ALL
+SELECT 3, {
+    POOL_HOLDS.format(
+        filler=", NULL" * 3, goods="SELECT variant_id FROM goods UNION ALL SELECT variant_id FROM part"
+    )
+}
 UNION ALL
 SELECT 4, pin.listing_level_id, pin.id, pin.quantity, NULL, NULL, NULL
 FROM channels_pin pin JOIN wanted ON wanted.id = pin.listing_level_id
@@ -304,12 +318,18 @@ def _read_state(listing_level_ids: Collection[int]) -> _State:
             elif kind == 2:
                 state.own_open[row[1]] = row[2]
             elif kind == 3:
-                state.pool_uses.setdefault(row[1], {})[row[2]] = row[3]
+                add_use(state.pool_uses, row)
             elif kind == 4:
                 state.pins[row[1]] = row[2], row[3]
             else:
                 state.parts.setdefault(row[1], []).append((row[2], row[3]))
     return state
+
+
+def add_use(uses: dict[int, dict[int, int]], row: tuple[Any, ...]) -> None:
+    """Adds a row of units that a group's pool has less: sold by its channels, or held for their buyers."""
+    of_variant = uses.setdefault(row[1], {})
+    of_variant[row[2]] = of_variant.get(row[2], 0) + row[3]
 
 
 def read_places(place_ids: Collection[int]) -> dict[int, tuple[tuple[int, str], ...]]:

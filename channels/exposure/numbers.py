@@ -17,8 +17,10 @@ from channels.exposure.inputs import Inputs
 from channels.exposure.loading import (
     NO_USES,
     OWN_OPEN,
+    POOL_HOLDS,
     QUANTILES,
     WANTED,
+    add_use,
     capabilities_of,
     ids_of,
     load_inputs,
@@ -60,6 +62,8 @@ UNION ALL
 SELECT 3, used.variant_id, used.group_id, used.units, NULL, NULL, NULL, NULL, NULL, NULL
 FROM channels_pooluse used
 WHERE used.units <> 0 AND used.variant_id IN (SELECT variant_id FROM wanted)
+UNION ALL
+SELECT 3, {POOL_HOLDS.format(filler=", NULL" * 6, goods="SELECT variant_id FROM wanted")}
 """  # noqa: S608  # constants only
 
 #: What a stage does to a number.
@@ -163,7 +167,7 @@ def _read(
             elif row[0] == 2:
                 own_open[row[1]] = row[2]
             else:
-                pool_uses.setdefault(row[1], {})[row[2]] = row[3]
+                add_use(pool_uses, row)
     return found, own_open, pool_uses
 
 

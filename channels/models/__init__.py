@@ -23,7 +23,7 @@ from channels.models.onboarding import Onboarding
 from channels.models.orders import ChannelOrder, ChannelOrderLine
 from channels.models.outbound import Push
 from channels.models.pins import Pin
-from channels.models.pools import ChannelGroup, PoolUse
+from channels.models.pools import ChannelGroup, PoolHold, PoolUse
 from channels.models.rehearsals import Rehearsal
 from channels.models.retry_queue import Retry
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
@@ -56,6 +56,7 @@ __all__ = [
     "OrderAcknowledgement",
     "Pin",
     "PollFeed",
+    "PoolHold",
     "PoolUse",
     "Push",
     "RateBucket",

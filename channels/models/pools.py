@@ -5,7 +5,7 @@ from django.db.models import Q
 from simple_history.models import HistoricalRecords
 
 from channels.models.channels import Channel
-from inventory.models import Merchant, Variant
+from inventory.models import Merchant, Reservation, Variant
 
 
 class ChannelGroup(models.Model):
@@ -47,3 +47,31 @@ class PoolUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.units} of {self.variant_id} sold by {self.group_id}"
+
+
+class PoolHold(models.Model):
+    """A reservation for buyers of a group's channel: for as long as it is open, the group's pool has its units less."""
+
+    group = models.ForeignKey(ChannelGroup, on_delete=models.CASCADE, related_name="holds")
+    variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="+", db_index=False)
+    reservation = models.ForeignKey(Reservation, on_delete=models.CASCADE, related_name="+", db_index=False)
+    #: Units of the reservation in one unit of the variant: more than one where it stands for kits.
+    per_unit = models.BigIntegerField(default=1)
+    held_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["variant", "reservation"], name="one_pool_hold_per_variant_of_a_reservation"
+            ),
+            models.CheckConstraint(condition=Q(per_unit__gt=0), name="pool_hold_takes_units"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant_id} held by {self.reservation_id}"
+
+    @property
+    def units(self) -> int:
+        """Units that are still held; of kits, how many."""
+        return self.reservation.open_quantity // self.per_unit

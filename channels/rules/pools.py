@@ -1,19 +1,21 @@
 """Groups of channels, and the units that are ring-fenced for them.
 
 A pool of so many units is used up by what the group's channels sell, counted when an order is applied and whether
-or not it has been shipped, until somebody fills it again. What a channel of several groups sells uses up one of their pools.
+or not it has been shipped, until somebody fills it again; and, for as long as that lasts, by what is held for its buyers.
+What a channel of several groups sells uses up one of their pools.
 A pool of a share is of what is available at each moment.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from channels import fuse
 from channels.errors import RuleRefused
-from channels.models import Channel, ChannelGroup, PoolUse
+from channels.models import Channel, ChannelGroup, PoolHold, PoolUse
 from channels.models.mutations import MutationKind
 from channels.order_lines import LineChange
 from channels.rules.marking import kits_of, mark, picture, shelves_of
@@ -64,6 +66,30 @@ ORDER BY member.group_id, sold.variant_id
 ON CONFLICT (group_id, variant_id) DO UPDATE SET units = used.units + excluded.units
 """.replace("{of_several}", _OF_SEVERAL)
 
+#: Of kits every part is held; the first of their reservations stands for the kits.
+_HOLD: Final = """
+WITH member AS (
+    SELECT channelgroup_id AS group_id FROM channels_channelgroup_channels WHERE channel_id = %(channel)s
+), now_held AS (
+    SELECT * FROM inventory_reservation
+    WHERE merchant_id = %(merchant)s AND reference = %(reference)s AND open_quantity > 0
+)
+INSERT INTO channels_poolhold (group_id, variant_id, reservation_id, per_unit, held_at)
+SELECT member.group_id, sold.variant_id, sold.id, sold.per_unit, clock_timestamp()
+FROM (
+    SELECT id, variant_id, 1::bigint AS per_unit, open_quantity AS units FROM now_held
+    UNION ALL
+    SELECT part.id, kit.variant_id, part.per_bundle, part.open_quantity / part.per_bundle
+    FROM now_held part JOIN inventory_bundle kit ON kit.id = part.bundle_id
+    WHERE part.lead_id = part.id
+) sold
+CROSS JOIN member
+WHERE CASE WHEN (SELECT count(*) FROM member) = 1 THEN true
+    ELSE member.group_id = coalesce(({of_several}), member.group_id) END
+ORDER BY sold.variant_id, sold.id
+ON CONFLICT DO NOTHING
+""".replace("{of_several}", _OF_SEVERAL)
+
 _FILL: Final = """
 WITH meant AS (
     SELECT id FROM channels_pooluse
@@ -93,6 +119,20 @@ def count_sales(channel: Channel, changes: Iterable[LineChange]) -> None:
             cursor.execute(_COUNT, {"variants": variants, "units": units, "channel": channel.pk})
 
 
+def note_hold(channel: Channel, reference: str) -> None:
+    """Has what is held for a channel's buyers under a reference taken off its pool for as long as it is held.
+
+    In the transaction that holds it. What becomes of it later, nobody has to say: the reservations tell.
+    """
+    parameters: dict[str, Any] = {
+        "channel": channel.pk,
+        "merchant": channel.merchant_id,
+        "reference": reference,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, parameters)
+
+
 @transaction.atomic
 def fill(group: ChannelGroup, variant_ids: Collection[int] | None = None) -> int:
     """Fills the pool of a group again, of all variants or of some; returns of how many. Marks what that changes."""
@@ -111,7 +151,9 @@ def left_of(group: ChannelGroup, variant_id: int, units: int) -> int:
     used = (
         PoolUse.objects.filter(group=group, variant=variant_id).values_list("units", flat=True).first() or 0
     )
-    return min(max(units - used, 0), units)
+    holds = PoolHold.objects.filter(group=group, variant=variant_id, reservation__open_quantity__gt=0)
+    held = holds.aggregate(units=Sum(F("reservation__open_quantity") / F("per_unit")))["units"] or 0
+    return min(max(units - used - held, 0), units)
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from django_q.models import Schedule
 from channels.heartbeats import JOBS, PUSHER, RECONCILER, WEBHOOKS
 from channels.models import Heartbeat
 from config.admin_panels import duration
+from config.uptime import seconds_up
 from reconciliation.checks.results import Result
 from reconciliation.models import Severity
 
@@ -98,6 +99,11 @@ def processes() -> Iterator[Result]:
     beats = dict(Heartbeat.objects.values_list("name", "beat_at"))
     for name in sorted({*SILENT_AFTER, *beats}):
         yield judge_heartbeat(name, beats.get(name), now)
+
+
+def may_be_starting(name: str) -> bool:
+    """Tells whether a silent process may have been started with this one, and just not have worked yet."""
+    return seconds_up() < SILENT_AFTER.get(name, _OTHERS_SILENT_AFTER)
 
 
 def signs_of_life() -> dict[str, bool]:

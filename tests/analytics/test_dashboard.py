@@ -162,14 +162,21 @@ def test_the_latest_movements_are_shown_newest_first() -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def test_processes_that_are_silent_are_named(client: Client) -> None:
+def test_processes_that_are_silent_are_named_once_they_should_have_started(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heartbeats.forget_beats()
     for name in (heartbeats.PUSHER, heartbeats.RECONCILER, heartbeats.JOBS):
         heartbeats.beat(name)
     assert [each.subject for each in fresh().processes if not each.is_ok] == ["watch"]
     client.force_login(person("read-only"))
-    page = client.get(reverse("analytics:live")).content.decode()
-    assert "1 silent" in page
+    pages = []
+    for seconds in (10.0, 301.0):
+        monkeypatch.setattr("reconciliation.checks.installation.seconds_up", lambda seconds=seconds: seconds)
+        pages.append(client.get(reverse("analytics:live")).content.decode())
+    assert "watch within minutes" in pages[0]
+    assert "silent" not in pages[0]
+    assert "1 silent" in pages[1]
 
 
 def test_the_figures_cost_a_dozen_statements_and_none_while_they_are_kept() -> None:

@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from channels.connectors import CONNECTORS
 from channels.connectors.base import Connector
@@ -273,6 +274,28 @@ def test_the_webhook_address_is_shown_to_those_who_connect(client: Client) -> No
     for role, is_shown in (("engineering", True), ("read-only", False), ("commerce", False)):
         client.force_login(person(role))
         assert (channel.public_id in client.get(url).content.decode()) is is_shown
+
+
+def test_what_is_posted_to_is_shown_where_something_is_posted(admin_client: Client) -> None:
+    def shown(kind: str) -> tuple[bool, bool]:
+        channel = ChannelFactory(kind=kind)
+        page = admin_client.get(reverse("admin:channels_channel_change", args=[channel.pk])).content.decode()
+        return f"/webhooks/{channel.public_id}/" in page, f"/wholesale/{channel.public_id}/" in page
+
+    assert (shown("woocommerce"), shown("wholesale")) == ((True, False), (True, True))
+    assert (shown("amazon_seller"), shown("api")) == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_a_new_channel_says_of_which_platform_it_is(engineer: Client, kind: str) -> None:
+    page = engineer.get(f"{reverse('admin:channels_channel_add')}?kind={kind}").content.decode()
+    assert escape(CONNECTORS[kind].label) in page
+    assert "no connector speaks it" not in page
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_help_is_about_settings_that_there_are(kind: str) -> None:
+    assert CONNECTORS[kind].settings_help.keys() <= CONNECTORS[kind].settings_schema.keys()
 
 
 def test_a_channel_of_a_retired_kind_stays_readable(admin_client: Client) -> None:

@@ -113,3 +113,12 @@ def test_mapping_is_for_those_who_may(client: Client, business: Business, role: 
     assert client.get(reverse("admin:channels_map_listing", args=[listing.pk])).status_code == status
     shown = client.get(reverse("admin:channels_unmapped")).content.decode()
     assert ("/map/" in shown) is (status == 200)
+
+
+def test_a_list_that_is_empty_says_what_it_is_for_and_offers_nothing_that_cannot_be_done(
+    operator: Client,
+) -> None:
+    page = operator.get(f"{reverse('admin:channels_listingmatch_changelist')}?sure=90").content.decode()
+    assert "Guesses for unmapped listings, the surest first" in page
+    assert "Show all" in page
+    assert "Create a new item" not in page

@@ -2,24 +2,46 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from channels import buyers
 from channels.accounts import forget_channels
 from channels.buyers import span_of
 from channels.connectors.base import RateLimit
-from channels.exposure import targets
-from channels.models import Channel, ChannelGroup, ChannelOrder, ChannelOrderLine, Rule, RuleSet
+from channels.events import OrderState
+from channels.exposure import exposures, targets
+from channels.models import (
+    Channel,
+    ChannelGroup,
+    ChannelOrder,
+    ChannelOrderLine,
+    Listing,
+    ListingLevel,
+    PoolHold,
+    Rule,
+    RuleSet,
+)
+from channels.orders import apply_state
+from channels.retention import forget_old
 from channels.rules.lifecycle import activate, approve, draw_up
-from channels.rules.pools import set_channels
-from inventory.models import Conflict
+from channels.rules.pools import left_of, set_channels
+from inventory.bundles import Component, define
+from inventory.ledger import Context
+from inventory.models import BundleKind, Conflict, Reservation
+from inventory.reservations import expire
 from tests.channels.senders import CUSTOMER
-from tests.channels.shop import Shop, open_shop
+from tests.channels.shop import Shop, line, open_shop
+from tests.channels.shop import order as web_order
 from tests.inventory.cast import assert_ledger_holds
 
 pytestmark = pytest.mark.django_db
@@ -147,25 +169,81 @@ def test_a_question_that_makes_no_sense_is_refused(client: Client, shop: Shop, q
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
 
 
-def test_the_dealers_pool_is_theirs_alone(client: Client, shop: Shop) -> None:
-    web_shop = shop.add_channel("Web shop 2")
-    shelf = shop.shelf(shop.list_variant("MUG", channel=web_shop))
-    dealers = ChannelGroup.objects.create(merchant=shop.merchant, name="Dealers")
-    set_channels(dealers, [shop.channel], actor="somebody")
+@dataclass(frozen=True)
+class Pool:
+    """Eight units of everything are kept for dealers; a web shop is offered the rest."""
+
+    client: Client
+    shop: Shop
+    group: ChannelGroup
+    shelf: ListingLevel
+
+    def offered(self) -> tuple[int, int]:
+        """What dealers and what the web shop are offered of mugs."""
+        found = ask(self.client, self.shop.channel, "stock?sku=MUG").json()  # type: ignore[attr-defined]
+        number = targets([self.shelf.pk])[self.shelf.pk]
+        assert exposures([self.shelf.pk])[self.shelf.pk].quantity == number
+        return found["stock"][0]["available"], number
+
+
+def keep(shop: Shop, group: ChannelGroup, channels: list[Channel], *, units: int) -> None:
+    """Has so many units of everything kept for these channels."""
+    set_channels(group, channels, actor="somebody")
     rule_set = RuleSet.objects.create(merchant=shop.merchant, name="Pool")
-    version = draw_up(rule_set, actor="somebody", why="Dealers can count on it.")
-    Rule.objects.create(version=version, position=1, pool=dealers, pool_units=8)
+    version = draw_up(rule_set, actor="somebody", why="They can count on it.")
+    Rule.objects.create(version=version, position=1, pool=group, pool_units=units)
     approve(version.pk, actor="somebody", because="Agreed.")
     activate(version.pk, actor="somebody", because="Agreed.", is_confirmed=True)
 
-    def offered() -> tuple[int, int]:
-        found = ask(client, shop.channel, "stock?sku=MUG").json()  # type: ignore[attr-defined]
-        return found["stock"][0]["available"], targets([shelf.pk])[shelf.pk]
 
-    assert offered() == (20, 12)
-    assert send(client, shop.channel, order({"MUG": 5})).status_code == 200
+@pytest.fixture
+def pool(client: Client, shop: Shop) -> Pool:
+    web_shop = shop.add_channel("Web shop 2")
+    shelf = shop.shelf(shop.list_variant("MUG", channel=web_shop))
+    dealers = ChannelGroup.objects.create(merchant=shop.merchant, name="Dealers")
+    keep(shop, dealers, [shop.channel], units=8)
+    return Pool(client, shop, dealers, shelf)
+
+
+def test_the_dealers_pool_is_theirs_alone(pool: Pool) -> None:
+    assert pool.offered() == (20, 12)
+    assert send(pool.client, pool.shop.channel, order({"MUG": 5})).status_code == 200
     # What dealers buy comes out of their pool: the web shop is offered as much as before.
-    assert offered() == (15, 12)
+    assert pool.offered() == (15, 12)
+
+
+def test_what_is_held_comes_out_of_the_pool_for_as_long_as_it_is_held(pool: Pool) -> None:
+    client, shop = pool.client, pool.shop
+    for _ in range(2):
+        hold(client, shop, wanted({"MUG": 5}))
+    assert pool.offered() == (15, 12)
+    assert left_of(pool.group, shop.variants["MUG"].pk, 8) == 3
+    send(client, shop.channel, {}, path="reservations/cart-1/release")
+    assert pool.offered() == (20, 12)
+    assert left_of(pool.group, shop.variants["MUG"].pk, 8) == 8
+
+    hold(client, shop, wanted({"MUG": 6}, reference="cart-2"))
+    assert send(client, shop.channel, order({"MUG": 4}, reservation="cart-2")).status_code == 200
+    assert pool.offered() == (16, 12)
+
+    hold(client, shop, wanted({"MUG": 3}, reference="cart-3"))
+    assert pool.offered() == (13, 12)
+    Reservation.objects.filter(reference__endswith="cart-3").update(expires_at=timezone.now())
+    assert expire() == 1
+    assert pool.offered() == (16, 12)
+    assert PoolHold.objects.count() == 3
+    assert forget_old()["pool_holds"] == 3
+
+
+def test_a_kit_that_is_held_takes_its_parts_off_their_pool(pool: Pool) -> None:
+    shop = pool.shop
+    kit = shop.add_variant("PAIR", {})
+    context = Context(shop.merchant.pk, "pair")
+    define(context, kit.pk, BundleKind.KIT, [Component(shop.variants["MUG"].pk, 2)])
+    shop.list_variant("PAIR")
+    assert hold(pool.client, shop, wanted({"PAIR": 2})).status_code == 200
+    assert pool.offered() == (16, 12)
+    assert left_of(pool.group, kit.pk, 8) == 6
 
 
 # -- ordering
@@ -203,6 +281,36 @@ def test_more_than_is_offered_is_refused_as_a_whole(client: Client, shop: Shop) 
     assert answer.status_code == 422
     assert answer.json()["offered"] == {"CUP": 3}  # type: ignore[attr-defined]
     assert (shop.level("MUG"), ChannelOrder.objects.count()) == ((20, 0), 0)
+
+
+@pytest.mark.parametrize("sku", ["", "MUG", "none"])
+def test_naming_the_item_is_no_way_around_the_offer(client: Client, shop: Shop, sku: str) -> None:
+    """What a line means is decided by the item that it names: what is offered of another SKU says nothing."""
+    shop.channel.buffer_units = 2
+    shop.channel.save()
+    asked = order({"CUP": 2})
+    asked["lines"][0] |= {"sku": sku, "item_id": "listing-CUP"}
+    answer = send(client, shop.channel, asked)
+    assert (answer.status_code, list(answer.json()["offered"].values())) == (422, [1])  # type: ignore[attr-defined]
+    assert shop.level("CUP") == (3, 0)
+    asked["lines"][0]["quantity"] = 1
+    assert send(client, shop.channel, asked).status_code == 200
+    assert shop.level("CUP") == (3, 1)
+
+
+def test_what_the_portal_calls_otherwise_is_offered_held_and_ordered_by_its_name_there(
+    client: Client, shop: Shop
+) -> None:
+    Listing.objects.filter(channel=shop.channel, sku="CUP").update(sku="TASSE")
+    found = ask(client, shop.channel, "stock?sku=TASSE").json()  # type: ignore[attr-defined]
+    assert found["stock"][0]["available"] == 3
+    assert send(client, shop.channel, order({"TASSE": 4})).status_code == 422
+    answer = hold(client, shop, wanted({"TASSE": 2}))
+    assert answer.json()["reservation"]["held"] == {"TASSE": 2}  # type: ignore[attr-defined]
+    sent = order({"TASSE": 2}, reservation="cart-1")
+    sent["lines"][0]["item_id"] = "listing-CUP"
+    assert send(client, shop.channel, sent).status_code == 200
+    assert shop.level("CUP") == (3, 2)
 
 
 def test_what_somebody_else_took_meanwhile_is_refused_too(
@@ -276,6 +384,28 @@ def test_units_are_held_and_then_ordered(client: Client, shop: Shop) -> None:
     assert_ledger_holds()
 
 
+def test_what_is_held_goes_to_its_order_before_anybody_who_is_owed_it(client: Client, shop: Shop) -> None:
+    """Somebody was sold a cup too many meanwhile; what a dealer has in hand is no answer to that."""
+    web_shop = shop.add_channel("Web shop 2")
+    hold(client, shop, wanted({"CUP": 3}))
+    apply_state(web_shop, web_order(line("CUP", 1)), arrived_at=timezone.now())
+    assert shop.owed("CUP") == 1
+
+    assert send(client, shop.channel, order({"CUP": 3}, reservation="cart-1")).status_code == 200
+
+    assert (shop.level("CUP"), shop.owed("CUP")) == ((3, 3), 1)
+    assert_ledger_holds()
+
+
+def test_what_an_order_leaves_of_its_hold_goes_to_whoever_is_owed_it(client: Client, shop: Shop) -> None:
+    web_shop = shop.add_channel("Web shop 2")
+    hold(client, shop, wanted({"CUP": 3}))
+    apply_state(web_shop, web_order(line("CUP", 2)), arrived_at=timezone.now())
+    assert send(client, shop.channel, order({"CUP": 2}, reservation="cart-1")).status_code == 200
+    assert (shop.level("CUP"), shop.owed("CUP")) == ((3, 3), 1)
+    assert_ledger_holds()
+
+
 def test_an_order_that_is_refused_leaves_what_is_held(client: Client, shop: Shop) -> None:
     hold(client, shop, wanted({"CUP": 2}))
     assert send(client, shop.channel, order({"CUP": 4}, reservation="cart-1")).status_code == 422
@@ -315,3 +445,38 @@ def test_no_more_is_held_than_is_offered(client: Client, shop: Shop, units: dict
 )
 def test_a_hold_that_makes_no_sense_is_refused(client: Client, shop: Shop, body: Any) -> None:
     assert hold(client, shop, body).status_code == 400
+
+
+# -- several at once
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("safeguard", "taken"), [(True, 1), (False, 2)])
+def test_two_who_ask_at_once_do_not_take_together_what_is_kept_for_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, safeguard: bool, taken: int
+) -> None:
+    """Of twenty mugs the web shop keeps eight. The control shows that without taking turns both dealers get ten."""
+    web_shops = ChannelGroup.objects.create(merchant=shop.merchant, name="Web")
+    keep(shop, web_shops, [shop.add_channel("Web shop 2")], units=8)
+    if not safeguard:
+        monkeypatch.setattr("channels.buyers.take_turns", lambda merchant_id: None)
+        monkeypatch.setattr("channels.buyer_holds.take_turns", lambda merchant_id: None)
+    both_have_looked = Barrier(1 if safeguard else 2, timeout=10)
+    look = buyers._check_offer
+
+    def slow_look(channel: Channel, state: OrderState) -> None:
+        look(channel, state)
+        both_have_looked.wait()
+
+    monkeypatch.setattr("channels.buyers._check_offer", slow_look)
+
+    def buy(number: str) -> int:
+        try:
+            return send(Client(), shop.channel, order({"MUG": 10}, number=number)).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        statuses = sorted(pool.map(buy, ["1", "2"]))
+    assert statuses == ([200, 422] if safeguard else [200, 200])
+    assert shop.level("MUG") == (20, 10 * taken)

@@ -158,6 +158,23 @@ def test_a_decrease_does_not_wait_for_a_bulk_and_is_told_again_when_that_has_end
     assert not any(fresh(each).is_due for each in levels[1:])
 
 
+def test_a_bulk_that_goes_over_a_newer_number_before_that_is_seen_has_it_told_at_once(bulk: Shelves) -> None:
+    shop = open_shop(kind="telling")
+    levels = many(shop, 3, Lane.INCREASE)
+    tell(shop)
+    apply_state(shop.channel, order(line("S0", 1)), arrived_at=timezone.now())
+    tell(shop)
+    # Nobody has seen the newer number when the bulk arrives.
+    for each in levels:
+        bulk.numbers[each.listing.external_id, ""] = 5
+    assert follow_all(shop) == 3
+    assert outcomes(levels[0]) == ["confirmed", "unknown"]
+    calls = len(bulk.calls)
+    tell(shop)
+    assert len(bulk.calls) == calls + 1
+    assert bulk.told[-1] == (levels[0].listing.external_id, 4, None)
+
+
 @pytest.mark.parametrize(("count", "lane"), [(2, Lane.INCREASE), (4, Lane.DECREASE), (4, Lane.TO_ZERO)])
 def test_few_increases_and_all_decreases_go_one_by_one(bulk: Shelves, count: int, lane: Lane) -> None:
     shop = open_shop(kind="telling")

@@ -23,6 +23,7 @@ SELLER_PLANS: Final[Mapping[str, RateLimit]] = {
     "create-feed-document": RateLimit(capacity=15, refill_per_second=0.5),
     # JSON_LISTINGS_FEED has a rule of its own: five feeds in five minutes.
     "create-feed": RateLimit(capacity=5, refill_per_second=5 / 300),
+    "get-feeds": RateLimit(capacity=10, refill_per_second=0.0222),
     "get-feed": RateLimit(capacity=15, refill_per_second=2),
     "get-feed-document": RateLimit(capacity=10, refill_per_second=0.0222),
     "create-report": RateLimit(capacity=15, refill_per_second=0.0167),

@@ -77,10 +77,18 @@ def address_of(account: Account) -> QueueAddress:
         raise Misconfigured("The queue's URL must end with /<AWS account>/<name>.")
     if path[1].endswith(".fifo"):
         raise Misconfigured("Amazon sends to standard queues alone, not to FIFO queues.")
-    region = host.split(".")[1] if host.startswith("sqs.") else "us-east-1"
+    region = _region(host)
     partition = "aws-cn" if host.endswith(".cn") else "aws"
     arn = f"arn:{partition}:sqs:{region}:{path[0]}:{path[1]}"
     return QueueAddress(url, f"{parts.scheme}://{parts.netloc}", region, arn)
+
+
+def _region(host: str) -> str:
+    """Returns the region in a host, in its present form (`sqs.eu-west-1.…`) or the one before (`eu-west-1.queue.…`)."""
+    labels = host.split(".")
+    if labels[0] == "sqs":
+        return labels[1]
+    return labels[0] if labels[1:2] == ["queue"] else "us-east-1"
 
 
 def take(account: Account, *, seconds: float) -> list[QueuedMessage]:

@@ -10,6 +10,7 @@ _HOSTS: Final = {
     "fe": "https://sellingpartnerapi-fe.amazon.com",
 }
 
+JAPAN: Final = "A1VC38T7YXB528"
 #: Region → country → marketplace id.
 _MARKETPLACES: Final = {
     "na": {
@@ -39,7 +40,7 @@ _MARKETPLACES: Final = {
     "fe": {
         "SG": "A19VAU5U5O7RUS",
         "AU": "A39IBJ37TRP1C6",
-        "JP": "A1VC38T7YXB528",
+        "JP": JAPAN,
     },
 }
 _REGION_OF: Final = {

@@ -92,6 +92,12 @@ class AmazonSellerConnector(Connector):
         "base_url": "",
         "login_url": "https://api.amazon.com",
     }
+    settings_help: ClassVar[Mapping[str, str]] = {
+        "seller_id": "Seller Central → Account info → Merchant token.",
+        "marketplaces": "Countries or ids, such as DE, NL; all of one region of Amazon.",
+        "queue_url": "The SQS queue that Amazon sends its notifications to. Empty: orders are polled alone.",
+        "base_url": "Empty: where the region of the marketplaces is served.",
+    }
     rate_limits: ClassVar[Mapping[str, RateLimit]] = SELLER_PLANS
     #: Nothing is signed: the queue's policy lets only Amazon in, and messages name our subscriptions.
     signed_with: ClassVar[str] = ""

@@ -7,6 +7,7 @@ brings may come after a newer number was told meanwhile: whoever follows it has 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from channels.connectors.amazon_seller import listings
 from channels.connectors.base import AcceptedPush, ItemOutcome, PushItem, PushResult
 from channels.connectors.messages import parse_json, read_objects, read_text
 from channels.connectors.pushing import result_of
-from channels.errors import BadMessage, OutcomeUnknown, Throttled, TransientError
+from channels.errors import BadMessage, ConnectorError, OutcomeUnknown, Throttled, TransientError
 
 FEED_TYPE: Final = "JSON_LISTINGS_FEED"
 #: Amazon's staff advise a feed from about so many listings on.
@@ -24,6 +25,8 @@ WORTHWHILE: Final = 1500
 
 _PATH: Final = "/feeds/2021-06-30"
 _CONTENT_TYPE: Final = "application/json; charset=UTF-8"
+#: How far Amazon's clock may be behind ours.
+_LEEWAY: Final = timedelta(seconds=5)
 #: Tracking ids of feeds: `feed:<feed>:<message>`.
 _PREFIX: Final = "feed:"
 _NO_INCREASE: Final = "It is no increase by what Amazon shows now; decreases do not go by feed."
@@ -85,10 +88,31 @@ def _create(api: SellingPartnerApi, document: bytes) -> str:
         "marketplaceIds": list(api.marketplace_ids),
         "inputFeedDocumentId": read_text(made, "feedDocumentId"),
     }
-    feed_id = read_text(api.call(Call("POST", f"{_PATH}/feeds", "create-feed", body=body)), "feedId")
-    if not feed_id:
-        raise OutcomeUnknown("Amazon took the feed in, but named no feed to follow.")
+    began_at = datetime.now(UTC)
+    try:
+        feed_id = read_text(api.call(Call("POST", f"{_PATH}/feeds", "create-feed", body=body)), "feedId")
+        if not feed_id:
+            raise OutcomeUnknown("Amazon took the feed in, but named no feed to follow.")
+    except OutcomeUnknown:
+        # It may lie in the queue, and would bring its numbers when newer ones have been told.
+        feed_id = _handed_in_since(api, began_at)
+        if not feed_id:
+            raise
     return feed_id
+
+
+def _handed_in_since(api: SellingPartnerApi, instant: datetime) -> str:
+    """Returns the one feed that has been handed in since; empty where there is none, several, or nobody says so now."""
+    parameters = {
+        "feedTypes": FEED_TYPE,
+        "createdSince": (instant - _LEEWAY).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "pageSize": "10",
+    }
+    try:
+        found = read_objects(api.read(f"{_PATH}/feeds", parameters, bucket="get-feeds"), "feeds")
+    except ConnectorError:
+        return ""
+    return read_text(found[0], "feedId") if len(found) == 1 else ""
 
 
 def is_feed(push: AcceptedPush) -> bool:
@@ -120,13 +144,23 @@ def _ends(
     if status != "DONE":
         reason = f"The feed {feed_id} ended {status}."
         return {each.tracking_id: _result(each, ItemOutcome.RETRY, reason) for each in members}
-    refused = _refused(api, feed)
-    ends: dict[str, PushResult | None] = {}
+    ends = listings.follow(api, members)
+    if all(_is_good(ends.get(each.tracking_id)) for each in members):
+        return ends
+    # Its report is asked for only where it is needed: Amazon gives ten, and then one in 45 seconds.
+    try:
+        refused = _refused(api, feed)
+    except Throttled:
+        return {name: end for name, end in ends.items() if _is_good(end)}
     for each in members:
         reason = refused.get(int(each.tracking_id.split(":")[2]), "")
-        if reason:
+        if reason and not _is_good(ends.get(each.tracking_id)):
             ends[each.tracking_id] = _result(each, ItemOutcome.REJECTED, reason)
-    return ends | listings.follow(api, [each for each in members if each.tracking_id not in ends])
+    return ends
+
+
+def _is_good(end: PushResult | None) -> bool:
+    return end is not None and end.outcome is ItemOutcome.CONFIRMED
 
 
 def _refused(api: SellingPartnerApi, feed: Mapping[str, Any]) -> dict[int, str]:

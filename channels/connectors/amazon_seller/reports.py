@@ -4,7 +4,6 @@ A report is asked for first and ready later. Whoever finds it not ready in time 
 asked for a short while ago is taken, and no second one is asked for.
 """
 
-import csv
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 from channels.connectors.amazon import documents
 from channels.connectors.amazon.client import Call, SellingPartnerApi
+from channels.connectors.amazon.regions import JAPAN
 from channels.connectors.messages import read_id, read_objects, read_text
 from channels.errors import TransientError
 
@@ -42,16 +42,17 @@ class Row:
 
 
 def fetch_rows(api: SellingPartnerApi) -> Iterator[Row]:
-    """Streams the report's rows; raises `TransientError` while it is not ready."""
+    """Streams the report's rows; raises `TransientError` while it is not ready, and where it holds none."""
     report = _followed(api, _young(api) or _asked_for(api))
     status = read_text(report, "processingStatus")
     if status == "CANCELLED":
-        return  # "no data", too
+        # "No data", says Amazon with it: a seller of so many listings has data.
+        raise TransientError("Amazon cancelled its report of all listings.", retry_after=_COME_BACK)
     if status != "DONE":
         raise TransientError("Amazon's report of all listings is not ready yet.", retry_after=_COME_BACK)
     document_id = quote(read_id(report, "reportDocumentId"), safe="")
     described = api.read(f"{_PATH}/documents/{document_id}", bucket="get-report-document")
-    yield from _rows(documents.download(api, described))
+    yield from _rows(documents.download(api, described), is_japanese=JAPAN in api.marketplace_ids)
 
 
 def _young(api: SellingPartnerApi) -> dict[str, Any] | None:
@@ -84,13 +85,13 @@ def _followed(api: SellingPartnerApi, report: Mapping[str, Any]) -> Mapping[str,
     return report
 
 
-def _rows(document: bytes) -> Iterator[Row]:
-    """Reads tab-separated text, whose first line names the columns."""
-    lines = iter(_text(document).splitlines())
-    names = [name.strip().lower() for name in next(lines, "").lstrip("\ufeff").split("\t")]
+def _rows(document: bytes, *, is_japanese: bool) -> Iterator[Row]:
+    """Reads tab-separated text, whose first line names the columns; titles may hold any other separator of lines."""
+    lines = (line.rstrip("\r").split("\t") for line in _text(document, is_japanese=is_japanese).split("\n"))
+    names = [name.strip().lower() for name in next(lines, [])]
     if not {"seller-sku", "quantity", "fulfillment-channel"} <= set(names):
         raise TransientError("Amazon's report of all listings has other columns than expected.")
-    for cells in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+    for cells in lines:
         row = dict(zip(names, cells, strict=False))
         if row.get("seller-sku"):
             yield _row(row)
@@ -109,11 +110,9 @@ def _row(row: Mapping[str, str]) -> Row:
     )
 
 
-def _text(document: bytes) -> str:
-    """Decodes a report: UTF-8, or what the marketplace writes (Japan CP932, Europe CP1252)."""
-    for encoding in ("utf-8-sig", "cp932"):
-        try:
-            return document.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return document.decode("cp1252", "replace")
+def _text(document: bytes, *, is_japanese: bool) -> str:
+    """Decodes a report: UTF-8, or what the marketplace writes: Japan's CP932, the others' CP1252."""
+    try:
+        return document.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return document.decode("cp932" if is_japanese else "cp1252", "replace")

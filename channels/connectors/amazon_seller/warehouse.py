@@ -26,6 +26,9 @@ _LONGEST_REACH: Final = timedelta(days=500)
 #: Pages of one walk; a token that leads in a circle must not keep it for ever.
 _MOST_PAGES: Final = 20_000
 
+#: Walks begun in one reading, where tokens end too soon.
+_MOST_WALKS: Final = 3
+
 
 def is_amazons(code: str) -> bool:
     """Tells whether a fulfilment channel code stands for Amazon's own warehouse."""
@@ -63,9 +66,16 @@ def fetch(api: SellingPartnerApi, since: datetime | None) -> Iterator[WarehouseC
 
 
 def _pages(api: SellingPartnerApi, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    token = ""
+    token, walks = "", 1
     for _ in range(_MOST_PAGES):
-        body = _page(api, {**parameters, "nextToken": token} if token else parameters)
+        try:
+            body = _page(api, {**parameters, "nextToken": token} if token else parameters)
+        except Rejected:
+            if not token or walks == _MOST_WALKS:
+                raise
+            # The token ended before its page was read: the walk begins anew, and what comes twice is as it is now.
+            token, walks = "", walks + 1
+            continue
         yield body
         token = read_text(read_part(body, "pagination"), "nextToken")
         if not token:

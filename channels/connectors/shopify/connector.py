@@ -77,6 +77,10 @@ class ShopifyConnector(Connector):
         "base_url": "",
         "api_version": "2026-10",
     }
+    settings_help: ClassVar[Mapping[str, str]] = {
+        "shop_domain": "As your-shop.myshopify.com.",
+        "base_url": "Empty: at the shop's domain.",
+    }
     #: Assumed for the smallest plan; the first answer tells the shop's own.
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {
         BUCKET: RateLimit(capacity=2000, refill_per_second=100),

@@ -60,10 +60,12 @@ class WholesaleConnector(Connector):
         CredentialField("webhook_secret", "Webhook secret", "Made by OneCount.", is_required=False),
     )
     settings_schema: ClassVar[Mapping[str, Any]] = {
-        #: Where the portal's side of the interface begins.
         "base_url": ...,
-        #: Whether buyers who ask for stock are told spans (1-5, 6-20, 20+) instead of numbers.
         "shows_spans": False,
+    }
+    settings_help: ClassVar[Mapping[str, str]] = {
+        "base_url": "Where the portal's side of the interface begins.",
+        "shows_spans": "Buyers who ask for stock are told spans (1-5, 6-20, 20+) instead of numbers.",
     }
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {BUCKET: RateLimit(capacity=20, refill_per_second=10)}
     chooses_webhook_secret: ClassVar[bool] = True

@@ -55,10 +55,12 @@ class WooCommerceConnector(Connector):
         CredentialField("webhook_secret", "Webhook secret", "Made by OneCount.", is_required=False),
     )
     settings_schema: ClassVar[Mapping[str, Any]] = {
-        #: The shop's address, e.g. https://shop.example.
         "base_url": ...,
-        #: Whether cancelling a line also has the payment gateway pay the money back.
         "pays_back_cancellations": False,
+    }
+    settings_help: ClassVar[Mapping[str, str]] = {
+        "base_url": "The shop's address, such as https://shop.example.",
+        "pays_back_cancellations": "Cancelling a line also has the payment gateway pay the money back.",
     }
     chooses_webhook_secret: ClassVar[bool] = True
     #: WooCommerce has no limit of its own: `concurrency` holds us to what the shop manages, and a proxy's 429 blocks.

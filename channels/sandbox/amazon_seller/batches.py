@@ -146,6 +146,22 @@ class Batches:
             for issue in issues
         ]
 
+    def list_feeds(self, request: Request) -> Answer:
+        types, since = listed(request, "feedTypes"), request.query.get("createdSince", "")
+        if not types:
+            raise invalid("feedTypes is required.")
+        found = [
+            {
+                "feedId": work.id,
+                "feedType": work.type,
+                "createdTime": utc(work.created_at),
+                "processingStatus": work.status,
+            }
+            for work in self.feeds.values()
+            if work.type in types and (not since or work.created_at >= instant(since, "createdSince"))
+        ]
+        return json_answer(200, {"feeds": found})
+
     def read_feed(self, identity: str) -> Answer:
         work = self.feeds.get(identity)
         if work is None:

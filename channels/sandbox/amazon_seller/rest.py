@@ -22,6 +22,7 @@ PLANS: Final[Mapping[str, tuple[float, int]]] = {
     "notifications": (1, 5),
     "createFeedDocument": (0.5, 15),
     "createFeed": (5 / 300, 5),
+    "getFeeds": (0.0222, 10),
     "getFeed": (2, 15),
     "getFeedDocument": (0.0222, 10),
     "createReport": (0.0167, 15),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 #: A token to the next page ends so soon.
-TOKEN_SECONDS: Final = 30
+TOKEN_SECONDS: Final = 30.0
 _MOST_SKUS: Final = 50
 
 
@@ -25,6 +25,10 @@ class Warehouse:
     def __init__(self, shop: "AmazonSellerSandbox") -> None:
         self._shop = shop
         self._pending: Counter[str] = Counter()
+
+    def token_seconds(self) -> float:
+        """Seconds after which a token to the next page has ended."""
+        return TOKEN_SECONDS
 
     def fnsku(self, item: Item) -> str:
         """The warehouse's own id of an item."""
@@ -61,7 +65,7 @@ class Warehouse:
             and item.updated_at >= since
             and (not skus or item.sku in skus)
         ]
-        start = _start(query.get("nextToken", ""))
+        start = _start(query.get("nextToken", ""), self.token_seconds())
         payload = {
             "granularity": {"granularityType": "Marketplace", "granularityId": query["granularityId"]},
             "inventorySummaries": [self._summary(item) for item in found[start : start + PAGE]],
@@ -100,13 +104,13 @@ def _token(start: int) -> str:
     return base64.urlsafe_b64encode(json.dumps([start, time.time()]).encode()).decode()
 
 
-def _start(token: str) -> int:
+def _start(token: str, lasts: float) -> int:
     if not token:
         return 0
     try:
         start, issued_at = json.loads(base64.urlsafe_b64decode(token))
     except ValueError:
         raise invalid("nextToken is not valid.") from None
-    if time.time() - issued_at > TOKEN_SECONDS:
+    if time.time() - issued_at > lasts:
         raise invalid("nextToken has expired.")
     return int(start)

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from channels.accounts import open_connector
+from channels.connectors.amazon import queue
 from channels.connectors.amazon.plans import SELLER_PLANS, read_limits
 from channels.connectors.amazon.regions import marketplace_ids
-from channels.connectors.amazon_seller import AmazonSellerConnector, feeds
+from channels.connectors.amazon_seller import AmazonSellerConnector, feeds, reports
 from channels.connectors.amazon_seller.listings import LONGEST_WAIT
 from channels.connectors.base import Address, ItemOutcome, PushItem
 from channels.errors import (
@@ -41,6 +43,20 @@ def sandbox() -> Iterator[AmazonSellerSandbox]:
 @pytest.fixture
 def connector(sandbox: AmazonSellerSandbox) -> AmazonSellerConnector:
     return connector_to(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("sqs.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("eu-west-1.queue.amazonaws.com", "eu-west-1"),
+        ("queue.amazonaws.com", "us-east-1"),
+    ],
+)
+def test_a_queue_is_asked_in_its_own_region(connector: AmazonSellerConnector, host: str, region: str) -> None:
+    settings = {**connector.account.settings, "queue_url": f"https://{host}/123456789012/orders"}
+    found = queue.address_of(replace(connector.account, settings=settings))
+    assert (found.region, found.arn) == (region, f"arn:aws:sqs:{region}:123456789012:orders")
 
 
 # -- reading
@@ -84,6 +100,37 @@ def test_a_report_that_is_not_ready_is_asked_after_later(
             list(connector.fetch_listings())
         assert raised.value.retry_after
     assert sandbox.requests["createReport"] == 1
+
+
+def test_a_report_that_amazon_cancelled_is_no_empty_catalogue(
+    sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.connectors.amazon_seller.reports._WAITS", (0.05,) * 40)
+    monkeypatch.setattr(sandbox.batches, "_write", lambda work: setattr(work, "status", "CANCELLED"))
+    sandbox.load_catalogue(CatalogueItem(f"S{n}", f"S{n}", quantities={"main": n}) for n in range(1000))
+    with pytest.raises(TransientError, match="cancelled"):
+        list(connector.fetch_listings())
+
+
+@pytest.mark.parametrize("title", ["Caf\u00e9\u2028au lait", "Vertical\x0btab", "Next\x85line"])
+def test_a_title_with_a_separator_of_lines_is_one_row_of_the_report(title: str) -> None:
+    text = f"item-name\tseller-sku\tquantity\tfulfillment-channel\r\n{title}\tMUG\t7\tDEFAULT\r\n"
+    (row,) = reports._rows(text.encode(), is_japanese=False)
+    assert (row.title, row.sku, row.quantity) == (title, "MUG", 7)
+
+
+@pytest.mark.parametrize(
+    ("title", "encoding", "is_japanese"),
+    [
+        ("Th\u00e9i\u00e8re caf\u00e9s", "cp1252", False),
+        ("\u8336\u7897", "cp932", True),
+        ("\u8336 th\u00e9", "utf-8", False),
+    ],
+)
+def test_a_report_is_read_as_its_marketplace_writes_it(title: str, encoding: str, is_japanese: bool) -> None:
+    text = f"item-name\tseller-sku\tquantity\tfulfillment-channel\n{title}\tMUG\t7\tDEFAULT\n"
+    (row,) = reports._rows(text.encode(encoding), is_japanese=is_japanese)
+    assert row.title == title
 
 
 def test_single_numbers_are_none_where_the_listing_is_gone_or_amazons(
@@ -382,6 +429,32 @@ def test_a_feed_that_is_done_may_have_refused_some_of_its_messages(
     assert "8541" in ends[results[1].tracking_id].reason
 
 
+def test_a_feed_whose_answer_was_lost_is_found_and_followed(
+    sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector
+) -> None:
+    create = sandbox.batches.create_feed
+    sandbox.batches.create_feed = lambda request: (create(request), sandbox.error_answer(500))[1]  # type: ignore[method-assign]
+    push = item("MUG", 15)
+    (result,) = connector.push_increases([push], call_id="1")
+    assert result.tracking_id == f"feed:{next(iter(sandbox.batches.feeds))}:1"
+    (end,) = until(lambda: connector.follow_push([accepted(push, result)])).values()
+    assert end.outcome is ItemOutcome.CONFIRMED
+    # Of two nobody can tell which one it was.
+    with pytest.raises(OutcomeUnknown):
+        connector.push_increases([item("MUG", 16)], call_id="2")
+
+
+def test_the_report_of_a_feed_is_fetched_only_where_something_is_not_live(
+    sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector
+) -> None:
+    pushes = [item("MUG", 15, level=1), item(ODD, 25, level=2)]
+    results = connector.push_increases(pushes, call_id="1")
+    until(lambda: sandbox.number(ODD) == 25)
+    ends = connector.follow_push([accepted(p, r) for p, r in zip(pushes, results, strict=True)])
+    assert {end.outcome for end in ends.values() if end} == {ItemOutcome.CONFIRMED}
+    assert sandbox.requests["getFeedDocument"] == 0
+
+
 def test_a_feed_that_ended_badly_has_its_numbers_sent_again(
     sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -414,6 +487,23 @@ def test_all_pages_of_the_warehouse_are_read(
         for n in range(120)
     )
     assert len(list(connector.fetch_warehouse(None))) == 121
+
+
+def test_a_walk_through_the_warehouse_whose_token_ended_begins_anew(
+    sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.load_catalogue(
+        CatalogueItem(f"F{n}", f"F{n}", quantities={"main": n}, is_fulfilled_by_channel=True)
+        for n in range(60)
+    )
+    lasts = iter([30.0, -1.0])
+    monkeypatch.setattr(sandbox.warehouse, "token_seconds", lambda: next(lasts, 30.0))
+    found = [count.sku for count in connector.fetch_warehouse(None)]
+    assert len(set(found)) == 61
+    assert sandbox.requests["getInventorySummaries"] == 4
+    monkeypatch.setattr(sandbox.warehouse, "token_seconds", lambda: -1.0)
+    with pytest.raises(Rejected, match="expired"):
+        list(connector.fetch_warehouse(None))
 
 
 def test_an_app_without_the_role_for_fba_does_not_stop_the_channel(

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     """Adds the flag and three tables; nothing is rewritten."""
 
     dependencies = [
-        ("channels", "0019_vendor"),
+        ("channels", "0020_eyes"),
     ]
 
     operations = [
