@@ -19,6 +19,7 @@ from channels.admin import (
     rule_sets,
     rule_versions,
     spans,
+    warehouses,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "rule_sets",
     "rule_versions",
     "spans",
+    "warehouses",
 ]

@@ -4,6 +4,7 @@ from typing import Final
 
 from rest_framework.routers import SimpleRouter
 
+from channels.api.authorities import Authorities
 from channels.api.availability import Availability
 from channels.api.channels import Channels
 from channels.api.failures import Errors, Messages, Retries
@@ -15,6 +16,7 @@ from channels.api.rules import Rehearsals, RuleSets, RuleVersions
 VIEWS: Final = {
     "availability": Availability,
     "channels": Channels,
+    "authorities": Authorities,
     "listings": Listings,
     "listing-levels": ListingLevels,
     "orders": Orders,

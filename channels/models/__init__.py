@@ -26,9 +26,11 @@ from channels.models.pools import ChannelGroup, PoolUse
 from channels.models.rehearsals import Rehearsal
 from channels.models.retry_queue import Retry
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
+from channels.models.warehouses import Authority, StatedLevel, WarehouseArrival, WarehouseOrder
 
 __all__ = [
     "AccessToken",
+    "Authority",
     "BundleChange",
     "Channel",
     "ChannelGroup",
@@ -64,5 +66,8 @@ __all__ = [
     "RuleSetVersion",
     "ShelfObservation",
     "SourceSpan",
+    "StatedLevel",
+    "WarehouseArrival",
+    "WarehouseOrder",
     "WebhookDelivery",
 ]
