@@ -26,6 +26,7 @@ from channels.models import (
 )
 from channels.subscriptions import register
 from channels.tuning import tell_place_anew
+from channels.warehouses.authorities import give_say
 from config.notify import notify_after_commit
 from inventory.models import Location, Merchant
 from inventory.models.catalogue import LocationKind
@@ -110,6 +111,10 @@ def _note_test(channel: Channel, findings: Findings) -> None:
 
 
 def _places(channel: Channel) -> dict[str, list[str]]:
+    if connector_class(channel.kind).capabilities.keeps_stock:
+        rows = ChannelLocation.objects.filter(channel=channel).order_by("id")
+        pairs = rows.values_list("external_id", "authority__location__code")
+        return {place: [code] if code else [] for place, code in pairs}
     places = ChannelLocation.objects.filter(channel=channel, is_active=True).order_by("id")
     sources = ChannelLocationSource.objects.filter(channel_location__in=places, is_active=True)
     found: dict[str, list[str]] = {place.external_id: [] for place in places}
@@ -122,7 +127,7 @@ def _places(channel: Channel) -> dict[str, list[str]]:
 def put_behind(channel: Channel, place: str, codes: Sequence[str]) -> None:
     """Puts our locations behind a place of the platform, in the order in which they are to be drawn on.
 
-    Raises `Misconfigured`, naming what there is instead.
+    A place of a warehouse gets the say over one location. Raises `Misconfigured`, naming what there is instead.
     """
     found = ChannelLocation.objects.filter(channel=channel, external_id=place).first()
     if found is None:
@@ -136,6 +141,13 @@ def put_behind(channel: Channel, place: str, codes: Sequence[str]) -> None:
         raise Misconfigured(
             f"There is no location {', '.join(unknown)}. There are: {', '.join(sorted(locations)) or 'none'}."
         )
+    if connector_class(channel.kind).capabilities.keeps_stock:
+        if len(codes) != 1:
+            raise Misconfigured(
+                f"{channel.name} has the say over one location for each of its places: name one."
+            )
+        give_say(locations[codes[0]], found)
+        return
     taken = ChannelLocationSource.objects.filter(
         location__in=[locations[code] for code in codes], location__kind=LocationKind.CHANNEL_OWNED
     ).exclude(channel_location__channel=channel)
@@ -161,10 +173,12 @@ def go_live(channel: Channel) -> int:
         raise InShadow(
             f"{channel.name} is in shadow mode: `shadow go-live`, or its onboarding page, takes it live."
         )
-    if not any(_places(channel).values()):
-        raise Misconfigured(f"No place of {channel.name} has a location of yours behind it: map one first.")
     connector = open_connector(channel)
-    right = read_shelves(channel, connector)
+    keeps_stock = connector.capabilities.keeps_stock
+    if not any(_places(channel).values()):
+        lacks = "the say over a location of yours" if keeps_stock else "a location of yours behind it"
+        raise Misconfigured(f"No place of {channel.name} has {lacks}: map one first.")
+    right = 0 if keeps_stock else read_shelves(channel, connector)
     if connector.capabilities.manages_subscriptions:
         register(channel, connector)
     Channel.objects.filter(pk=channel.pk).update(is_paused=False, is_active=True)

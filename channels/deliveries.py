@@ -37,6 +37,8 @@ from channels.models import Channel, WebhookDelivery
 from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.retry_queue import Work
 from channels.screening import check_events, check_payload
+from channels.warehouses import marks
+from channels.warehouses.authorities import keeps_stock
 from config.database import PLAN_ONCE
 from config.jobs import wake
 from config.logs import redact_text
@@ -230,11 +232,21 @@ def _apply_notices(noticed: Sequence[tuple[WebhookDelivery, ChannelEvent]]) -> N
         [(d.channel, event, d.received_at) for d, event in noticed if isinstance(event, LevelObserved)]
     )
     following.confirm_seen(seen)
-    for channel_id in sorted({d.channel_id for d, event in noticed if isinstance(event, WarehouseChanged)}):
-        feeds.ask_for_poll(channel_id, feeds.WAREHOUSE)
+    _note_warehouses([(d, event) for d, event in noticed if isinstance(event, WarehouseChanged)])
     notices.note_listing_changes(
         (d.channel, event) for d, event in noticed if isinstance(event, ListingChanged)
     )
+
+
+def _note_warehouses(noticed: Sequence[tuple[WebhookDelivery, WarehouseChanged]]) -> None:
+    """Has warehouses asked: platforms' own ones as a whole, those that keep our stock for what was named."""
+    channels = {delivery.channel_id: delivery.channel for delivery, _ in noticed}
+    for channel_id in sorted(channels):
+        if not keeps_stock(channels[channel_id].kind):
+            feeds.ask_for_poll(channel_id, feeds.WAREHOUSE)
+            continue
+        events = [event for delivery, event in noticed if delivery.channel_id == channel_id]
+        marks.note_changed(channel_id, events)
 
 
 def _process(delivery: WebhookDelivery) -> None:

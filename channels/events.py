@@ -78,7 +78,11 @@ class LevelObserved:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseChanged:
-    """The platform's own warehouse holds other numbers of our goods."""
+    """A warehouse holds other numbers of our goods, or is further with an order of ours."""
+
+    #: Its ids of the goods and orders; empty where it does not say.
+    goods: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ LISTINGS: Final = "listings"
 WAREHOUSE: Final = "warehouse"
 #: What its shelves show, while it is in shadow (`channels.shadow`).
 SHELVES: Final = "shelves"
+#: Everything between us and who has the say over locations of ours (`channels.warehouses`).
+KEEPING: Final = "keeping"
 #: Each page renews the lease by this.
 LEASE: Final = timedelta(seconds=90)
 
@@ -37,14 +39,20 @@ def ensure_feeds() -> None:
 
 def names_of(kind: str) -> tuple[str, ...]:
     """Returns which feeds a channel of this kind has."""
-    has_warehouse = CONNECTORS[kind].capabilities.own_warehouse
-    return (ORDERS, LISTINGS, WAREHOUSE) if has_warehouse else (ORDERS, LISTINGS)
+    able = CONNECTORS[kind].capabilities
+    if able.keeps_stock:
+        return (LISTINGS, KEEPING)
+    return (ORDERS, LISTINGS, WAREHOUSE) if able.own_warehouse else (ORDERS, LISTINGS)
 
 
 def ask_for_poll(channel_id: int, name: str = ORDERS) -> None:
-    """Has the channel's orders, or another feed, polled at once: something changed that we have not seen."""
+    """Has the channel's orders, or another feed, polled at once: something changed that we have not seen.
+
+    Who keeps stock and has no orders of its own is looked at as a whole.
+    """
+    names = (ORDERS, KEEPING) if name == ORDERS else (name,)
     # Now, and not when it was due before: a poll that runs already began before whatever was seen.
-    if PollFeed.objects.filter(channel_id=channel_id, name=name).update(next_poll_at=Now()):
+    if PollFeed.objects.filter(channel_id=channel_id, name__in=names).update(next_poll_at=Now()):
         notify_after_commit("onecount_push")
 
 

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -77,6 +77,8 @@ class LeasedRequest:
     country: str
     external_id: str
     lines: tuple[RequestedLine, ...]
+    #: When the warehouse was first asked, where the last attempt ended without a word: what became of it is not known.
+    interrupted_since: datetime | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -91,7 +93,7 @@ class LeasedRequest:
 
 _LEASE: Final = """
 WITH chosen AS (
-    SELECT id FROM channels_fulfilmentrequest
+    SELECT id, lease_token IS NOT NULL AS is_interrupted FROM channels_fulfilmentrequest
     WHERE location_id = ANY(%s::bigint[]) AND wanted > done AND dead_at IS NULL
       AND coalesce(leased_until < clock_timestamp(), true)
       AND coalesce(next_attempt_at <= clock_timestamp(), true)
@@ -106,7 +108,7 @@ FROM chosen, channels_channelorder placed
 WHERE request.id = chosen.id AND placed.id = request.order_id
 RETURNING request.id, request.location_id, request.key, request.wanted, request.attempts, request.state,
           CASE placed.number WHEN '' THEN placed.external_id ELSE placed.number END, placed.country,
-          request.external_id
+          request.external_id, CASE WHEN chosen.is_interrupted THEN request.asked_at END
 """
 
 
@@ -126,10 +128,10 @@ def lease(location_ids: Collection[int], *, size: int = 50) -> list[LeasedReques
 
 
 def _leased(row: tuple[Any, ...], token: uuid.UUID, lines: Collection[RequestedLine]) -> LeasedRequest:
-    request_id, location_id, key, wanted, attempts, state, number, country, external_id = row
+    request_id, location_id, key, wanted, attempts, state, number, country, external_id, since = row
     return LeasedRequest(
         request_id, location_id, token, key, wanted, attempts, RequestState(state), number, country, external_id,
-        tuple(lines),
+        tuple(lines), since,
     )  # fmt: skip
 
 
@@ -142,8 +144,13 @@ def _lines_of(request_ids: Collection[int]) -> dict[int, list[RequestedLine]]:
     return found
 
 
-def note_told(leased: LeasedRequest, *, external_id: str = "") -> bool:
-    """Notes that the warehouse has a message; False when the lease is no longer ours, and nothing was noted."""
+def note_told(
+    leased: LeasedRequest, *, external_id: str = "", is_too_late: bool = False, remark: str = ""
+) -> bool:
+    """Notes that the warehouse has a message; False when the lease is no longer ours, and nothing was noted.
+
+    `is_too_late`: it will not follow it, having shipped or picked what an earlier one said. `remark` is shown with the request.
+    """
     with transaction.atomic():
         request = _held(leased)
         if request is None:
@@ -155,9 +162,30 @@ def note_told(leased: LeasedRequest, *, external_id: str = "") -> bool:
         request.done = max(request.done, leased.wanted)
         request.due_since = request.due_since if request.wanted > request.done else None
         request.external_id = external_id[:200] or request.external_id
-        request.attempts, request.last_error, request.next_attempt_at = 0, "", None
+        request.attempts, request.last_error, request.next_attempt_at = 0, remark[:1000], None
         _give_back(request)
-        _note_lines(leased)
+        if not is_too_late:
+            _note_lines(leased)
+    return True
+
+
+def put_back(leased: LeasedRequest, error: str, *, is_unknown: bool = False) -> bool:
+    """Gives a request back that could not be told, for the warehouse as a whole does not answer; that is no failure of its own.
+
+    `is_unknown`: it may have arrived. Then the lease only ends soon, so that whoever takes it next knows to find out.
+    """
+    with transaction.atomic():
+        request = _held(leased)
+        if request is None:
+            return False
+        request.last_error = error[:1000]
+        until = timezone.now() + timedelta(seconds=_FIRST_PAUSE)
+        if is_unknown:
+            request.leased_until = until
+            request.save(update_fields=["last_error", "leased_until"])
+            return True
+        request.next_attempt_at = until
+        _give_back(request)
     return True
 
 

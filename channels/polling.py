@@ -23,7 +23,16 @@ from channels.baseline import has_first_contact, read_shelves
 from channels.connectors.base import Connector, OrderGlimpse, OrderPage
 from channels.errors import BadMessage, ConnectorError, PermanentError, TransientError
 from channels.events import OrderState
-from channels.feeds import LEASE, LISTINGS, SHELVES, WAREHOUSE, ask_for_poll, ensure_feeds, poll_interval
+from channels.feeds import (
+    KEEPING,
+    LEASE,
+    LISTINGS,
+    SHELVES,
+    WAREHOUSE,
+    ask_for_poll,
+    ensure_feeds,
+    poll_interval,
+)
 from channels.importing import import_channel
 from channels.mirroring import last_mirror, mirror
 from channels.models import Channel, ChannelHealth, ChannelOrder, ChannelOrderLine, PollFeed
@@ -32,6 +41,7 @@ from channels.order_rows import known_orders
 from channels.orders import apply_state, hint, is_old_news
 from channels.retry_queue import Work
 from channels.shadow import reading
+from channels.warehouses.rounds import attend
 from config.logs import redact_text
 from inventory.errors import StockBusy, StockError
 
@@ -80,6 +90,16 @@ def poll_feed(feed: PollFeed, connector: Connector) -> None:
             mirror(feed.channel, connector, since=last_mirror(feed), on_batch=partial(_renew, feed))
             _leased(feed).update(cursor=started_at.isoformat())
             is_finished = True
+        elif feed.name == KEEPING:
+            kept = attend(
+                feed.channel,
+                connector,
+                feed.cursor,
+                reads_lists=feed.last_polled_at is None,
+                on_batch=partial(_renew, feed),
+            )
+            _leased(feed).update(cursor=kept.cursor)
+            is_finished = kept.is_finished
         else:
             is_finished = _read_orders(feed, connector)
     except ConnectorError as error:

@@ -28,7 +28,16 @@ from channels.deliveries import wake_for_due
 from channels.desks import Desk, Done, Job
 from channels.errors import ConnectorError
 from channels.fanout import fan_out
-from channels.feeds import LISTINGS, ORDERS, SHELVES, WAREHOUSE, ensure_feeds, lease_due_feed, postpone
+from channels.feeds import (
+    KEEPING,
+    LISTINGS,
+    ORDERS,
+    SHELVES,
+    WAREHOUSE,
+    ensure_feeds,
+    lease_due_feed,
+    postpone,
+)
 from channels.leases import Lease
 from channels.models import Channel
 from channels.models.error_log import ErrorJob
@@ -38,6 +47,7 @@ from channels.queues import QueueReaders
 from channels.sending import push_batch
 from channels.shadow import following as shadows
 from channels.survey import survey
+from channels.warehouses import marks
 from config import heartbeat
 from config.notify import Listener
 from inventory.errors import StockBusy
@@ -265,7 +275,8 @@ class Pusher:
         return push_batch(desk.channel_id, desk.turns, on_lease=leased)
 
     def _poll(self, desk: Desk) -> Done:
-        return self._read(desk, ORDERS)
+        orders = self._read(desk, ORDERS)
+        return orders if orders.count else self._read(desk, KEEPING)
 
     def _import(self, desk: Desk) -> Done:
         for name in (LISTINGS, WAREHOUSE, SHELVES):
@@ -320,6 +331,7 @@ class Pusher:
             self._propagation.note()
             wake_for_due()
             shadows.follow_all()
+            marks.wake_for_due()
             if time.monotonic() - self._looked_ahead_at >= LOOK_AHEAD:
                 self._looked_ahead_at = time.monotonic()
                 forget_the_future()

@@ -15,7 +15,7 @@ MOVES: Final[Mapping[RequestState, frozenset[RequestState]]] = {
     NEW: frozenset({SENT, ACCEPTED, PICKED, SHIPPED, REFUSED, CANCELLED}),
     SENT: frozenset({ACCEPTED, PICKED, SHIPPED, REFUSED, CANCELLED}),
     ACCEPTED: frozenset({PICKED, SHIPPED, REFUSED, CANCELLED}),
-    PICKED: frozenset({SHIPPED, CANCELLED}),
+    PICKED: frozenset({SHIPPED, REFUSED, CANCELLED}),
     CANCELLED: frozenset({SHIPPED}),
     SHIPPED: frozenset(),
     REFUSED: frozenset(),

@@ -23,12 +23,12 @@ SELECT channel.id, health.breaker_open_until, clock_timestamp(),
     ), false),
     coalesce(health.breaker_open_until <= clock_timestamp(), true) AND EXISTS (
         SELECT FROM channels_pollfeed feed
-        WHERE feed.channel_id = channel.id AND feed.name = 'orders' AND feed.next_poll_at <= clock_timestamp()
+        WHERE feed.channel_id = channel.id AND feed.name IN ('orders', 'keeping') AND feed.next_poll_at <= clock_timestamp()
           AND coalesce(feed.leased_until < clock_timestamp(), true)
     ),
     coalesce(health.breaker_open_until <= clock_timestamp(), true) AND EXISTS (
         SELECT FROM channels_pollfeed feed
-        WHERE feed.channel_id = channel.id AND feed.name <> 'orders' AND feed.next_poll_at <= clock_timestamp()
+        WHERE feed.channel_id = channel.id AND feed.name NOT IN ('orders', 'keeping') AND feed.next_poll_at <= clock_timestamp()
           AND coalesce(feed.leased_until < clock_timestamp(), true)
     ),
     coalesce((
@@ -63,7 +63,7 @@ class Due:
     breaker: BreakerState
     #: Listing levels to be told.
     pushes: bool
-    #: Orders to be read.
+    #: Orders to be read, or a warehouse to be attended to.
     polls: bool
     #: Listings to be read, or what the platform's own warehouse holds.
     imports: bool

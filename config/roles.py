@@ -57,12 +57,15 @@ ACTIONS: Final[dict[str, tuple[str, str]]] = {
 
 _EVERYDAY: Final = ("channels.pause_channel", "channels.push_listinglevel", "channels.replay_webhookdelivery")
 
-#: Saying which locations of ours stand behind a place.
+#: Saying which locations of ours stand behind a place, and who has the say over them.
 _PLACES: Final = (
     "channels.change_channellocation",
     "channels.add_channellocationsource",
     "channels.change_channellocationsource",
     "channels.delete_channellocationsource",
+    "channels.add_authority",
+    "channels.change_authority",
+    "channels.delete_authority",
 )
 
 #: Writing orders at suppliers, and saying what became of them.

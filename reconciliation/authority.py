@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from channels.models import Authority
 from inventory.ledger import Context
 from inventory.locking import create_missing_levels
 from inventory.variances import Variance, record_variances
@@ -91,8 +92,14 @@ def compare(authority: StockAuthority, numbers: Mapping[str, int], *, seen_until
     """Compares what an authority says lies at its location, by SKU, with the ledger; corrects by its policy.
 
     `seen_until`: up to when the authority knows our orders and receipts. Saying the same twice changes nothing twice.
-    Raises `Refused` for numbers below 0 and for an instant to come.
+    Raises `Refused` for numbers below 0, for an instant to come, and where a channel has the say over the location.
     """
+    kept = Authority.objects.filter(location=authority.location_id).select_related("place__channel").first()
+    if kept is not None:
+        raise Refused(
+            "location",
+            f"{kept.place.channel} has the say over it and is read by itself. Take that away first.",
+        )
     if seen_until > timezone.now():
         raise Refused("seen_until", "must not lie in the future.")
     negative = sorted(sku for sku, number in numbers.items() if number < 0)

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from channels import breaker
 from channels.accounts import open_connector
-from channels.connectors import CONNECTORS
+from channels.connectors import CONNECTORS, shown_kinds
 from channels.connectors.base import Address, Connector, ShelfNumber
 from channels.errors import ConnectorError
 from channels.importing import import_channel
@@ -72,6 +72,10 @@ def ask(
     """Asks for a run; one of the same scope that waits already is enough. Raises `Refused`."""
     if not channel.is_active or channel.kind not in CONNECTORS:
         raise Refused("channel", f"{channel} is switched off or of a retired kind. Switch it on first.")
+    if channel.kind not in shown_kinds():
+        raise Refused(
+            "channel", f"{channel} keeps stock and shows no numbers. Authorities says where it differs."
+        )
     if tag is not None and sku:
         raise Refused("sku", "A run has one scope: give a tag or a SKU.")
     if channel.in_shadow:

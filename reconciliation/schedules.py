@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Q
 from django.utils import timezone
 
-from channels.connectors import CONNECTORS
+from channels.connectors import shown_kinds
 from channels.models import Channel
 from reconciliation.errors import Refused
 from reconciliation.models import ReconciliationSchedule
@@ -23,7 +23,7 @@ _AFTER_FAILURE: Final = timedelta(minutes=5)
 def ensure_schedules() -> int:
     """Gives active channels that have none of a kind the usual schedule of it; returns how many it added."""
     now = timezone.now()
-    channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).defer("credentials")
+    channels = Channel.objects.filter(is_active=True, kind__in=shown_kinds()).defer("credentials")
     whole = ReconciliationSchedule.objects.filter(tag__isnull=True)
     known = set(whole.values_list("channel_id", "kind"))
     new = [
@@ -71,7 +71,7 @@ def ask_for_due() -> int:
         is_active=True,
         channel__is_active=True,
         channel__in_shadow=False,
-        channel__kind__in=list(CONNECTORS),
+        channel__kind__in=shown_kinds(),
     )
     under_way = Q(runs__state__in=[RunState.ASKED, RunState.RUNNING])
     count = 0

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from channels.models import (
     AccessToken,
+    Authority,
     BundleChange,
     Channel,
     ChannelGroup,
@@ -20,6 +21,7 @@ from channels.models import (
     ChannelOrder,
     ChannelOrderLine,
     ErrorEntry,
+    FulfilmentRequest,
     Heartbeat,
     LagDemand,
     Listing,
@@ -46,6 +48,9 @@ from channels.models import (
     ShadowRun,
     ShadowSpan,
     ShelfObservation,
+    StatedLevel,
+    WarehouseArrival,
+    WarehouseOrder,
     WebhookDelivery,
 )
 from channels.rehearsals.tally import Tally
@@ -179,6 +184,7 @@ class Business:
         self.watch(channel)
         self.compare(level, location)
         self.shadow(level)
+        self.keep(level)
         UnitOfMeasure.objects.create(
             merchant=self.merchant, code=f"u{next(_serial)}", base_code="g", base_units=7
         )
@@ -494,6 +500,26 @@ class Business:
             first_seen_at=now,
             last_seen_at=now,
         )
+
+    def keep(self, level: ListingLevel) -> Authority:
+        """Gives a warehouse the say over a location of its own: what it said, what it was asked, what came in."""
+        location, place = LocationFactory(merchant=self.merchant), level.channel_location
+        authority = Authority.objects.create(location=location, place=place)
+        StatedLevel.objects.create(
+            authority=authority, listing=level.listing, free=3, stock=5, remark="A test."
+        )
+        request = FulfilmentRequest.objects.filter(order__channel__merchant=self.merchant).latest("id")
+        WarehouseOrder.objects.create(
+            channel=level.channel,
+            request=request,
+            external_id=f"order-{next(_serial)}",
+            reference=f"OC-{request.pk}-1",
+            goods={level.listing.external_id: 2},
+        )
+        WarehouseArrival.objects.create(
+            channel=level.channel, kind="receipt", document="R00001", external_id=f"{level.pk}", units=4
+        )
+        return authority
 
     def context(self) -> Context:
         """Returns a context under a key that nobody used."""

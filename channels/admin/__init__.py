@@ -20,6 +20,7 @@ from channels.admin import (
     rule_versions,
     shadow,
     spans,
+    warehouses,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "rule_versions",
     "shadow",
     "spans",
+    "warehouses",
 ]

@@ -13,6 +13,7 @@ from channels.errors import ChannelError
 from channels.models import FulfilmentLine, FulfilmentRequest
 from channels.models.fulfilment import IS_OPEN, RequestState
 from channels.request_states import may_move
+from channels.warehouses.authorities import answered_by_warehouse
 from config.admin_panels import Panel, address_of, badge, page_of
 from config.admin_site import FactsAdmin, StateFilter
 from inventory.errors import StockError
@@ -90,6 +91,8 @@ class FulfilmentRequestAdmin(FactsAdmin):
         """Offers the steps that the request can take."""
         if action == "replay_requests":
             return instance.dead_at is not None
+        if answered_by_warehouse([instance.location_id]):
+            return False
         to = _STEPS[action]
         return instance.is_open and may_move(RequestState(instance.state), to)
 
@@ -131,7 +134,12 @@ class FulfilmentRequestAdmin(FactsAdmin):
     ) -> None:
         skipped: Counter[str] = Counter()
         done = 0
-        for pk, state in list(queryset.order_by("pk").values_list("pk", "state")):
+        found = list(queryset.order_by("pk").values_list("pk", "state", "location"))
+        elsewhere = answered_by_warehouse({location_id for *_, location_id in found})
+        for pk, state, location_id in found:
+            if location_id in elsewhere:
+                skipped["answered by its warehouse"] += 1
+                continue
             if not may_move(RequestState(state), _STEPS[action]) or state == RequestState.CANCELLED:
                 skipped[f"{RequestState(state).label.lower()} already"] += 1
                 continue

@@ -12,6 +12,7 @@ from unfold.admin import TabularInline
 from channels.admin.rows import ChannelFilter, with_channel
 from channels.models import ChannelLocation, ChannelLocationSource
 from channels.tuning import tell_place_anew
+from channels.warehouses.authorities import keeps_stock
 from config.admin_site import FactsAdmin, OperatorAdmin
 from inventory.models import Location
 from inventory.models.catalogue import LocationKind
@@ -78,13 +79,21 @@ class ChannelLocationAdmin(OperatorAdmin):
     list_filter = (ChannelFilter, "is_active")
     search_fields = ("name", "external_id")
     fields = ("channel", "external_id", "name", "is_active")
-    readonly_fields = ("channel", "external_id")
     inlines = (SourceInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChannelLocation]:
         """Brings channel and locations along."""
         queryset: QuerySet[ChannelLocation] = super().get_queryset(request)
         return with_channel(queryset).prefetch_related("sources__location")
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Offers no locations behind a place of a warehouse: it may have the say over one (Authorities)."""
+        return () if obj is not None and keeps_stock(obj.channel.kind) else self.inlines
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Leaves places of warehouses switched off: nothing is sold there."""
+        fields: tuple[str, ...] = ("channel", "external_id")
+        return (*fields, "is_active") if obj is not None and keeps_stock(obj.channel.kind) else fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Returns False: places are read from the platform."""

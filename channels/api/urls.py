@@ -4,6 +4,7 @@ from typing import Final
 
 from rest_framework.routers import SimpleRouter
 
+from channels.api.authorities import Authorities
 from channels.api.availability import Availability
 from channels.api.channels import Channels
 from channels.api.failures import Errors, Messages, Retries
@@ -16,6 +17,7 @@ from channels.api.shadow import ShadowRuns, ShadowSpans
 VIEWS: Final = {
     "availability": Availability,
     "channels": Channels,
+    "authorities": Authorities,
     "listings": Listings,
     "listing-levels": ListingLevels,
     "orders": Orders,

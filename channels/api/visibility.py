@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from channels.models import (
+    Authority,
     Channel,
     ChannelGroup,
     ChannelOrder,
@@ -41,12 +42,18 @@ def _of_simulated_run(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
     return rows.filter(run__channel_id__in=simulated_ids(merchant_id))
 
 
+def _of_simulated_places(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
+    """Keeps what a simulated warehouse has the say over."""
+    return rows.filter(place__channel_id__in=simulated_ids(merchant_id))
+
+
 def _unless_live(rows: QuerySet[Any], merchant_id: int) -> QuerySet[Any]:
     """Keeps what is about all channels, where none of them is live."""
     return rows.none() if has_live_channel(merchant_id) else rows
 
 
 enter(Channel, "merchant", for_tests=_simulated)
+enter(Authority, "location__merchant", for_tests=_of_simulated_places)
 enter(Listing, "channel__merchant", for_tests=of_simulated)
 enter(ListingLevel, "channel__merchant", for_tests=of_simulated)
 enter(ChannelOrder, "channel__merchant", for_tests=of_simulated)

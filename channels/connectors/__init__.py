@@ -7,6 +7,7 @@ from channels.connectors.amazon_seller import AmazonSellerConnector
 from channels.connectors.amazon_vendor import AmazonVendorConnector
 from channels.connectors.base import Connector
 from channels.connectors.bol import BolConnector
+from channels.connectors.picqer import PicqerConnector
 from channels.connectors.shopify import ShopifyConnector
 from channels.connectors.square import SquareConnector
 from channels.connectors.wholesale import WholesaleConnector
@@ -22,7 +23,13 @@ CONNECTORS: Final[Mapping[str, type[Connector]]] = {
     "wholesale": WholesaleConnector,
     "amazon_seller": AmazonSellerConnector,
     "amazon_vendor": AmazonVendorConnector,
+    "picqer": PicqerConnector,
 }
+
+
+def shown_kinds() -> list[str]:
+    """Returns the kinds of channels that show numbers to customers; the others keep stock, and are told none."""
+    return [kind for kind, connector in CONNECTORS.items() if not connector.capabilities.keeps_stock]
 
 
 def connector_class(kind: str) -> type[Connector]:

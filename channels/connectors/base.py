@@ -13,6 +13,13 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
+from channels.connectors.warehousing import (
+    OrderReport,
+    Search,
+    StatedGoods,
+    WarehouseChanges,
+    WarehouseRequest,
+)
 from channels.errors import Unsupported
 from channels.events import ChannelEvent, OrderState
 
@@ -30,7 +37,7 @@ class Convention(Enum):
 class Capabilities:
     """What a platform can do, as shown by tests and the handbook; the rest raises `Unsupported`."""
 
-    #: Listing levels in one push call.
+    #: Listing levels in one push call; 0 for who is told no numbers.
     push_batch_size: int
     #: How often its orders are polled, from its rate budget and the vendor's guidance.
     poll_interval: timedelta
@@ -54,6 +61,10 @@ class Capabilities:
     own_warehouse: bool = False
     #: Its orders wait for our word on what we deliver of them (`acknowledge_order`).
     acknowledges_orders: bool = False
+    #: It may have the say over what lies at locations of ours (`fetch_stock`, `fetch_changes`); it is told no numbers.
+    keeps_stock: bool = False
+    #: It ships what it is asked to (`place_request` and the methods beside it).
+    takes_requests: bool = False
     #: So many increases go together by `push_increases`, which is slow; fewer go one by one. None: it has no such call.
     bulk_increases: int | None = None
     #: Largest number the platform takes; None when it states none.
@@ -519,6 +530,35 @@ class Connector(ABC):
 
     def fetch_warehouse(self, since: datetime | None) -> Iterator[WarehouseCount]:
         """Streams what the platform's own warehouse holds: all of it, or what changed `since`."""
+        raise Unsupported
+
+    # -- warehouses and ERPs (`channels.connectors.keeper`)
+    def fetch_stock(self, goods: Sequence[str]) -> list[StatedGoods]:
+        """Reads what lies there of these goods, at most 100; those that are gone are missing in the answer."""
+        raise Unsupported
+
+    def fetch_changes(self, cursor: str) -> WarehouseChanges:
+        """Reads what happened since the cursor; an empty one begins now."""
+        raise Unsupported
+
+    def place_request(self, request: WarehouseRequest) -> OrderReport:
+        """Writes an order down at the warehouse, as a draft. It may be there although the call failed: `find_requests`."""
+        raise Unsupported
+
+    def confirm_request(self, external_id: str) -> None:
+        """Makes a draft binding: its goods are reserved there from then on. Repeating it is harmless."""
+        raise Unsupported
+
+    def find_requests(self, search: Search) -> list[OrderReport]:
+        """Reads the orders that we made under such references."""
+        raise Unsupported
+
+    def fetch_request(self, external_id: str) -> OrderReport | None:
+        """Reads an order; None when the warehouse has no such order."""
+        raise Unsupported
+
+    def cancel_request(self, external_id: str) -> bool:
+        """Takes an order back; False when it is too late. Repeating it is harmless."""
         raise Unsupported
 
     # -- messages in a queue

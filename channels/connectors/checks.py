@@ -17,6 +17,14 @@ _PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     "asynchronous_push": ("follow_push",),
     "message_queue": ("take_messages", "acknowledge"),
     "own_warehouse": ("fetch_warehouse",),
+    "keeps_stock": ("fetch_stock", "fetch_changes"),
+    "takes_requests": (
+        "place_request",
+        "confirm_request",
+        "find_requests",
+        "fetch_request",
+        "cancel_request",
+    ),
     "bulk_increases": ("push_increases",),
     "acknowledges_orders": ("acknowledge_order", "follow_acknowledgements"),
 }
@@ -59,7 +67,8 @@ def _limit_problems(connector: type[Connector]) -> Iterator[str]:
 
 
 def _capability_problems(connector: type[Connector], capabilities: Capabilities) -> Iterator[str]:
-    if capabilities.push_batch_size < 1 or capabilities.concurrency < 1:
+    is_told = capabilities.push_batch_size > 0
+    if capabilities.concurrency < 1 or is_told == capabilities.keeps_stock:
         yield "can neither push nor call."
     if capabilities.poll_interval.total_seconds() < 1:
         yield "polls more than once a second."

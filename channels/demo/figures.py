@@ -14,15 +14,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from channels.connectors import connector_class
 from channels.demo.oversell import StockEvent, count_oversold
 from channels.demo.shops import Shop
 from channels.exposure import targets
-from channels.models import Channel, ListingLevel, PollFeed, Push, WebhookDelivery
+from channels.models import Authority, Channel, ListingLevel, PollFeed, Push, WebhookDelivery
 from channels.models.outbound import PushOutcome
-from inventory.models import Conflict, Location
+from inventory.models import BundlePart, Conflict, Location, StockLevel
 from inventory.proof import prove
 
 #: For each order: whether it was applied, whether anything was demanded of the ledger, and for each channel whose listings
@@ -215,6 +215,22 @@ def diverged(stage: Stage, books: Mapping[str, dict[str, Any]]) -> list[dict[str
                         "target": wanted[level.pk],
                     }
                 )
+        found += _differing_stock(kind, channel, books[kind])
+    return found
+
+
+def _differing_stock(key: str, channel: Channel, book: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the goods of a warehouse of which another number is free there than our ledger has available."""
+    kept = Authority.objects.filter(place__channel=channel).values_list("location", "location__code")
+    kits = BundlePart.objects.filter(is_drawn_on=True).values("bundle_variant")
+    found = []
+    for location_id, code in kept:
+        levels = StockLevel.objects.filter(location=location_id).exclude(variant__in=kits)
+        free = levels.annotate(free=F("on_hand") - F("reserved") - F("unavailable"))
+        for sku, units in free.values_list("variant__sku", "free"):
+            shown = book["numbers"].get(sku, {}).get(code)
+            if shown is not None and max(shown, 0) != units:
+                found.append({"channel": key, "sku": sku, "place": code, "shop": shown, "target": units})
     return found
 
 

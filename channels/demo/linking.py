@@ -10,14 +10,27 @@ from django.utils import timezone
 
 from channels.accounts import open_connector
 from channels.baseline import read_shelves
-from channels.connectors.base import PlatformLocation
+from channels.connectors.base import Connector, PlatformLocation
 from channels.demo.platforms import PLATFORMS
 from channels.demo.shops import Shop
+from channels.feeds import KEEPING
 from channels.importing import import_channel
-from channels.models import Channel, ChannelLocation, ChannelLocationSource, ChannelOrderLine, ListingLevel
+from channels.models import (
+    Authority,
+    Channel,
+    ChannelLocation,
+    ChannelLocationSource,
+    ChannelOrderLine,
+    ListingLevel,
+    PollFeed,
+    WarehouseArrival,
+    WarehouseOrder,
+)
 from channels.pushes import WAKE_UP
 from channels.sandbox import CatalogueItem
 from channels.subscriptions import register
+from channels.warehouses.authorities import give_say
+from channels.warehouses.marks import read_all
 from config.notify import notify_after_commit
 from inventory.bundles import kits_available
 from inventory.demands import DemandChange, settle
@@ -83,6 +96,8 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     channel.is_active, channel.is_paused = True, True
     channel.save()
     connector = open_connector(channel, deadline=120.0)
+    if connector.capabilities.keeps_stock:
+        return _link_warehouse(channel, connector)
     _map_locations(channel, connector.fetch_locations())
     # The shop of an earlier run is gone, and with it what we knew of its shelves.
     levels = ListingLevel.objects.filter(channel=channel)
@@ -95,10 +110,29 @@ def link(shop: Shop, merchant: Merchant) -> Channel:
     read_shelves(channel, connector, shown=report.shown)
     if connector.capabilities.manages_subscriptions:
         register(channel, connector)
+    return _resume(channel)
+
+
+def _resume(channel: Channel) -> Channel:
     Channel.objects.filter(pk=channel.pk).update(is_paused=False)
     channel.is_paused = False
     notify_after_commit(WAKE_UP)
     return channel
+
+
+def _link_warehouse(channel: Channel, connector: Connector) -> Channel:
+    """Gives a warehouse the say over the location of the same name, and reads what it has."""
+    import_channel(channel, connector)
+    # The warehouse of an earlier run is gone, with its orders and what it said.
+    WarehouseOrder.objects.filter(channel=channel).delete()
+    WarehouseArrival.objects.filter(channel=channel).delete()
+    PollFeed.objects.filter(channel=channel, name=KEEPING).update(cursor="", last_polled_at=None)
+    names = {location.name: location for location in _locations(channel.merchant, channel.kind)}
+    for place in ChannelLocation.objects.filter(channel=channel, name__in=names):
+        give_say(names[place.name], place)
+    register(channel, connector)
+    read_all(channel.pk)
+    return _resume(channel)
 
 
 def _map_locations(channel: Channel, places: Sequence[PlatformLocation]) -> None:
@@ -152,4 +186,6 @@ def ship_open_orders(merchant: Merchant) -> int:
 def retire_other_shops(keep: Sequence[Channel]) -> int:
     """Deactivates channels of earlier demos and replays, whose shops do not run any more; returns how many."""
     simulated = Channel.objects.filter(is_active=True, settings__base_url__startswith="http://127.0.0.1:")
-    return simulated.exclude(pk__in=[channel.pk for channel in keep]).update(is_active=False)
+    others = simulated.exclude(pk__in=[channel.pk for channel in keep])
+    Authority.objects.filter(place__channel__in=others).delete()
+    return others.update(is_active=False)

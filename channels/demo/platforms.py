@@ -23,6 +23,8 @@ class DemoPlatform:
     is_default: bool = False
     #: Codes of the merchant's locations that the shop has; None: all of them.
     places: tuple[str, ...] | None = None
+    #: Whether it keeps the goods of those locations, and sells nothing.
+    is_warehouse: bool = False
 
 
 _ENTRIES: Final = (
@@ -33,6 +35,7 @@ _ENTRIES: Final = (
     DemoPlatform("wholesale", "Dealers (wholesale portal)"),
     DemoPlatform("amazon_seller", "Marketplace (Amazon)"),
     DemoPlatform("amazon_vendor", "Wholesale to Amazon (vendor)", places=("AMS",)),
+    DemoPlatform("picqer", "Rotterdam warehouse (Picqer)", places=("RTM",), is_warehouse=True),
 )
 
 #: By kind; each one's port is the first one of the shops and its position here.

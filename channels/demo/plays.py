@@ -8,6 +8,7 @@ from django.db import close_old_connections
 
 from channels.demo.figures import Stage
 from channels.demo.oversell import StockEvent
+from channels.demo.platforms import PLATFORMS
 from channels.demo.replay import Replay, account_for, close_connections
 from channels.demo.sales_file import Row, Tally
 from channels.demo.stage import live_line
@@ -31,9 +32,10 @@ class Shoppers:
     def run(self, stage: Stage, should_stop: Callable[[], bool]) -> None:
         """Opens the shops' doors, and closes them in the end."""
         ends_at = None if self._seconds is None else time.monotonic() + self._seconds
+        selling = [shop for shop in stage.shops if not PLATFORMS[shop.kind].is_warehouse]
         for number, shop in enumerate(stage.shops):
             shop.client.start_shoppers(
-                self._rate / len(stage.shops), mean_lines=1.5, seed=self._seed + number
+                self._rate / max(len(selling), 1), mean_lines=1.5, seed=self._seed + number
             )
         reported_at = 0.0
         while not should_stop() and (ends_at is None or time.monotonic() < ends_at):

@@ -21,7 +21,16 @@ from channels.demo.figures import Stage, summary
 from channels.demo.linking import link, load_shop, ship_open_orders
 from channels.demo.oversell import StockEvent
 from channels.demo.shops import Shop
-from channels.models import BundleChange, Channel, ChannelOrder, ListingLevel, PollFeed, WebhookDelivery
+from channels.models import (
+    BundleChange,
+    Channel,
+    ChannelOrder,
+    FulfilmentRequest,
+    ListingLevel,
+    PollFeed,
+    StatedLevel,
+    WebhookDelivery,
+)
 from channels.models.inbound import DeliveryPriority, DeliveryState
 from channels.polling import ask_for_poll
 from config.supervisor import Supervisor
@@ -229,6 +238,12 @@ def work_left(channel_ids: Sequence[int], *, polled_after: datetime | None = Non
         "fetches": ChannelOrder.objects.filter(channel_id__in=ids, fetch_wanted__gt=F("fetched")).count(),
         "bundles": BundleChange.objects.count(),
         "pushes": levels.filter(Q(wanted__gt=F("done")) | Q(lease_token__isnull=False)).count(),
+        "stock to be read": StatedLevel.objects.filter(
+            authority__place__channel__in=ids, wanted__gt=F("done")
+        ).count(),
+        "requests": FulfilmentRequest.objects.filter(
+            location__authority__place__channel__in=ids, wanted__gt=F("done"), dead_at__isnull=True
+        ).count(),
     }
     if polled_after is not None:
         unread = Q(last_polled_at__isnull=True) | Q(last_polled_at__lt=polled_after)

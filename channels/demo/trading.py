@@ -16,6 +16,7 @@ from channels.models import Channel, ChannelGroup, Rule, RuleSet
 from channels.rules.lifecycle import activate, approve, draw_up
 from channels.rules.pools import set_channels
 from channels.rules.starter import MARKETPLACES, add_starter_set
+from channels.warehouses.authorities import keeps_stock
 from inventory.bundles import Component, define
 from inventory.ledger import Context
 from inventory.models import (
@@ -110,7 +111,8 @@ def set_rules(merchant: Merchant, channels: Sequence[Channel]) -> None:
     add_starter_set(merchant, actor=_ACTOR)
     dealers = [channel for channel in channels if channel.kind == WHOLESALE]
     others = [channel for channel in channels if channel.kind in MARKETPLACES]
-    own = [channel for channel in channels if channel not in (*dealers, *others)]
+    kept = [channel for channel in channels if keeps_stock(channel.kind)]
+    own = [channel for channel in channels if channel not in (*dealers, *others, *kept)]
     shops = _group(merchant, "Own shops", own)
     marketplaces = _group(merchant, "Marketplaces", others)
     _fence(

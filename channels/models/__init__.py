@@ -28,9 +28,11 @@ from channels.models.rehearsals import Rehearsal
 from channels.models.retry_queue import Retry
 from channels.models.rules import Rule, RuleSet, RuleSetActivation, RuleSetVersion
 from channels.models.shadow import ShadowRun, ShadowSpan
+from channels.models.warehouses import Authority, StatedLevel, WarehouseArrival, WarehouseOrder
 
 __all__ = [
     "AccessToken",
+    "Authority",
     "BundleChange",
     "Channel",
     "ChannelGroup",
@@ -70,5 +72,8 @@ __all__ = [
     "ShadowSpan",
     "ShelfObservation",
     "SourceSpan",
+    "StatedLevel",
+    "WarehouseArrival",
+    "WarehouseOrder",
     "WebhookDelivery",
 ]

@@ -11,6 +11,7 @@ from channels.sandbox.amazon_vendor import AmazonVendorSandbox
 from channels.sandbox.bol import BolSandbox
 from channels.sandbox.book import CatalogueItem, PlacedOrder, Refused
 from channels.sandbox.client import SandboxClient, SandboxError
+from channels.sandbox.picqer import PicqerSandbox
 from channels.sandbox.profiles import HEALTHY, INSTANT, MEAN, PROFILES, SLOW, Faults, Profile
 from channels.sandbox.shop import SandboxShop
 from channels.sandbox.shopify import ShopifySandbox
@@ -28,6 +29,7 @@ SANDBOXES: Final[dict[str, type[SandboxShop]]] = {
         WholesaleSandbox,
         AmazonSellerSandbox,
         AmazonVendorSandbox,
+        PicqerSandbox,
     )
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "BolSandbox",
     "CatalogueItem",
     "Faults",
+    "PicqerSandbox",
     "PlacedOrder",
     "Profile",
     "Refused",

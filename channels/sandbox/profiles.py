@@ -42,6 +42,8 @@ class Faults:
     accepted_fails_rate: float = 0.0
     #: Added to the time that a change takes which is only accepted at first (Amazon).
     processing_delay_seconds: float = 0.0
+    #: A warehouse (Picqer) shows its free stock as it was for so long after it reserved or released.
+    reservation_lag_seconds: float = 0.0
     # -- webhooks
     #: None is sent; what would have been sent is lost.
     webhooks_are_lost: bool = False

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from channels.admin.rows import ChannelFilter, with_channel
-from channels.models import Channel
+from channels.models import Authority, Channel
 from config.admin_panels import Panel, badge, list_of
 from config.admin_site import HistoryAdmin
 from reconciliation import runs, schedules
@@ -160,7 +160,7 @@ def foreign_writers(channel_id: int) -> Panel:
 
 
 class AuthorityForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Who has the say over a location of the same merchant."""
+    """Who has the say over a location of the same merchant, by files; a channel that has it is read by itself."""
 
     class Meta:
         model = StockAuthority
@@ -172,6 +172,10 @@ class AuthorityForm(forms.ModelForm):  # type: ignore[type-arg]
         location, merchant = cleaned.get("location"), cleaned.get("merchant")
         if location is not None and merchant is not None and location.merchant_id != merchant.pk:
             self.add_error("location", f"{location} belongs to another merchant. Choose one of {merchant}'s.")
+        elif location is not None and Authority.objects.filter(location=location).exists():
+            self.add_error(
+                "location", f"A channel has the say over {location} (Channels, Authorities) already."
+            )
         return cleaned
 
 

@@ -154,6 +154,7 @@ FIGURES = {"analytics.KpiTarget", "analytics.ReportPlan"}
 TOLD = {"reconciliation.AlertRecipient"}
 HOOKS = {"reconciliation.WebhookSubscription"}
 SCHEDULES = {"reconciliation.ReconciliationSchedule"}
+SAYS = {"channels.Authority"}
 DIFFERENCES = {"reconciliation.ReconciliationPolicy", "reconciliation.StockAuthority"}
 MAY_ADD = {
     "operations": {
@@ -167,10 +168,11 @@ MAY_ADD = {
         *TOLD,
         *SCHEDULES,
         *DIFFERENCES,
+        *SAYS,
         "inventory.Location",
     },
     "commerce": {*RANKS, *FIGURES},
-    "engineering": {*KEYS, *TOLD, *HOOKS, *SCHEDULES, "inventory.Location", "channels.Channel"},
+    "engineering": {*KEYS, *TOLD, *HOOKS, *SCHEDULES, *SAYS, "inventory.Location", "channels.Channel"},
     "read-only": set(),
     "superuser": {
         *CATALOGUE,
@@ -185,6 +187,7 @@ MAY_ADD = {
         *KEYS,
         *SCHEDULES,
         *DIFFERENCES,
+        *SAYS,
         "inventory.Location",
         "inventory.Merchant",
         "channels.Channel",

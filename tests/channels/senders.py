@@ -62,6 +62,8 @@ class Sender(ABC):
 
     #: Whether `message` is a full snapshot of the order.
     tells_states = True
+    #: Whether it is about orders of its own customers at all.
+    brings_orders = True
     #: Where it is delivered to, if that is signed, too.
     address = ""
     #: Whether its messages wait in a queue, without headers and a signature of their own.
@@ -420,10 +422,53 @@ class AmazonSender(Sender):
         }
 
 
+class PicqerSender(Sender):
+    """A warehouse: its messages are about the orders that it was given."""
+
+    kind = "picqer"
+    topic = "orders.status_changed"
+    tells_states = False
+    brings_orders = False
+    secret = "the picqer secret"
+
+    def connect(self, shop: Shop) -> None:
+        shop.channel.kind = self.kind
+        shop.channel.settings = {"base_url": "http://127.0.0.1:1"}
+        shop.channel.credentials = {"api_key": "key", "webhook_secret": self.secret}
+        shop.channel.save()
+
+    def headers(self, body: bytes) -> dict[str, str]:
+        return {"X-Picqer-Signature": _hmac(body, self.secret)}
+
+    def message(self, quantity: Any = 2, *, order_id: Any = 1001) -> dict[str, Any]:
+        return {
+            "idhook": 7,
+            "name": "OneCount",
+            "event": self.topic,
+            "event_triggered_at": "2026-11-21 13:00:00",
+            "data": {
+                "idorder": order_id,
+                "status": "processing",
+                "reference": "OC-0123456789ab-1",
+                "deliveryname": CUSTOMER,
+                "emailaddress": CUSTOMER,
+                "products": [{"idproduct": 1, "remarks": CUSTOMER}],
+            },
+        }
+
+
 #: One for every registered platform; a new connector without a sender fails the tests.
 SENDERS: dict[str, type[Sender]] = {
     each.kind: each
-    for each in (ShopifySender, WooSender, BolSender, SquareSender, WholesaleSender, AmazonSender)
+    for each in (
+        ShopifySender,
+        WooSender,
+        BolSender,
+        SquareSender,
+        WholesaleSender,
+        AmazonSender,
+        PicqerSender,
+    )
 }
 
 

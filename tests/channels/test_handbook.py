@@ -33,6 +33,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "message_queue": "its messages come through a queue",
     "own_warehouse": "says what its own warehouse holds",
     "acknowledges_orders": "its orders wait for our word",
+    "keeps_stock": "can have the say over a location",
+    "takes_requests": "ships what it is asked to",
     "largest_quantity": "largest number",
 }
 

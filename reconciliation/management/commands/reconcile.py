@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from channels.connectors import CONNECTORS
+from channels.connectors import shown_kinds
 from channels.models import Channel
 from inventory.models import Tag
 from reconciliation import runs
@@ -42,7 +42,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["full"] and (options["tag"] or options["sku"]):
             raise CommandError("--full compares whole channels; leave --tag and --sku out.")
-        channels = Channel.objects.filter(is_active=True, kind__in=list(CONNECTORS)).order_by("id")
+        channels = Channel.objects.filter(is_active=True, kind__in=shown_kinds()).order_by("id")
         if options["channel"] is not None:
             channels = channels.filter(pk=options["channel"])
         if not channels:

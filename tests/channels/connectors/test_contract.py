@@ -57,7 +57,15 @@ def order(sender: Sender) -> bytes:
 
 def test_every_registered_connector_declares_what_the_engine_relies_on() -> None:
     assert connectors_are_complete(None) == []
-    assert set(CONNECTORS) >= {"shopify", "woocommerce", "bol", "square", "wholesale", "amazon_seller"}
+    assert set(CONNECTORS) >= {
+        "shopify",
+        "woocommerce",
+        "bol",
+        "square",
+        "wholesale",
+        "amazon_seller",
+        "picqer",
+    }
     assert "amazon_vendor" in CONNECTORS
     for kind in CONNECTORS:
         assert connector_class(kind).kind == kind
@@ -172,6 +180,8 @@ OPTIONAL: dict[str, Callable[[Connector], object]] = {
     "own_warehouse": lambda connector: connector.fetch_warehouse(None),
     "bulk_increases": lambda connector: connector.push_increases([], call_id="call"),
     "acknowledges_orders": lambda connector: connector.acknowledge_order("1", []),
+    "keeps_stock": lambda connector: connector.fetch_stock(["1"]),
+    "takes_requests": lambda connector: connector.cancel_request("1"),
     "manages_subscriptions": lambda connector: connector.register_webhooks("https://stock.example.com/"),
 }
 

@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from analytics.models import SupportTicket
 from channels.models import (
+    Authority,
     Channel,
     ChannelOrder,
     ErrorEntry,
@@ -60,6 +61,7 @@ pytestmark = pytest.mark.django_db
 #: What the ids in an address are of, by the address's first part.
 MODELS: dict[str, type[Model]] = {
     "alerts": Alert,
+    "authorities": Authority,
     "backorders": Backorder,
     "bundles": Bundle,
     "channels": Channel,
@@ -120,6 +122,7 @@ def names(stranger: Business) -> dict[str, Any]:
             "by": "2099-01-01",
             "lines": [{"reference": "x", "sku": sku, "quantity": 1, "locations": [code]}],
         },
+        "authorities_create": {"location": code, "channel_id": stranger.channels[0].pk, "place": "1"},
         "bundles_create": {"sku": sku, "kind": "kit", "components": [{"sku": sku, "quantity": 1}]},
         "channels_create": {"name": "X", "locations": [code]},
         "count_sheets_create": {"location": code, "skus": [sku]},
@@ -202,7 +205,13 @@ def owned(merchant: Merchant) -> dict[str, list[Any]]:
     rows = {}
     for label in APPS:
         for model in apps.get_app_config(label).get_models():
-            for way in ("merchant", "channel__merchant", "level__merchant", "rule_set__merchant"):
+            for way in (
+                "merchant",
+                "channel__merchant",
+                "level__merchant",
+                "rule_set__merchant",
+                "location__merchant",
+            ):
                 if way.partition("__")[0] in {field.name for field in model._meta.fields}:
                     found = model._default_manager.filter(**{way: merchant.pk}).order_by("pk")
                     rows[model._meta.label] = list(found.values())
@@ -246,7 +255,7 @@ def row_of(endpoint: Endpoint, stranger: Business) -> Any:
     fields = {field.name for field in model._meta.fields}
     way = next(
         way
-        for way in ("merchant", "channel__merchant", "rule_set__merchant")
+        for way in ("merchant", "channel__merchant", "rule_set__merchant", "location__merchant")
         if way.partition("__")[0] in fields
     )
     return model._default_manager.filter(**{way: stranger.merchant}).earliest("pk")

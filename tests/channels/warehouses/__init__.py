@@ -1,0 +1,1 @@
+"""Tests of who has the say over locations."""
