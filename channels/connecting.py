@@ -113,8 +113,8 @@ def _note_test(channel: Channel, findings: Findings) -> None:
 def _places(channel: Channel) -> dict[str, list[str]]:
     if connector_class(channel.kind).capabilities.keeps_stock:
         rows = ChannelLocation.objects.filter(channel=channel).order_by("id")
-        pairs = rows.values_list("external_id", "authority__location__code")
-        return {place: [code] if code else [] for place, code in pairs}
+        says = rows.values_list("external_id", "authority__location__code")
+        return {place: [code] if code else [] for place, code in says}
     places = ChannelLocation.objects.filter(channel=channel, is_active=True).order_by("id")
     sources = ChannelLocationSource.objects.filter(channel_location__in=places, is_active=True)
     found: dict[str, list[str]] = {place.external_id: [] for place in places}

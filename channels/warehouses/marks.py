@@ -140,7 +140,7 @@ def wake_for_due() -> bool:
     """Has the warehouses attended to for which something is due; called every second, one statement."""
     with connection.cursor() as cursor:
         cursor.execute(_WAKE, [KEEPING, shipping_kinds()])
-        is_due = cursor.rowcount > 0
+        is_due = bool(cursor.rowcount)
     if is_due:
         notify_after_commit("onecount_push")
     return is_due

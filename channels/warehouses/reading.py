@@ -99,7 +99,7 @@ def free_by_variant(kept: Kept, rows: Sequence[StatedLevel]) -> dict[int, int]:
 
 
 def _keep(rows: Sequence[StatedLevel], asked_at: datetime, deferred: Collection[int]) -> None:
-    columns = [
+    columns: list[list[Any]] = [
         [row.pk for row in rows],
         [row.wanted for row in rows],
         [row.free for row in rows],

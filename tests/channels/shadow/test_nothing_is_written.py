@@ -37,7 +37,7 @@ def shop(sandbox: SandboxShop) -> Shop:
     shop = open_shop({"MUG": 5}, kind=sandbox.kind)
     shop.channel.locations.all().delete()
     shop.channel.settings = sandbox.settings()
-    shop.channel.credentials = {  # type: ignore[misc]
+    shop.channel.credentials = {
         **sandbox.credentials(),
         # Or some would not even try.
         "webhook_secret": connector_class(sandbox.kind).new_webhook_secret(),
