@@ -11,7 +11,7 @@ from importlib import import_module
 import django
 
 import manage
-from config import residents, startup
+from config import residents, serving, startup
 from config.management.commands import serve
 from config.supervisor import Child
 from tests.torture.patching import replace
@@ -41,6 +41,8 @@ def main() -> None:
     # What it patches can be imported only now.
     import_module("tests.torture.inside").prepare()
     replace(serve, "residents", _residents)
+    # The world is migrated; to find that out again takes longer than the program takes to come up.
+    replace(serving, "prepare_database", lambda: None)
     manage.main()
 
 

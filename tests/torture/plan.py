@@ -61,9 +61,9 @@ class Event:
     ending: Ending = Ending.RELEASED
 
 
-def rushes_in(events: int, names: Collection[str]) -> int:
-    """Returns how many last units are fought for in a run."""
-    return min(max(events // 500, 1), 12) if "last-unit" in names else 0
+def rushes_in(events: int) -> int:
+    """Returns how many last units there are to be fought for in a run."""
+    return min(max(events // 500, 1), 12)
 
 
 def buyers_of(events: int) -> int:
@@ -111,7 +111,7 @@ class Plan:
                 number += 1
 
     def _rushes(self, dice: random.Random) -> list[tuple[int, str]]:
-        last = self._goods.last
+        last = self._goods.last if "last-unit" in self._faults else ()
         return [
             (int((n + dice.uniform(0.2, 0.8)) / len(last) * self.events), sku) for n, sku in enumerate(last)
         ]
