@@ -11,12 +11,14 @@ from importlib import import_module
 import django
 
 import manage
-from config import residents, serving, startup
+from config import residents, serving, startup, supervisor
 from config.management.commands import serve
 from config.supervisor import Child
 from tests.torture.patching import replace
 
 _APPLICATION = "config.wsgi:application"
+#: Seconds.
+_START_LIMIT = 300.0
 
 
 def through_here(child: Child) -> Child:
@@ -43,6 +45,8 @@ def main() -> None:
     replace(serve, "residents", _residents)
     # The world is migrated; to find that out again takes longer than the program takes to come up.
     replace(serving, "prepare_database", lambda: None)
+    # On a machine with far too much to do a web server may take minutes to come up; to begin it anew would not help.
+    replace(supervisor, "START_LIMIT", _START_LIMIT)
     manage.main()
 
 

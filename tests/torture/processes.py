@@ -25,7 +25,7 @@ from config.environment import BASE_DIR
 from config.residents import answers
 
 #: Long enough for any machine; nothing waits this long unless something is broken.
-PATIENCE: Final = 180.0
+PATIENCE: Final = 300.0
 HOST: Final = "127.0.0.1"
 #: A simulated shop needs nothing that has to be loaded first.
 _FORK: Final = multiprocessing.get_context("fork")
