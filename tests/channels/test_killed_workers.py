@@ -15,6 +15,7 @@ from reconciliation.checks.queues import queues
 from tests.channels.senders import WooSender
 from tests.channels.shop import Shop, open_shop
 from tests.dying import die_at
+from tests.torture.patching import replace
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -45,7 +46,7 @@ def die_of(delivery: WebhookDelivery, dispatch: Callable[[WebhookDelivery], bool
                 die()
             return dispatch(taken)
 
-        deliveries._dispatch = deadly
+        replace(deliveries, "_dispatch", deadly)
         process_due()
 
     die_at(work)
@@ -113,7 +114,7 @@ def test_a_notice_that_kills_is_found_out_among_those_that_were_taken_with_it(
     WebhookDelivery.objects.update(priority=DeliveryPriority.NOTICE)
 
     def work(die: Callable[[], None]) -> None:
-        deliveries._process_together = lambda taken: die()
+        replace(deliveries, "_process_together", lambda taken: die())
         process_due()
 
     die_at(work)

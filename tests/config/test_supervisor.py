@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -113,6 +114,10 @@ def test_a_child_that_falls_silent_is_replaced(start: Start, monkeypatch: pytest
     tick_until(group, lambda: bool(pids(group)) and first not in pids(group))
 
 
+def is_replaced(group: Supervisor, pid: int) -> bool:
+    return bool(pids(group)) and pid not in pids(group)
+
+
 def test_a_child_that_falls_silent_again_is_given_longer_each_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +130,7 @@ def test_a_child_that_falls_silent_again_is_given_longer_each_time(
         tick_until(group, lambda: group.is_up("hangs"))
         limits.append(child._limit())
         (pid,) = pids(group)
-        tick_until(group, lambda pid=pid: bool(pids(group)) and pid not in pids(group))  # type: ignore[misc]
+        tick_until(group, partial(is_replaced, group, pid))
     assert limits == [0.5, 1.0, 2.0]
     # It has run well for long: what was is forgotten.
     monkeypatch.setattr(supervisor, "_TRUSTED_AFTER", 0.0)

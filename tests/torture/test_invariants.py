@@ -1,6 +1,7 @@
 """What must hold is missed where it does not: each violation is made by hand, and found."""
 
 from collections import Counter
+from dataclasses import fields
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from tests.torture.verdict import Violation
 
 def evidence(**known: Any) -> Evidence:
     """Returns evidence of a world of which only this is known."""
-    about = {name: known.pop(name) for name in Evidence.__slots__ if name in known}
+    about = {each.name: known.pop(each.name) for each in fields(Evidence) if each.name in known}
     world: Any = SimpleNamespace(**known)
     return Evidence(world, about.pop("books", []), **about)
 

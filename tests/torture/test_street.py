@@ -58,7 +58,7 @@ def test_bodies_signatures_times_and_doors_are_forged_and_refused(street: Door, 
             Message(
                 path_of(shop), {name.lower(): value for name, value in sender.headers(body).items()}, body
             )
-            for body in (json.dumps(sender.message(quantity)).encode() for quantity in (1, 2))
+            for body in (json.dumps(sender.message(order_id=number)).encode() for number in (1001, 1002))
         )
         street._before[message.path] = other
         assert street._post(message) == 200
