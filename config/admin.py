@@ -4,6 +4,8 @@ The pages of django-q2 are taken away: a schedule is the path of any callable, a
 pickles, so that whoever may edit them runs code on the server.
 """
 
+from typing import ClassVar
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -46,7 +48,7 @@ class DeadTaskAdmin(FactsAdmin):
     actions = ("run_again", "forget")
     detail_actions = ("run_again", "forget")
     fields = ("task", "takes", ("first_at", "last_at"))
-    readonly_fields = ("task",)
+    readonly_fields: ClassVar[tuple[str, ...]] = ("task",)
 
     @admin.display(description="task")
     def task(self, dead: DeadTask) -> str:
