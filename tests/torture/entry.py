@@ -5,6 +5,7 @@ that `serve` starts is started through this module in turn.
 """
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -47,6 +48,9 @@ def main() -> None:
     replace(serving, "prepare_database", lambda: None)
     # On a machine with far too much to do a web server may take minutes to come up; to begin it anew would not help.
     replace(supervisor, "START_LIMIT", _START_LIMIT)
+    if os.environ.get("ONECOUNT_TORTURE_SABOTAGE"):
+        # Nothing is killed there, and what a web server that is away keeps from happening is not missed.
+        replace(supervisor, "SILENCE_LIMIT", _START_LIMIT)
     manage.main()
 
 

@@ -17,6 +17,9 @@ RUSH: Final = 100
 #: An order is changed while it is among this many latest events.
 _MEMORY: Final = 400
 
+#: In a short run opposite lines are more frequent, so that they meet at all.
+_OPPOSITES: Final = 40
+
 
 class Kind(StrEnum):
     """What an event is."""
@@ -142,7 +145,7 @@ class Plan:
             return [Event(number, at, kind, lines=(line,), copies=self._copies(dice), place=place)]
         if kind is Kind.HOLD:
             return self._hold(dice, number, at)
-        if "opposite-lines" in self._faults and dice.random() < 0.15:
+        if "opposite-lines" in self._faults and dice.random() < max(0.15, _OPPOSITES / self.events):
             return self._opposite(dice, number, at)
         return [Event(number, at, Kind.ORDER, channel, self._basket(dice), is_forced=dice.random() < 0.02)]
 

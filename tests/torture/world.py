@@ -39,7 +39,7 @@ from tests.torture.street import Street
 #: Shops repeat webhooks that were not taken after seconds, not after minutes and hours.
 _RETRY_SPEED: Final = 30.0
 #: Seconds for an answer of a program that is known to be broken.
-_SHORT_PATIENCE: Final = 20.0
+_SHORT_PATIENCE: Final = 120.0
 
 
 @dataclass(slots=True)
