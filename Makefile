@@ -1,4 +1,4 @@
-# `make demo` shows OneCount at work, `make test` tests it, `make check` runs the gates, `make audit` asks whether a dependency has a
+# `make demo` shows OneCount at work, `make test` tests it, `make check` runs the other gates, `make audit` asks whether a dependency has a
 # known vulnerability. Each installs what it needs first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
@@ -10,7 +10,7 @@ SEEDS ?= 20000
 # Where the machine forbids it, each of the many processes here would compile everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo serve test test-slow test-all torture simulate check audit format clean
+.PHONY: demo serve test test-slow test-all torture simulate check lint audit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -25,17 +25,20 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	TEST_EXAMPLES=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "slow or browser or property"
 
-# Everything goes wrong at once, with each safeguard switched off in turn: every time it has to be noticed.
+# Everything goes wrong at once, with each safeguard switched off in turn: every time it has to be noticed. One after the other,
+# because each runs the whole program.
 torture: $(INSTALLED)
-	$(BIN)/python -m pytest -m torture tests/torture
+	$(BIN)/python -m pytest -p no:randomly -m torture --durations=6 tests/torture
 
-test-all: test test-slow torture
+test-all: test test-slow
 
 # The protocol on simulated shops, clocks and failures, for a night: make simulate SEEDS=1000000
 simulate: $(INSTALLED)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
 
-check: $(INSTALLED)
+check: lint torture
+
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check --select S $(wildcard */migrations/*.py)

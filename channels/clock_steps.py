@@ -71,7 +71,13 @@ UPDATE channels_webhookdelivery SET next_attempt_at = clock_timestamp()
 WHERE state = 'received' AND next_attempt_at > clock_timestamp() + make_interval(secs => %(reading)s)
 """
 
-_STATEMENTS: Final = (_PUSHES, _BREAKERS, _BUCKETS, _FEEDS, _FETCHES, _MESSAGES)
+# A number that a shop showed in the future would stay without a verdict until then, and keep older ones without.
+_OBSERVATIONS: Final = """
+UPDATE channels_shelfobservation SET received_at = clock_timestamp()
+WHERE verdict = 'open' AND received_at > clock_timestamp() + make_interval(secs => %(slack)s)
+"""
+
+_STATEMENTS: Final = (_PUSHES, _BREAKERS, _BUCKETS, _FEEDS, _FETCHES, _MESSAGES, _OBSERVATIONS)
 
 
 def forget_the_future() -> int:

@@ -1,8 +1,9 @@
 """The inbound door: webhook messages are stored once, and processed one by one by any number of workers.
 
-`accept` runs in the web process, `process_due` in workers. A delivery is processed in one transaction that
-holds its row, so that a worker that dies leaves it due, and one that cannot be processed keeps nobody
-waiting.
+`accept` runs in the web process, `process_due` in workers. Taking a delivery is a commit of its own, which counts it and
+puts it off for a while; what it says is applied in one transaction after that. So a worker that dies leaves it due, one
+that cannot be processed keeps nobody waiting, and one that kills whoever takes it is a dead letter after a few times. Were
+two workers ever to apply one at the same time, nothing would count twice.
 """
 
 import hashlib
@@ -10,11 +11,11 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Min, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from channels import error_log, feeds, following, notices, observations, orders, retry_queue
@@ -39,7 +40,7 @@ from channels.retry_queue import Work
 from channels.screening import check_events, check_payload
 from channels.warehouses import marks
 from channels.warehouses.authorities import keeps_stock
-from config.database import PLAN_ONCE
+from config.database import NEED_NOT_LAST
 from config.jobs import wake
 from config.logs import redact_text
 from inventory.errors import StockBusy
@@ -67,19 +68,47 @@ RETURNING repeats = 0
 """
 
 
-# Words in the text, not as parameters: a prepared plan could not use the partial index otherwise.
-_NEXT: Final = """
-SELECT delivery.*, {plan_once} FROM channels_webhookdelivery delivery
-WHERE state = 'received' AND priority = {order} AND coalesce(next_attempt_at <= %s, true)
-ORDER BY id
-LIMIT 1
-FOR UPDATE SKIP LOCKED
-"""
-_NEXT_SQL: Final = _NEXT.format(plan_once=PLAN_ONCE, order=DeliveryPriority.ORDER.value)
+#: Times that a delivery is taken and never brought to an end, before it is taken for what kills its workers.
+MOST_TAKES: Final = 5
+#: Seconds until somebody else takes a delivery whose worker died; each time that happens they double, so that a machine that
+#: is short of memory has some minutes.
+_LEASE: Final = 10.0
+_KILLED: Final = f"Its worker died, {MOST_TAKES} times in a row."
 
-_PROCESSED: Final = (
-    "UPDATE channels_webhookdelivery SET state = %s, processed_at = %s, error = '' WHERE id = %s"
-)
+# Words in the text, not as parameters: a prepared plan could not use the partial index otherwise. What is counted here may
+# be lost in a crash of the server.
+_DUE: Final = "state = 'received' AND coalesce(next_attempt_at <= %(now)s, true)"
+_TAKE_NEXT: Final = f"""
+UPDATE channels_webhookdelivery delivery
+SET takes = takes + 1,
+    next_attempt_at = %(now)s + make_interval(secs => %(lease)s::float8 * 2 ^ takes),
+    state = CASE WHEN takes < {MOST_TAKES} THEN state ELSE 'dead' END,
+    error = CASE WHEN takes < {MOST_TAKES} THEN error ELSE %(killed)s END
+WHERE id = (
+    SELECT id FROM channels_webhookdelivery WHERE {_DUE} AND priority = {DeliveryPriority.ORDER.value}
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+) AND {NEED_NOT_LAST}
+RETURNING delivery.*
+"""  # noqa: S608  # constants only
+
+# Notices are taken together. One whose worker died may be what killed it: from then on it is taken alone.
+_TAKE_NOTICES: Final = f"""
+UPDATE channels_webhookdelivery delivery
+SET takes = greatest(takes, 1),
+    next_attempt_at = CASE WHEN takes = 0 THEN %(now)s + make_interval(secs => %(lease)s::float8) END,
+    priority = CASE WHEN takes = 0 THEN priority ELSE {DeliveryPriority.ORDER.value} END
+WHERE id IN (
+    SELECT id FROM channels_webhookdelivery WHERE {_DUE} AND priority = {DeliveryPriority.NOTICE.value}
+    ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) AND {NEED_NOT_LAST}
+RETURNING delivery.*
+"""  # noqa: S608  # constants only
+
+_PROCESSED: Final = """
+UPDATE channels_webhookdelivery
+SET state = %s, processed_at = %s, next_attempt_at = NULL, takes = 0, error = ''
+WHERE id = %s
+"""
 
 
 def accept(channel: Channel, request: InboundRequest) -> bool:
@@ -184,25 +213,38 @@ def wake_for_due() -> None:
 
 
 def _process_next() -> int:
-    with transaction.atomic():
-        # The channel is read apart: joined, the planner sorts the whole queue for its first row.
-        taken = list(WebhookDelivery.objects.raw(_NEXT_SQL, [timezone.now()]))
-        if not taken:
-            return 0
-        (delivery,) = taken
+    # The channel is read apart: joined, the planner sorts the whole queue for its first row.
+    taken = _take(_TAKE_NEXT)
+    for delivery in taken:
         delivery.channel = channel_of(delivery.channel_id) or delivery.channel
-        _process(delivery)
-        return 1
+        if delivery.state == DeliveryState.DEAD:
+            log.error("delivery_killed_workers", delivery=delivery.pk, channel=delivery.channel_id)
+            error_log.note_delivery(delivery, ChannelError(_KILLED))
+        else:
+            with transaction.atomic():
+                _process(delivery)
+    return len(taken)
+
+
+def _take(statement: str, **more: int) -> list[WebhookDelivery]:
+    """Takes what is due, in a commit of its own; returns it, the oldest first."""
+    parameters: dict[str, Any] = {"now": timezone.now(), "lease": _LEASE, "killed": _KILLED, **more}
+    return sorted(WebhookDelivery.objects.raw(statement, parameters), key=lambda taken: taken.pk)
+
+
+def _process_notices(limit: int) -> int:
+    """Processes notices in one transaction; one that needs more than that is left to be processed alone."""
+    taken = _take(_TAKE_NOTICES, limit=max(limit, 1))
+    alone = DeliveryPriority.ORDER
+    together = [delivery for delivery in taken if delivery.priority != alone]
+    if together:
+        prefetch_related_objects(together, "channel")
+        _process_together(together)
+    return len(taken)
 
 
 @transaction.atomic
-def _process_notices(limit: int) -> int:
-    """Processes notices in one transaction; one that needs more than that is left to be processed alone."""
-    notices_due = _due().filter(priority=DeliveryPriority.NOTICE).order_by("id")
-    queue = notices_due.select_for_update(skip_locked=True, of=("self",)).select_related("channel")
-    taken = list(queue[: max(limit, 1)])
-    if not taken:
-        return 0
+def _process_together(taken: Sequence[WebhookDelivery]) -> None:
     events = {delivery: _notices_in(delivery) for delivery in taken}
     plain = [delivery for delivery in taken if events[delivery] is not None]
     _apply_notices([(delivery, event) for delivery in plain for event in events[delivery] or ()])
@@ -210,11 +252,11 @@ def _process_notices(limit: int) -> int:
     known = {delivery.pk for delivery in plain}.difference(unknown)
     rest = {delivery.pk for delivery in taken} - known - set(unknown)
     queue = WebhookDelivery.objects.order_by()
-    done = {"processed_at": timezone.now(), "error": ""}
+    ended = {"next_attempt_at": None, "takes": 0}
+    done = {"processed_at": timezone.now(), "error": "", **ended}
     queue.filter(pk__in=known).update(state=DeliveryState.PROCESSED, **done)
     queue.filter(pk__in=unknown).update(state=DeliveryState.UNKNOWN, **done)
-    queue.filter(pk__in=rest).update(priority=DeliveryPriority.ORDER)
-    return len(taken)
+    queue.filter(pk__in=rest).update(priority=DeliveryPriority.ORDER, **ended)
 
 
 def _notices_in(delivery: WebhookDelivery) -> list[ChannelEvent] | None:
@@ -262,7 +304,7 @@ def _process(delivery: WebhookDelivery) -> None:
         log.warning("delivery_failed", delivery=delivery.pk, channel=delivery.channel_id, exc_info=True)
         _fail(delivery, error)
     else:
-        if delivery.next_attempt_at is not None:
+        if delivery.error:
             retry_queue.settle(Work.of_delivery(delivery))
         state = DeliveryState.PROCESSED if is_known else DeliveryState.UNKNOWN
         with connection.cursor() as cursor:
@@ -276,8 +318,9 @@ def _put_off(delivery: WebhookDelivery, error: StockBusy) -> None:
         _postpone(delivery, str(error), pause)
         return
     delivery.state = DeliveryState.DEAD
+    delivery.takes = 0
     delivery.error = f"{error} Others were in the way {retry_queue.ATTEMPTS} times in a row; replay it."
-    delivery.save(update_fields=["state", "error"])
+    delivery.save(update_fields=["state", "takes", "error"])
 
 
 def _fail(delivery: WebhookDelivery, error: Exception) -> None:
@@ -286,22 +329,29 @@ def _fail(delivery: WebhookDelivery, error: Exception) -> None:
     error_log.note_delivery(delivery, error)
     if delivery.attempts >= LARGEST_ATTEMPTS or isinstance(error, BadMessage):
         delivery.state = DeliveryState.DEAD
+        delivery.takes = 0
         delivery.error = reason[:2000]
-        delivery.save(update_fields=["state", "attempts", "error"])
+        delivery.save(update_fields=["state", "attempts", "takes", "error"])
     else:
         _postpone(delivery, reason, min(_FIRST_PAUSE * 3 ** (delivery.attempts - 1), _LONGEST_PAUSE))
 
 
 def _postpone(delivery: WebhookDelivery, reason: str, pause: timedelta) -> None:
     delivery.next_attempt_at = timezone.now() + pause * random.uniform(0.75, 1.25)  # noqa: S311
+    delivery.takes = 0
     delivery.error = reason[:2000]
-    delivery.save(update_fields=["attempts", "next_attempt_at", "error"])
+    delivery.save(update_fields=["attempts", "next_attempt_at", "takes", "error"])
 
 
 def replay(ids: Iterable[int]) -> int:
     """Has deliveries processed again from the start, which counts nothing twice; returns how many."""
     replayed = WebhookDelivery.objects.filter(pk__in=list(ids)).update(
-        state=DeliveryState.RECEIVED, attempts=0, next_attempt_at=None, processed_at=None, error=""
+        state=DeliveryState.RECEIVED,
+        attempts=0,
+        takes=0,
+        next_attempt_at=None,
+        processed_at=None,
+        error="",
     )
     if replayed:
         wake(_TASK)

@@ -37,13 +37,16 @@ OVERTAKING: Final = timedelta(minutes=1)
 # newer observation of the shelf was, or because the shop compared later and found what we expected. It is foreign
 # when it is the newest, nothing is on its way to the shelf, and a poll of the orders began late enough since to hold
 # whatever the shop had sold by then: no order waits to be fetched, or for stock that others held, and no message has
-# waited long that may say what the shelf shows since. Nor is a number foreign which the shop's own sales passed
-# through on their way to what it shows by now; where it was one all the same, the next comparison finds the shelf.
-# Reconciliation takes up what was judged foreign after such a poll and while it was still the last word on its shelf.
+# waited long that may say what the shelf shows since. A poll that began in the future, by a clock that was put back since,
+# holds nothing of the kind, and nobody knows how long a message from there has waited. Nor is a number foreign which the
+# shop's own sales passed through on their way to what it shows by now; where it was one all the same, the next comparison
+# finds the shelf. Reconciliation takes up what was judged foreign after such a poll and while it was still the last word on
+# its shelf.
 _JUDGE: Final = """
 WITH behind AS MATERIALIZED (
     SELECT DISTINCT channel_id FROM channels_webhookdelivery
-    WHERE state = 'received' AND received_at <= %(now)s - make_interval(secs => %(inbox_lag)s)
+    WHERE state = 'received'
+      AND (received_at <= %(now)s - make_interval(secs => %(inbox_lag)s) OR received_at > %(now)s)
 ), open AS (
     SELECT seen.id, seen.listing_level_id, seen.channel_id, seen.quantity, seen.received_at,
         level.wanted > level.done OR coalesce(level.leased_until > clock_timestamp(), false) AS is_moving,
@@ -76,7 +79,7 @@ WITH behind AS MATERIALIZED (
         EXISTS (
             SELECT FROM channels_pollfeed feed
             WHERE feed.channel_id = seen.channel_id AND feed.name = 'orders'
-              AND feed.covered_until >= seen.received_at + make_interval(secs => %(list_lag)s)
+              AND feed.covered_until BETWEEN seen.received_at + make_interval(secs => %(list_lag)s) AND %(now)s
         ) AND NOT EXISTS (
             SELECT FROM channels_channelorder placed
             WHERE placed.channel_id = seen.channel_id AND placed.fetch_wanted > placed.fetched
@@ -215,6 +218,9 @@ def _channels_to_poll() -> list[int]:
         channel__is_active=True,
     )
     covering = PollFeed.objects.filter(
-        channel=OuterRef("channel"), name=ORDERS, covered_until__gte=OuterRef("received_at") + LIST_LAG
+        channel=OuterRef("channel"),
+        name=ORDERS,
+        covered_until__gte=OuterRef("received_at") + LIST_LAG,
+        covered_until__lte=timezone.now(),
     )
     return sorted(set(waiting.filter(~Exists(covering)).values_list("channel_id", flat=True)))

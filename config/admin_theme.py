@@ -223,6 +223,7 @@ _TO_DO: Final = [
         "channels.view_retry",
         "state__exact=exhausted",
     ),
+    _link("Dead tasks", "sync_problem", "config_deadtask_changelist", "config.view_deadtask"),
 ]
 
 _CONFLICTS: Final = _models(

@@ -2,7 +2,8 @@
 
 It keeps django-q2's own table and claims rows with SKIP LOCKED, so that any number of clusters may share the
 database. The process that pulls tasks sleeps in LISTEN between them. A claim lasts `retry` seconds; a task
-whose worker died comes up again after that.
+whose worker died comes up again after that. It is counted as it is claimed, because a worker that is killed
+counts nothing: after a few times it is kept among the dead tasks instead, for a person to look at.
 """
 
 from typing import Final
@@ -22,13 +23,24 @@ _SWEEP_SECONDS: Final = 1.0
 _ENQUEUE: Final = (
     "INSERT INTO django_q_ormq (key, payload, lock) VALUES (%s, %s, clock_timestamp()) RETURNING id"
 )
+#: Times that a task is begun without coming to an end, before it is taken for what kills its workers.
+MOST_TAKES: Final = 5
 _CLAIM: Final = """
-    UPDATE django_q_ormq SET lock = clock_timestamp() + make_interval(secs => %s)
-    WHERE id IN (
-        SELECT id FROM django_q_ormq WHERE key = %s AND lock <= clock_timestamp()
-        ORDER BY lock, id LIMIT %s FOR UPDATE SKIP LOCKED
+    WITH due AS MATERIALIZED (
+        SELECT id, takes FROM django_q_ormq WHERE key = %(queue)s AND lock <= clock_timestamp()
+        ORDER BY lock, id LIMIT %(bulk)s FOR UPDATE SKIP LOCKED
+    ), dead AS (
+        DELETE FROM django_q_ormq task USING due WHERE task.id = due.id AND due.takes >= %(most)s
+        RETURNING task.payload, task.takes
+    ), kept AS (
+        INSERT INTO config_deadtask AS known (payload, takes, first_at, last_at)
+        SELECT payload, sum(takes), clock_timestamp(), clock_timestamp() FROM dead GROUP BY payload
+        ON CONFLICT (md5(payload)) DO UPDATE SET takes = known.takes + excluded.takes, last_at = excluded.last_at
     )
-    RETURNING id, payload
+    UPDATE django_q_ormq task
+    SET lock = clock_timestamp() + make_interval(secs => %(seconds)s), takes = task.takes + 1
+    FROM due WHERE task.id = due.id AND due.takes < %(most)s
+    RETURNING task.id, task.payload
 """
 _COUNT_WAITING: Final = "SELECT count(*) FROM django_q_ormq WHERE key = %s AND lock <= clock_timestamp()"
 _COUNT_CLAIMED: Final = "SELECT count(*) FROM django_q_ormq WHERE key = %s AND lock > clock_timestamp()"
@@ -63,7 +75,10 @@ class PostgresBroker(Broker):
 
     def _claim(self) -> list[tuple[int, str]]:
         with connection.cursor() as cursor:
-            cursor.execute(_CLAIM, [Conf.RETRY, self.list_key, Conf.BULK])
+            cursor.execute(
+                _CLAIM,
+                {"queue": self.list_key, "bulk": Conf.BULK, "seconds": Conf.RETRY, "most": MOST_TAKES},
+            )
             return [(row_id, _signed(payload)) for row_id, payload in cursor.fetchall()]
 
     def _beat(self) -> list[tuple[int, str]]:

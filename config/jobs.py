@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.humanhash import uuid as random_id
+from django_q.signing import SignedPackage
 
 from config.database import NEED_NOT_LAST
 from config.notify import notify_after_commit
@@ -61,6 +62,16 @@ def task_of(payload: str) -> dict[str, Any] | None:
     except BadSignature:
         return None
     return build_task(task_path, *map(int, args))
+
+
+def name_of(payload: str) -> str:
+    """Returns what a queued task calls and with what, for people; its signature decides whether it is read at all."""
+    try:
+        task = task_of(payload) or SignedPackage.loads(payload)
+        arguments = ", ".join(repr(each)[:40] for each in task["args"])
+        return f"{task['func']}({arguments})"[:200]
+    except (BadSignature, TypeError, ValueError, KeyError):
+        return "a task that cannot be read"
 
 
 def build_task(task_path: str, *args: int) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""What the ground itself keeps: how often somebody tried to sign in."""
+"""What the ground itself keeps: how often somebody tried to sign in, and tasks that killed whoever ran them."""
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import MD5
+
+from config.jobs import name_of
 
 
 class LoginAttempts(models.Model):
@@ -19,3 +22,24 @@ class LoginAttempts(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attempts} attempts"
+
+
+class DeadTask(models.Model):
+    """A task that was begun again and again and never ended, because each time its worker died; nobody runs it any more."""
+
+    #: As it stood in the queue: signed.
+    payload = models.TextField()
+    #: How often it was begun in vain.
+    takes = models.PositiveIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(MD5("payload"), name="dead_task_is_kept_once"),
+            models.CheckConstraint(condition=Q(takes__gt=0), name="dead_task_was_taken"),
+        ]
+
+    def __str__(self) -> str:
+        return name_of(self.payload)

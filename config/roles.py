@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 #: Permission → the model it belongs to, and what it allows.
 ACTIONS: Final[dict[str, tuple[str, str]]] = {
+    "config.rerun_deadtask": ("deadtask", "Can run tasks again that killed their workers, and forget them"),
     "inventory.move_stock": ("stocklevel", "Can receive, adjust and count stock"),
     "inventory.release_reservation": ("reservation", "Can release a reservation"),
     "inventory.purchase": ("purchaseorder", "Can place, confirm, date and cancel purchase orders"),
@@ -196,6 +197,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         *_EVERYDAY,
     ),
     "engineering": (
+        "config.rerun_deadtask",
         "channels.connect_channel",
         "channels.add_channel",
         "inventory.add_apikey",
@@ -214,7 +216,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 #: The apps whose models every role may see.
-_SEEN: Final = ("inventory", "channels", "reconciliation", "analytics")
+_SEEN: Final = ("config", "inventory", "channels", "reconciliation", "analytics")
 
 
 def keep_roles(app_config: AppConfig, **_: Any) -> None:

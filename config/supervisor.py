@@ -29,6 +29,10 @@ from config import heartbeat, processes
 SILENCE_LIMIT: Final = 10.0
 #: Seconds that a child is given for its first beat.
 START_LIMIT: Final = 60.0
+#: A child that was replaced for its silence is given twice as long the next time, up to the above: on a machine that has far
+#: too much to do it is starved and not hung, and to begin it anew takes more than to let it be. Seconds for which a child has
+#: to run until that is forgotten.
+_TRUSTED_AFTER: Final = 600.0
 #: Seconds between the request to stop and the kill.
 STOP_LIMIT: Final = 2.0
 
@@ -139,6 +143,7 @@ class _RunningChild:
         self._start_due_at = 0.0
         self._probed_at = 0.0
         self._delay = _FIRST_DELAY
+        self._patience = SILENCE_LIMIT
 
     def start(self) -> None:
         self._file.unlink(missing_ok=True)
@@ -165,7 +170,9 @@ class _RunningChild:
         if status is not None:
             self._restart_later("child_ended", status=status)
         elif self.spec.is_watched and self._silence() > self._limit():
-            self._restart_later("child_hung", silent_seconds=round(self._silence(), 1))
+            silent = self._silence()
+            self._be_more_patient()
+            self._restart_later("child_hung", silent_seconds=round(silent, 1))
 
     def has_beaten(self) -> bool:
         return self.is_alive() and self._file.exists()
@@ -191,7 +198,11 @@ class _RunningChild:
                 self._file.touch()
 
     def _limit(self) -> float:
-        return SILENCE_LIMIT if self._file.exists() else START_LIMIT
+        return self._patience if self._file.exists() else START_LIMIT
+
+    def _be_more_patient(self) -> None:
+        is_first = time.monotonic() - self._started_at > _TRUSTED_AFTER
+        self._patience = min(2 * (SILENCE_LIMIT if is_first else self._patience), START_LIMIT)
 
     def _silence(self) -> float:
         """Returns the seconds since the last beat, or since the start where there was none."""

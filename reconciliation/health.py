@@ -13,7 +13,7 @@ from reconciliation.alerts import clear_alerts_except, raise_alert
 from reconciliation.checks.channel_checks import CHANNEL_CHECKS
 from reconciliation.checks.channel_facts import ChannelFacts, channel_facts
 from reconciliation.checks.drift import drift
-from reconciliation.checks.installation import clock, disk, processes, schedules
+from reconciliation.checks.installation import clock, dead_tasks, disk, processes, schedules
 from reconciliation.checks.ledger import proof
 from reconciliation.checks.results import Result
 from reconciliation.checks.silence import poll_doubtful, webhooks
@@ -70,6 +70,7 @@ CHECKS: Final[dict[str, tuple[Callable[[], Iterable[Result]], tuple[str, ...]]]]
     "disk": (disk, ("disk_full",)),
     "processes": (processes, ("process_silent",)),
     "schedules": (schedules, ("schedules_late",)),
+    "dead tasks": (dead_tasks, ("tasks_killed_workers",)),
 }
 
 

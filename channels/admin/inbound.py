@@ -35,7 +35,7 @@ class WebhookDeliveryAdmin(FactsAdmin):
     readonly_fields: ClassVar[tuple[str, ...]] = ("shown_state", "shown_payload")
     fields = (
         "channel", "topic", "shown_state", "dedupe_key", ("received_at", "processed_at"),
-        ("repeats", "attempts", "next_attempt_at"), "error", "shown_payload",
+        ("repeats", "attempts", "takes", "next_attempt_at"), "error", "shown_payload",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:

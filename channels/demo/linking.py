@@ -1,6 +1,6 @@
 """Connects simulated shops to a merchant, the way a person connects real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -45,22 +45,16 @@ SHIP_AT_ONCE: Final = 500
 
 def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> None:
     """Fills the shop with the merchant's catalogue, at the numbers that are available now."""
+    put_on_sale(shop, merchant, _available(merchant), prices)
+
+
+def put_on_sale(
+    shop: Shop, merchant: Merchant, stock: Mapping[str, Mapping[str, int]], prices: Mapping[str, Decimal]
+) -> None:
+    """Fills the shop with the merchant's catalogue, at these units by SKU and location code."""
     places = _locations(merchant, shop.kind)
     for location in places:
         shop.client.add_location(location.code, location.name)
-    stock: dict[str, dict[str, int]] = {}
-    levels = (
-        StockLevel.objects.filter(merchant=merchant)
-        .annotate(free=F("on_hand") - F("reserved") - F("unavailable"))
-        .values_list("variant__sku", "location__code", "free")
-    )
-    for sku, code, free in levels:
-        stock.setdefault(sku, {})[code] = free
-    variants = Variant.objects.filter(merchant=merchant).select_related("product").order_by("id")
-    codes = dict(Location.objects.filter(merchant=merchant).values_list("id", "code"))
-    skus = {variant.pk: variant.sku for variant in variants}
-    for variant_id, kits in kits_available(merchant.pk, skus).items():
-        stock[skus[variant_id]] = {codes[location]: count for location, count in kits.items()}
     forms = Variant.objects.filter(merchant=merchant).values("product").annotate(count=Count("id"))
     counts = dict(forms.values_list("product", "count"))
     items = [
@@ -72,10 +66,27 @@ def load_shop(shop: Shop, merchant: Merchant, prices: dict[str, Decimal]) -> Non
             quantities={each.code: stock.get(variant.sku, {}).get(each.code, 0) for each in places},
             parent=variant.product.title if counts[variant.product_id] > 1 else None,
         )
-        for variant in variants
+        for variant in Variant.objects.filter(merchant=merchant).select_related("product").order_by("id")
     ]
     for start in range(0, len(items), LOAD_AT_ONCE):
         shop.client.load_catalogue(items[start : start + LOAD_AT_ONCE])
+
+
+def _available(merchant: Merchant) -> dict[str, dict[str, int]]:
+    """Returns what may be promised, and how many kits can be made, by SKU and location code."""
+    stock: dict[str, dict[str, int]] = {}
+    levels = (
+        StockLevel.objects.filter(merchant=merchant)
+        .annotate(free=F("on_hand") - F("reserved") - F("unavailable"))
+        .values_list("variant__sku", "location__code", "free")
+    )
+    for sku, code, free in levels:
+        stock.setdefault(sku, {})[code] = free
+    codes = dict(Location.objects.filter(merchant=merchant).values_list("id", "code"))
+    skus = dict(Variant.objects.filter(merchant=merchant).values_list("id", "sku"))
+    for variant_id, kits in kits_available(merchant.pk, skus).items():
+        stock[skus[variant_id]] = {codes[location]: count for location, count in kits.items()}
+    return stock
 
 
 def _locations(merchant: Merchant, kind: str) -> list[Location]:

@@ -42,7 +42,11 @@ class WebhookDelivery(models.Model):
     processed_at = models.DateTimeField(null=True, blank=True)
     #: How many times the same message came again.
     repeats = models.PositiveIntegerField(default=0)
+    #: Times that it failed.
     attempts = models.PositiveSmallIntegerField(default=0)
+    #: Times that it was taken since it last came to an end, good or bad: more than one, and whoever took it died.
+    takes = models.PositiveSmallIntegerField(default=0, db_default=0)
+    #: Before this instant nobody takes it: somebody else has, or it is tried again only then.
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
 

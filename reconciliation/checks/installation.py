@@ -1,4 +1,4 @@
-"""How the installation itself is: database, clock, disk, and the processes that do the work."""
+"""How the installation itself is: database, clock, disk, the processes that do the work, and tasks that kill them."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from django_q.models import Schedule
 
 from channels.heartbeats import JOBS, PUSHER, RECONCILER, WEBHOOKS
 from channels.models import Heartbeat
-from config.admin_panels import duration
+from config.admin_panels import duration, list_of
+from config.models import DeadTask
 from config.uptime import seconds_up
 from reconciliation.checks.results import Result
 from reconciliation.models import Severity
@@ -142,4 +143,23 @@ def schedules() -> Iterator[Result]:
         is_ok=False,
         remedy="See that the process jobs of `serve` runs, and that no long job holds all its workers.",
         evidence={"schedules": [str(name) for name in names]},
+    )
+
+
+def dead_tasks() -> Iterator[Result]:
+    """Looks for tasks that killed whoever ran them."""
+    found = list(DeadTask.objects.all()[:5])
+    if not found:
+        yield Result("tasks_killed_workers", "Tasks", "none has killed its workers")
+        return
+    names = [str(each) for each in found]
+    yield Result(
+        "tasks_killed_workers",
+        "Tasks",
+        f"workers died of {', '.join(names)}",
+        is_ok=False,
+        remedy="Look for out of memory in the machine's log, give it more, then press Run again under Dead tasks.",
+        severity=Severity.CRITICAL,
+        link=list_of("config.deadtask"),
+        evidence={"tasks": names},
     )

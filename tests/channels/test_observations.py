@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from channels.clock_steps import forget_the_future
 from channels.events import LevelObserved
 from channels.models import (
     ChannelOrder,
@@ -126,6 +127,48 @@ def test_no_number_is_foreign_before_the_orders_were_polled_and_they_are_polled_
     judge_open()
     assert verdict(seen) == ObservationVerdict.OPEN
     assert PollFeed.objects.get().next_poll_at <= timezone.now()
+
+
+def test_a_poll_from_the_future_holds_nothing_and_another_one_is_asked_for(shop: Shop) -> None:
+    """The clock was an hour ahead when the orders were polled, and was put back since."""
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(covered_until=timezone.now() + timedelta(hours=1))
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    assert PollFeed.objects.get().next_poll_at <= timezone.now()
+    PollFeed.objects.update(covered_until=timezone.now())
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_a_message_from_the_future_may_say_what_the_shelf_shows_since(shop: Shop) -> None:
+    seen = see(shop, 3, seconds_ago=6)
+    PollFeed.objects.update(covered_until=timezone.now())
+    message = WebhookDelivery.objects.create(
+        channel=shop.channel,
+        dedupe_key="ahead",
+        topic="order.created",
+        state=DeliveryState.RECEIVED,
+        received_at=timezone.now() + timedelta(hours=1),
+    )
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.OPEN
+    message.delete()
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
+
+
+def test_a_number_from_the_future_is_judged_and_holds_up_no_other(shop: Shop) -> None:
+    """It is dated by a clock that was an hour ahead, and gets its verdict soon after the clock was put back."""
+    see(shop, 4, seconds_ago=-3600)
+    assert forget_the_future() == 1
+    seen = ShelfObservation.objects.get()
+    assert seen.received_at <= timezone.now()
+    assert forget_the_future() == 0
+    ShelfObservation.objects.update(received_at=timezone.now() - timedelta(seconds=6))
+    PollFeed.objects.update(covered_until=timezone.now())
+    judge_open()
+    assert verdict(seen) == ObservationVerdict.FOREIGN
 
 
 def test_no_number_is_foreign_while_a_push_is_on_its_way(shop: Shop) -> None:

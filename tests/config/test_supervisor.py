@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,32 @@ def test_a_child_that_falls_silent_is_replaced(start: Start, monkeypatch: pytest
     tick_until(group, lambda: group.is_up("hangs"))
     (first,) = pids(group)
     tick_until(group, lambda: bool(pids(group)) and first not in pids(group))
+
+
+def is_replaced(group: Supervisor, pid: int) -> bool:
+    return bool(pids(group)) and pid not in pids(group)
+
+
+def test_a_child_that_falls_silent_again_is_given_longer_each_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SILENCE_LIMIT", 0.5)
+    monkeypatch.setattr(supervisor, "START_LIMIT", 8.0)
+    group = start(python("hangs", _HANGS))
+    (child,) = group._running
+    limits = []
+    for _ in range(3):
+        tick_until(group, lambda: group.is_up("hangs"))
+        limits.append(child._limit())
+        (pid,) = pids(group)
+        tick_until(group, partial(is_replaced, group, pid))
+    assert limits == [0.5, 1.0, 2.0]
+    # It has run well for long: what was is forgotten.
+    monkeypatch.setattr(supervisor, "_TRUSTED_AFTER", 0.0)
+    tick_until(group, lambda: group.is_up("hangs"))
+    (pid,) = pids(group)
+    tick_until(group, lambda: pid not in pids(group))
+    assert child._patience == 1.0
 
 
 def test_a_child_that_is_probed_needs_no_heartbeat_of_its_own(start: Start) -> None:

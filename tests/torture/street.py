@@ -4,7 +4,9 @@ It repeats, holds back, loses and forges messages, and notes what was acknowledg
 sequence in which they come; how many are is decided by the seed.
 """
 
+import base64
 import heapq
+import hmac
 import http.client
 import itertools
 import random
@@ -14,17 +16,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from channels import standard_webhooks
 from channels.connectors.base import Connector, InboundRequest
 from channels.deliveries import is_ping
 from channels.errors import BadMessage
 from channels.sandbox.httpd import Answer, Request, Server
 
 #: Headers by which platforms name a message: what is moved to another one to give it the same id.
-_IDS: Final = ("x-shopify-webhook-id", "x-shopify-event-id", "x-wc-webhook-delivery-id")
-_SIGNATURES: Final = ("x-shopify-hmac-sha256", "x-wc-webhook-signature", "signature")
+_IDS: Final = ("x-shopify-webhook-id", "x-shopify-event-id", "x-wc-webhook-delivery-id", "webhook-id")
+_SIGNATURES: Final = ("x-shopify-hmac-sha256", "x-wc-webhook-signature", "signature", "webhook-signature")
+#: Signed what a shop sent before its secret was exchanged.
+_OLD_SECRET: Final = b"a secret that is not in force any more"
+#: For so long a signature that bears its time is good, and a little longer.
+_TOO_OLD: Final = standard_webhooks.TOLERANCE + timedelta(minutes=1)
 _REFUSALS: Final = frozenset({0, 400, 401, 503})
 _HOPS: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 
@@ -212,6 +219,7 @@ class Street:
         if other is not None and other.body != message.body:
             stolen = {name: value for name, value in other.headers.items() if name in _SIGNATURES}
             forgeries.append(replace(message, headers={**message.headers, **stolen}))
+        forgeries.append(replace(message, headers={**message.headers, **self._old_signature(message)}))
         doors = [path for path in self._connectors if path != message.path]
         if doors:
             forgeries.append(replace(message, path=doors[next(self._count) % len(doors)]))
@@ -219,6 +227,17 @@ class Street:
             status = self._post(forgery)
             if status not in _REFUSALS:
                 self.record.taken_in.append(f"{forgery.path} answered {status}")
+
+    def _old_signature(self, message: Message) -> dict[str, str]:
+        """Signs a message with a secret that was exchanged, or, where signatures bear their time, so long ago."""
+        digest = base64.b64encode(hmac.digest(_OLD_SECRET, message.body, "sha256")).decode()
+        old = {name: digest for name in _SIGNATURES if name in message.headers}
+        connector = self._connectors.get(message.path)
+        if "webhook-signature" in message.headers and connector is not None:
+            secrets, identity = connector.account.webhook_secrets, message.headers["webhook-id"]
+            sent_at = datetime.now(UTC) - _TOO_OLD
+            old |= standard_webhooks.signed_headers(secrets, identity, sent_at, message.body)
+        return old
 
     # -- how
 

@@ -11,7 +11,7 @@ from tests.torture.plan import Event, Kind, Plan, buyers_of, rushes_in
 
 
 def plan(seed: int, names: tuple[str, ...] = faults.NAMES) -> list[Event]:
-    goods = assortment(600, rushes_in(600, names))
+    goods = assortment(600, rushes_in(600))
     return list(Plan(seed, events=600, seconds=60.0, channels=5, faults=names, goods=goods))
 
 

@@ -3,11 +3,9 @@
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -16,38 +14,32 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
 
 from channels.accounts import open_connector
-from channels.demo import trading
-from channels.demo.linking import link, load_shop
 from channels.demo.options import allow_simulated_shops
 from channels.demo.shops import Shop
 from channels.demo.stage import wait_until_told
-from channels.demo.stocking import Goods, open_merchant, stock_up
-from channels.models import Channel, ChannelGroup, Rule, RuleSet
-from channels.polling import ask_for_poll
-from channels.rules.lifecycle import activate, approve, draw_up
-from channels.rules.pools import set_channels
+from channels.models import AccessToken, Channel
+from channels.subscriptions import register
 from config.embedded_postgres import EmbeddedServer
 from inventory.access import KeyTerms, issue
-from inventory.models import Merchant, Variant
+from inventory.models import Merchant
 from inventory.models.access import LARGEST_RATE
 from inventory.scopes import OWNER
 from tests.torture import inside, server
 from tests.torture.customers import Clerk, Customers
 from tests.torture.fuses import Fuses
-from tests.torture.goods import POOL_UNITS, POOLED, Assortment
+from tests.torture.goods import Assortment
 from tests.torture.processes import HOST, PATIENCE, Program, Shops, free_ports
+from tests.torture.snapshot import LOGIN, SLUG, Blueprint, copy_world, fill_shop
 from tests.torture.street import Street
 
-#: One reconcile period for webhooks that were lost: the channels' orders are read as often.
-POLL_EVERY: Final = timedelta(seconds=2)
 #: Shops repeat webhooks that were not taken after seconds, not after minutes and hours.
 _RETRY_SPEED: Final = 30.0
-_WHY: Final = "The torture needs a pool."
-LOGIN: Final = "torturer"
 #: Seconds for an answer of a program that is known to be broken.
-_SHORT_PATIENCE: Final = 20.0
+_SHORT_PATIENCE: Final = 120.0
 
 
 @dataclass(slots=True)
@@ -122,37 +114,28 @@ class Setting:
 
 @contextmanager
 def opened(setting: Setting) -> Iterator[World]:
-    """Builds a world and waits until every shop has been told its numbers; nothing of it is left afterwards."""
+    """Starts everything on a copy of the world, and waits until it works; nothing of it is left afterwards."""
     with ExitStack() as stack:
         directory = stack.enter_context(server.scratch_directory(is_kept=setting.is_kept))
-        database = EmbeddedServer(directory / "postgres")
-        database.acquire()
-        stack.callback(database.release)
-        server.use(directory / "postgres")
-        stack.callback(connection.close)
-        web_port, street_port = free_ports(2)
-        allow_simulated_shops(HOST, street_port)
-        fuses = directory / "fuses"
-        fuses.mkdir()
-        # Ended last, so that the program does not find its shops closed.
+        copy_world(Blueprint(setting.kinds, setting.goods), directory / "postgres")
+        # First of all, because they are forked. Ended last, so that the program does not find its shops closed.
         shops = Shops(setting.kinds, seed=setting.seed, log=directory / "shops.log")
         stack.callback(shops.stop)
-        program = Program(
-            directory,
-            port=web_port,
-            workers=setting.workers,
-            environment=_environment(directory, fuses, setting.sabotage),
-        )
+        shops.start()
+        database = stack.enter_context(_running(directory / "postgres"))
+        web_port, street_port = free_ports(2)
+        allow_simulated_shops(HOST, street_port)
+        channels = _open_doors(shops.shops)
+        fuses = Fuses(directory / "fuses")
+        environment = _environment(directory, fuses, setting.sabotage)
+        program = Program(directory, port=web_port, workers=setting.workers, environment=environment)
         stack.callback(program.close)
         program.start()
-        shops.start()
         street = Street(port=street_port, web_port=web_port, seed=setting.seed)
         street.start()
         stack.callback(street.close)
-        merchant, stranger, marker = _merchants(setting.goods)
-        program.wait_until_up()
-        channels = _connect(merchant, shops.shops)
-        _ring_fence(merchant, channels)
+        merchant = Merchant.objects.get(slug=SLUG)
+        stranger = Merchant.objects.exclude(pk=merchant.pk).get()
         keys = _keys(merchant)
         clerk = Clerk(
             port=web_port,
@@ -162,20 +145,61 @@ def opened(setting: Setting) -> Iterator[World]:
         stack.callback(clerk.close)
         password = secrets.token_urlsafe(16)
         get_user_model().objects.create_superuser(LOGIN, "", password)
+        program.wait_until_up()
+        _register(channels, street)
         world = World(
-            directory, database, program, shops.shops, street, Fuses(fuses), merchant, stranger, marker, channels,
+            directory, database, program, shops.shops, street, fuses, merchant, stranger, stranger.slug, channels,
             setting.goods, Customers(shops.shops), clerk, {**keys, **_secrets_of(channels)}, password,
         )  # fmt: skip
-        for position, channel in enumerate(channels):
-            street.know(reverse("channels:webhook", args=[channel.public_id]), open_connector(channel))
+        for position in range(len(channels)):
             world.calm(position)
         wait_until_told(world.channel_ids, lambda: False)
-        logs = (program.log, server.log_of(database))
-        world.log_starts = {log: log.stat().st_size for log in logs if log.exists()}
+        world.log_starts = {
+            log: log.stat().st_size for log in (program.log, server.log_of(database)) if log.exists()
+        }
         yield world
 
 
-def _environment(directory: Path, fuses: Path, sabotage: str | None) -> Mapping[str, str]:
+@contextmanager
+def _running(home: Path) -> Iterator[EmbeddedServer]:
+    """Runs the copied database, and has this process work on it."""
+    database = EmbeddedServer(home)
+    database.acquire()
+    try:
+        server.use(home)
+        yield database
+    finally:
+        connection.close()
+        database.release()
+
+
+def _register(channels: Sequence[Channel], street: Street) -> None:
+    """Subscribes to the webhooks of every shop, by way of the street."""
+    for channel in channels:
+        register(channel, open_connector(channel))
+        street.know(reverse("channels:webhook", args=[channel.public_id]), open_connector(channel))
+
+
+def _open_doors(shops: Sequence[Shop]) -> list[Channel]:
+    """Fills the shops with what the database says that they show, and tells the channels where their shops are."""
+    AccessToken.objects.all().delete()
+    # They are signed with the secret of who made the world, and whatever there is to do lies in rows.
+    OrmQ.objects.all().delete()
+    # What is due by the hour or the day was done when the world was made.
+    due = timezone.now() + timedelta(hours=1)
+    Schedule.objects.exclude(schedule_type=Schedule.MINUTES).update(next_run=due)
+    return [_open_door(shop, Channel.objects.get(name=shop.name)) for shop in shops]
+
+
+def _open_door(shop: Shop, channel: Channel) -> Channel:
+    fill_shop(shop, channel)
+    channel.settings = shop.client.settings()
+    channel.credentials = {**channel.credentials, **shop.client.credentials()}
+    channel.save(update_fields=["settings", "credentials"])
+    return channel
+
+
+def _environment(directory: Path, fuses: Fuses, sabotage: str | None) -> Mapping[str, str]:
     return {
         "ONECOUNT_DATA_DIR": str(directory),
         "DATABASE_URL": "",
@@ -184,51 +208,9 @@ def _environment(directory: Path, fuses: Path, sabotage: str | None) -> Mapping[
         "ONECOUNT_CREDENTIAL_KEYS": ",".join(settings.ONECOUNT_CREDENTIAL_KEYS),
         "ONECOUNT_WAL_ARCHIVE": "",
         "LOG_FORMAT": "json",
-        inside.FUSES: str(fuses),
+        inside.FUSES: str(fuses.directory),
         inside.SABOTAGE: sabotage or "",
     }
-
-
-def _merchants(goods: Assortment) -> tuple[Merchant, Merchant, str]:
-    """Creates the merchant with all goods, and a stranger who sells the same SKUs under a mark of their own."""
-    merchant = open_merchant("Tortured", "tortured")
-    stock_up(merchant, goods.goods)
-    trading.bundle(merchant, goods.kits)
-    marker = f"stranger-{secrets.token_hex(8)}"
-    stranger = open_merchant("Stranger", marker)
-    stock_up(stranger, [Goods(sku, f"{marker} {sku}", marker, {"AMS": 7}) for sku in goods.hot])
-    return merchant, stranger, marker
-
-
-def _connect(merchant: Merchant, shops: Sequence[Shop]) -> list[Channel]:
-    prices: dict[str, Decimal] = {}
-
-    def connect(shop: Shop) -> Channel:
-        try:
-            load_shop(shop, merchant, prices)
-            channel = link(shop, merchant)
-            Channel.objects.filter(pk=channel.pk).update(poll_interval=POLL_EVERY)
-            channel.refresh_from_db()
-            # The feed was planned by the usual interval.
-            ask_for_poll(channel.pk)
-            return channel
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(shops)) as pool:
-        return list(pool.map(connect, shops))
-
-
-def _ring_fence(merchant: Merchant, channels: Sequence[Channel]) -> None:
-    """Keeps some units of one variant for the first channel alone."""
-    group = ChannelGroup.objects.create(merchant=merchant, name="The first shop")
-    set_channels(group, channels[:1], actor=LOGIN)
-    rule_set = RuleSet.objects.create(merchant=merchant, name="Pools")
-    version = draw_up(rule_set, actor=LOGIN, why=_WHY)
-    variant = Variant.objects.get(merchant=merchant, sku=POOLED)
-    Rule.objects.create(version=version, position=1, variant=variant, pool=group, pool_units=POOL_UNITS)
-    approve(version.pk, actor=LOGIN, because=_WHY)
-    activate(version.pk, actor=LOGIN, because=_WHY, is_confirmed=True)
 
 
 def _keys(merchant: Merchant) -> dict[str, str]:

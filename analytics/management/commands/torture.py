@@ -63,6 +63,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep", action="store_true", help="leave the database behind, stopped, until the next torture"
         )
+        parser.add_argument(
+            "--within",
+            type=above_zero,
+            default=30.0,
+            metavar="SECONDS",
+            help="after the last fault every shop has to show the ledger (default: %(default)s)",
+        )
         parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -94,6 +101,7 @@ class Command(BaseCommand):
                 workers=options["workers"],
                 seconds=options["duration"] or (off.seconds if off else None),
                 sabotage=options["sabotage"],
+                within=options["within"],
                 is_kept=options["keep"],
             ),
             report=self.stderr.write,

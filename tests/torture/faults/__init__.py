@@ -25,6 +25,8 @@ WEATHER: Final = {
     "renamed": 0.02,
     "forged": 0.02,
 }
+#: How often each should come, however short the run. There are two or three messages to an event.
+_TIMES_AT_LEAST: Final = 3
 _WEATHER_WORDS: Final = {
     "repeated": "a webhook comes again, up to 50 times",
     "held": "a webhook is overtaken by later ones: the cancellation comes before the order",
@@ -56,7 +58,8 @@ def chosen(text: str) -> tuple[str, ...]:
     return names
 
 
-def weather_of(names: Sequence[str]) -> Weather:
-    """Returns the weather with these faults in it."""
-    rates: dict[str, Any] = {name: rate for name, rate in WEATHER.items() if name in names}
+def weather_of(names: Sequence[str], *, events: int) -> Weather:
+    """Returns the weather with these faults in it; in a short run they are more frequent, so that each comes at all."""
+    least = _TIMES_AT_LEAST / events
+    rates: dict[str, Any] = {name: max(rate, least) for name, rate in WEATHER.items() if name in names}
     return Weather(**rates)

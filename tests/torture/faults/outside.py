@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Before the dedupe keys of messages that no worker can make sense of.
 POISON: Final = "torture-poison-"
+#: What a task calls that kills whoever runs it.
+KILLER: Final = "os.abort"
 _TASKS: Final = (
     "not a task",
     "wake channels.tasks.process_deliveries:forged",
@@ -32,7 +34,7 @@ _UNREADABLE: Final = {
 
 def _poison(world: "World", act: Act) -> None:
     """Puts garbage into the queue of tasks, one that kills its worker, and messages that cannot be read into the inbox."""
-    wake("os.abort")
+    wake(KILLER)
     with connection.cursor() as cursor:
         for payload in _TASKS:
             cursor.execute(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.fernet import Fernet
 from django.conf import settings
 
+from channels.key_rotation import rotate
 from tests.torture.faults.blows import Act, Blow
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def _deploy(world: "World", act: Act) -> None:
     world.program.start()
 
 
+def _rotate(world: "World", act: Act) -> None:
+    """Encrypts under the new key whatever is under an old one, while the program works with it."""
+    rotate()
+
+
 #: Seconds in which the program comes up on a busy machine.
 _START: Final = 8.0
 
@@ -95,5 +101,13 @@ BLOWS: Final = (
         ways=("kill-before-commit", "kill-after-commit", "kill-before-send", "kill-after-send"),
         is_heavy=True,
     ),
-    Blow("deploy", "a deploy with new keys while work waits", _deploy, rest=_START + 2.0, is_heavy=True),
+    Blow(
+        "deploy",
+        "a deploy with new keys while work waits, and all secrets encrypted under them while it comes up",
+        _deploy,
+        4.0,
+        rest=_START,
+        end=_rotate,
+        is_heavy=True,
+    ),
 )

@@ -43,11 +43,19 @@ AFTER: Final[dict[str, tuple[str, Check]]] = {
         books.nothing_is_held_for_nobody,
     ),
     "shops-show-the-ledger": ("Every shop sells what is available.", shelves.shops_show_the_ledger),
-    "pools-are-exclusive": ("Nobody else is offered what is ring-fenced.", shelves.pools_are_exclusive),
+    "shops-agree-in-time": (
+        "Every shop shows the ledger within seconds of the last fault, where webhooks were lost within one more poll.",
+        shelves.shops_agree_in_time,
+    ),
+    "pools-are-exclusive": (
+        "Nobody else is offered what is ring-fenced, or ever was.",
+        lambda evidence: shelves.pools_are_exclusive(evidence) + shelves.pools_were_exclusive(evidence),
+    ),
     "acknowledged-is-stored-once": (
         "Every message that was answered with 200 is stored, and once.",
         doors.acknowledged_is_stored_once,
     ),
+    "acknowledged-is-applied": ("What is stored is applied.", doors.acknowledged_is_applied),
     "forgeries-are-refused": ("What is not authentic is refused.", doors.forgeries_are_refused),
     "nothing-answers-500": ("No caller is answered with an error of ours.", doors.nothing_answers_500),
     "repeats-are-answered-alike": (
@@ -73,6 +81,17 @@ AFTER: Final[dict[str, tuple[str, Check]]] = {
     ),
     "no-customer-is-kept": ("Nothing of a customer is kept.", secrecy.no_customer_is_kept),
 }
+
+#: What must hold as soon as nothing new happens, however much is still on its way.
+WITHOUT_REST: Final = frozenset(
+    {
+        "ledger-replays",
+        "done-once-for-its-key",
+        "acknowledged-is-stored-once",
+        "no-deadlock",
+        "versions-are-taken-once",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from tests.torture.goods import in_parts
-from tests.torture.invariants.evidence import Evidence, rows
+from tests.torture.invariants.evidence import Evidence, rows, unlike
 from tests.torture.verdict import Violation, violated
 
 _LINES: Final = """
@@ -62,13 +62,8 @@ def orders_are_in_the_books(evidence: Evidence) -> list[Violation]:
         applied = {
             (order, sku): (demand, shipped) for order, sku, demand, shipped in rows(_LINES, [channel.pk])
         }
-        booked = _booked(book)
-        for key in sorted(booked.keys() | applied.keys()):
-            theirs, ours = booked.get(key, (0, 0)), applied.get(key, (0, 0))
-            if theirs != ours:
-                cases.append(
-                    f"{channel.name} order {key[0]} {key[1]}: sold, shipped {theirs} there, {ours} here"
-                )
+        words = f"{channel.name} order {{key[0]}} {{key[1]}}: sold, shipped {{theirs}} there, {{ours}} here"
+        cases += unlike(applied, _booked(book), words, missing=(0, 0))
     found = violated("orders-are-in-the-books", "{count} lines differ from the shops' books", cases)
     merchant = world.merchant.pk
     uncovered = [
@@ -105,11 +100,7 @@ def stock_adds_up(evidence: Evidence) -> list[Violation]:
             for line in order["lines"]:
                 expected.subtract(in_parts(line["sku"], line["fulfilled"]))
     there = dict(rows(_ON_HAND, [world.merchant.pk]))
-    cases = [
-        f"{sku}: {there.get(sku, 0)} on hand, {units} by the books"
-        for sku, units in sorted(expected.items())
-        if there.get(sku, 0) != units
-    ]
+    cases = unlike(there, expected, "{key}: {ours} on hand, {theirs} by the books")
     return violated("stock-is-accounted-for", "{count} SKUs do not add up", cases)
 
 
@@ -122,9 +113,5 @@ def nothing_is_held_for_nobody(evidence: Evidence) -> list[Violation]:
         for cart in world.clerk.account.carts
         if cart.is_kept
     }
-    cases = [
-        f"{reference}: {held.get(reference, 0)} held, {kept.get(reference, 0)} confirmed"
-        for reference in sorted(held.keys() | kept.keys())
-        if held.get(reference, 0) != kept.get(reference, 0)
-    ]
+    cases = unlike(held, kept, "{key}: {ours} held, {theirs} confirmed")
     return violated("nothing-is-held-for-nobody", "{count} reservations are lost or immortal", cases)

@@ -6,11 +6,23 @@ from django.urls import reverse
 
 from tests.torture.faults.outside import POISON
 from tests.torture.invariants.evidence import Evidence, rows
+from tests.torture.invariants.pages import opened_pages
 from tests.torture.verdict import Violation, violated
 
 _STORED: Final = """
 SELECT delivery.dedupe_key, delivery.topic FROM channels_webhookdelivery delivery
 WHERE delivery.channel_id = %s AND delivery.dedupe_key NOT LIKE %s
+"""
+
+
+#: A message that waits for its turn is taken within a second, one whose worker was killed within a minute.
+_NOT_APPLIED: Final = """
+SELECT channel.name, delivery.topic, delivery.state, delivery.takes FROM channels_webhookdelivery delivery
+JOIN channels_channel channel ON channel.id = delivery.channel_id
+WHERE delivery.dedupe_key NOT LIKE %s
+  AND (delivery.state = 'received' AND delivery.received_at < clock_timestamp() - interval '90 seconds'
+       OR delivery.state = 'received' AND delivery.priority = 0
+       OR delivery.state IN ('processed', 'unknown') AND delivery.processed_at IS NULL)
 """
 
 
@@ -31,6 +43,12 @@ def acknowledged_is_stored_once(evidence: Evidence) -> list[Violation]:
     )
 
 
+def acknowledged_is_applied(evidence: Evidence) -> list[Violation]:
+    """Looks for messages that wait although nothing else does; what was applied twice stands out in the books."""
+    waiting = rows(_NOT_APPLIED, [f"{POISON}%"])
+    return violated("acknowledged-is-applied", "{count} messages are stored and not applied", waiting)
+
+
 def forgeries_are_refused(evidence: Evidence) -> list[Violation]:
     """Names forgeries that were taken."""
     what = "{count} forgeries were taken"
@@ -38,10 +56,11 @@ def forgeries_are_refused(evidence: Evidence) -> list[Violation]:
 
 
 def nothing_answers_500(evidence: Evidence) -> list[Violation]:
-    """Names the statuses of 500 and above that webhooks and API gave; 503 says: send it again."""
+    """Names the statuses of 500 and above that webhooks, API and pages gave; 503 says: send it again."""
     world = evidence.world
     statuses = world.street.record.statuses + world.clerk.account.statuses
     cases = [f"{count} × {status}" for status, count in statuses.items() if status >= 500 and status != 503]
+    cases += [f"{path}: {status}" for path, status, _ in opened_pages(evidence) if status >= 500]
     return violated("nothing-answers-500", "{count} kinds of errors", cases)
 
 

@@ -1,5 +1,6 @@
 """What the checks look at once all is quiet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,8 +22,16 @@ class Evidence:
     changed_by_the_late: list[Violation] = field(default_factory=list)
     seconds: float = 0.0
     events: int = 0
+    #: From the end of the last fault to the moment from which every shop showed its number; None: never.
+    convergence_seconds: float | None = None
+    #: Seconds that it may take.
+    within: float = 30.0
+    #: What was still on its way when nobody waited any longer.
+    left: Mapping[str, int] = field(default_factory=dict)
     #: Every row of the database as text, table by table; filled by who looks first.
     dump: list[tuple[str, str]] = field(default_factory=list)
+    #: Pages and answers that were opened to look at them: (address, status, text); filled by who looks first.
+    pages: list[tuple[str, int, str]] = field(default_factory=list)
 
 
 def rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -30,6 +39,18 @@ def rows(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def unlike(
+    ours: Mapping[Any, Any], theirs: Mapping[Any, Any], words: str, *, missing: object = 0
+) -> list[str]:
+    """Returns a line for each key under which two mappings differ; `words` are given `key`, `ours` and `theirs`."""
+    pairs = {key: (ours.get(key, missing), theirs.get(key, missing)) for key in ours.keys() | theirs.keys()}
+    return [
+        words.format(key=key, ours=pairs[key][0], theirs=pairs[key][1])
+        for key in sorted(pairs)
+        if pairs[key][0] != pairs[key][1]
+    ]
 
 
 _CHECKSUMS: Final = """

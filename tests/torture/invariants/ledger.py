@@ -5,7 +5,7 @@ from typing import Final
 from django.db import DatabaseError, connection, transaction
 
 from inventory.proof import prove
-from tests.torture.invariants.evidence import Evidence, checksums_of_movements, rows
+from tests.torture.invariants.evidence import Evidence, checksums_of_movements, rows, unlike
 from tests.torture.verdict import Violation, violated
 
 _NEGATIVE: Final = """
@@ -105,11 +105,7 @@ def done_once(evidence: Evidence) -> list[Violation]:
     account = evidence.world.clerk.account
     merchant = evidence.world.merchant.pk
     received = {(sku, place): units for sku, place, units in rows(_RECEIVED, [merchant])}
-    cases = [
-        f"{sku} at {place}: {received.get((sku, place), 0)} received, {account.received[sku, place]} acknowledged"
-        for sku, place in sorted(received.keys() | account.received.keys())
-        if received.get((sku, place), 0) != account.received[sku, place]
-    ]
+    cases = unlike(received, account.received, "{key[0]} at {key[1]}: {ours} received, {theirs} acknowledged")
     taken = dict(rows(_TAKEN, [merchant]))
     for cart in account.carts:
         asked = sum(quantity for _, quantity in cart.lines)

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from channels.deliveries import LARGEST_ATTEMPTS
+from channels.deliveries import MOST_TAKES as MOST_DELIVERY_TAKES
+from config.job_broker import MOST_TAKES
+from config.models import DeadTask
 from tests.torture import server
-from tests.torture.faults.outside import POISON
+from tests.torture.faults.outside import KILLER, POISON
 from tests.torture.invariants.evidence import Evidence, rows
 from tests.torture.verdict import Violation, violated
 
@@ -33,6 +36,8 @@ JOIN channels_channel channel ON channel.id = delivery.channel_id
 WHERE delivery.state = 'received' AND delivery.dedupe_key LIKE %s
 """
 _ATTEMPTS: Final = "SELECT topic, attempts FROM channels_webhookdelivery WHERE attempts > %s"
+_TAKES: Final = "SELECT topic, takes FROM channels_webhookdelivery WHERE takes > %s"
+_TASKS: Final = "SELECT takes FROM django_q_ormq WHERE takes > %s"
 #: Pushes of a shelf beyond what its marks asked for.
 _PUSHES: Final = """
 SELECT level.id, level.wanted, count(*) FROM channels_push push
@@ -66,6 +71,8 @@ def nothing_fails(evidence: Evidence) -> list[Violation]:
 def retries_are_bounded(evidence: Evidence) -> list[Violation]:
     """Counts attempts, pushes and calls."""
     cases = [f"message {topic}: {count} attempts" for topic, count in rows(_ATTEMPTS, [LARGEST_ATTEMPTS])]
+    cases += [f"message {topic}: taken {count} times" for topic, count in rows(_TAKES, [MOST_DELIVERY_TAKES])]
+    cases += [f"a task was begun {count} times" for (count,) in rows(_TASKS, [MOST_TAKES])]
     cases += [f"shelf {level}: {count} pushes for {wanted} marks" for level, wanted, count in rows(_PUSHES)]
     largest = _CALLS * (evidence.events + evidence.seconds)
     for channel, book in zip(evidence.world.channels, evidence.books, strict=True):
@@ -78,8 +85,13 @@ def retries_are_bounded(evidence: Evidence) -> list[Violation]:
 def nothing_is_given_up(evidence: Evidence) -> list[Violation]:
     """Looks for dead letters beside the poison, and for poison that is still being tasted."""
     name = "nothing-is-given-up"
-    return violated(name, "{count} messages were given up", rows(_GIVEN_UP, [f"{POISON}%"])) + violated(
-        name, "{count} messages that cannot be read are still being tried", rows(_STUCK, [f"{POISON}%"])
+    tasks = [str(task) for task in DeadTask.objects.all() if str(task) != f"{KILLER}()"]
+    return (
+        violated(name, "{count} messages were given up", rows(_GIVEN_UP, [f"{POISON}%"]))
+        + violated(name, "{count} tasks were given up", tasks)
+        + violated(
+            name, "{count} messages that cannot be read are still being tried", rows(_STUCK, [f"{POISON}%"])
+        )
     )
 
 

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import requests
 from django.db import connection
 
 from config import postgres_installation as installation
 from tests.torture import server
 from tests.torture.invariants.evidence import Evidence
-from tests.torture.processes import HOST
+from tests.torture.invariants.pages import CALLS, files_of_reports, opened_pages
 from tests.torture.verdict import Violation, violated
-from tests.torture.world import LOGIN, World
+from tests.torture.world import World
 
 #: What the shops' invented customers are known by.
 _CUSTOMER: Final = re.compile(
@@ -22,25 +21,6 @@ _CUSTOMER: Final = re.compile(
 )
 #: What simulated Shopify shops give out.
 _ACCESS_TOKEN: Final = re.compile(r"shpat_[0-9a-f]{16}")
-_PAGES: Final = (
-    "/admin/",
-    "/admin/channels/channel/",
-    "/admin/channels/webhookdelivery/",
-    "/admin/channels/channelorder/",
-    "/admin/channels/push/",
-    "/admin/channels/errorentry/",
-    "/admin/reconciliation/alert/",
-)
-_CALLS: Final = (
-    "channels",
-    "errors",
-    "orders",
-    "stock-levels?limit=200",
-    "variants?limit=200",
-    "listing-levels",
-    "movements",
-)
-_TOKEN: Final = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
 def no_secret_leaks(evidence: Evidence) -> list[Violation]:
@@ -65,9 +45,10 @@ def no_customer_is_kept(evidence: Evidence) -> list[Violation]:
 
 
 def no_foreign_merchant_shows(evidence: Evidence) -> list[Violation]:
-    """Searches what the API shows to the merchant for the mark of the stranger."""
+    """Searches what the API shows to the merchant, and the files of reports, for the mark of the stranger."""
     world = evidence.world
-    cases = [path for path in _CALLS if world.marker in world.clerk.get(path)]
+    shown = [(path, world.clerk.get(path)) for path in CALLS] + files_of_reports(world.merchant.pk)
+    cases = [path for path, text in shown if world.marker in text]
     return violated("no-foreign-merchant-shows", "{count} answers show another merchant's things", cases)
 
 
@@ -75,8 +56,9 @@ def _texts(evidence: Evidence) -> Iterator[tuple[str, str]]:
     world = evidence.world
     yield from _dump(evidence)
     yield from _logs(world)
-    yield from _pages(world)
-    for path in _CALLS:
+    yield from ((path, text) for path, _, text in opened_pages(evidence))
+    yield from files_of_reports(world.merchant.pk)
+    for path in CALLS:
         yield f"/api/v1/{path}", world.clerk.get(path)
 
 
@@ -110,20 +92,3 @@ def _logs(world: World) -> Iterator[tuple[str, str]]:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def _pages(world: World) -> Iterator[tuple[str, str]]:
-    """Opens pages of the back office as somebody who may see everything."""
-    base = f"http://{HOST}:{world.program.port}"
-    with requests.Session() as session:
-        form = session.get(f"{base}/admin/login/", timeout=60).text
-        token = _TOKEN.search(form)
-        data = {
-            "username": LOGIN,
-            "password": world.password,
-            "csrfmiddlewaretoken": token[1] if token else "",
-        }
-        session.post(f"{base}/admin/login/?next=/admin/", data=data, timeout=60)
-        details = tuple(f"/admin/channels/channel/{channel.pk}/change/" for channel in world.channels[:2])
-        for path in (*_PAGES, *details):
-            yield path, session.get(base + path, timeout=60).text

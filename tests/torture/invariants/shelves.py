@@ -1,6 +1,8 @@
 """The shops' own numbers against the ledger, by a sum of our own and not by the program's."""
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tests.torture.goods import KIT_PARTS, POOL_UNITS, POOLED
@@ -21,6 +23,25 @@ JOIN channels_listing listing ON listing.id = level.listing_id
 JOIN channels_channel channel ON channel.id = level.channel_id
 WHERE level.dead_at IS NOT NULL
 """
+
+#: What others than the first shop were told of what is ring-fenced for it.
+_TOLD: Final = """
+SELECT channel.name, push.quantity, push.computed_at FROM channels_push push
+JOIN channels_listinglevel level ON level.id = push.listing_level_id
+JOIN channels_listing listing ON listing.id = level.listing_id
+JOIN inventory_variant variant ON variant.id = listing.variant_id
+JOIN channels_channel channel ON channel.id = push.channel_id
+WHERE variant.merchant_id = %s AND variant.sku = %s AND push.channel_id <> %s AND push.quantity > 0
+"""
+
+_MOVED: Final = """
+SELECT m.level_id, m.recorded_at, m.on_hand_after - m.reserved_after - m.unavailable_after
+FROM inventory_stockmovement m
+JOIN inventory_stocklevel s ON s.id = m.level_id JOIN inventory_variant v ON v.id = s.variant_id
+WHERE s.merchant_id = %s AND v.sku = %s ORDER BY m.level_id, m.version
+"""
+#: A number is computed at one instant and stamped at another, which is a moment earlier or later.
+_BLUR: Final = timedelta(seconds=2)
 
 Available = dict[str, Counter[str]]
 
@@ -62,6 +83,52 @@ def shops_show_the_ledger(evidence: Evidence) -> list[Violation]:
         "shops-show-the-ledger", "{count} shelves show another number", differing(evidence.world)
     )
     return found + violated("shops-show-the-ledger", "{count} shelves were given up", dead)
+
+
+def shops_agree_in_time(evidence: Evidence) -> list[Violation]:
+    """Looks how long it took after the last fault until every shop showed the ledger."""
+    took, within = evidence.convergence_seconds, evidence.within
+    if took is None:
+        left = str(dict(evidence.left) or "nothing was on its way")
+        return violated("shops-agree-in-time", "the shops never came to show the ledger", [left])
+    late = [f"after {took:.1f} s"] if took > within else []
+    return violated(
+        "shops-agree-in-time", f"they came to agree later than {within:.0f} s after the last fault", late
+    )
+
+
+def pools_were_exclusive(evidence: Evidence) -> list[Violation]:
+    """Compares every number of the pooled variant that others were ever told with what there was, and was left of the pool.
+
+    What the first shop has sold of it only ever rises, cancellations aside; so what was left at the end was left all the time.
+    """
+    world = evidence.world
+    first, merchant = world.channels[0].pk, world.merchant.pk
+    ordered = sum(
+        line["quantity"]
+        for order in evidence.books[0]["orders"]
+        for line in order["lines"]
+        if line["sku"] == POOLED
+    )
+    left = max(POOL_UNITS - ordered, 0)
+    moved = rows(_MOVED, [merchant, POOLED])
+    cases = [
+        f"{name} was told {told} at {at:%H:%M:%S}; {free} were there, {left} of them ring-fenced"
+        for name, told, at in rows(_TOLD, [merchant, POOLED, first])
+        if told > max((free := _most_free(moved, at)) - left, 0)
+    ]
+    return violated("pools-are-exclusive", "{count} times a shop was offered what is ring-fenced", cases)
+
+
+def _most_free(moved: Sequence[tuple[int, datetime, int]], at: datetime) -> int:
+    """Returns the most units that were available about an instant, over all places."""
+    most: dict[int, int] = {}
+    for level, recorded_at, free in moved:
+        if recorded_at <= at - _BLUR:
+            most[level] = free
+        elif recorded_at <= at + _BLUR:
+            most[level] = max(most.get(level, 0), free)
+    return sum(most.values())
 
 
 def pools_are_exclusive(evidence: Evidence) -> list[Violation]:
