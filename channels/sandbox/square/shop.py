@@ -16,7 +16,8 @@ from channels.sandbox.square.stock import Inventory
 from channels.sandbox.square.subscriptions import Subscriptions
 
 #: Calls at once, and a second; Square publishes none.
-_TRUE_LIMITS: Final = (30.0, 12.0)
+#: Square publishes no numbers; these are what the connector assumes.
+_TRUE_LIMITS: Final = (20.0, 10.0)
 _GENEROUS_LIMITS: Final = (10_000.0, 10_000.0)
 _ITEMS_ON_A_PAGE: Final = 100
 #: Counts in one message.
