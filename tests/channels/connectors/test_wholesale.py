@@ -142,14 +142,6 @@ def test_a_number_without_the_portals_secret_is_not_taken(sandbox: WholesaleSand
     assert sandbox.number("MUG") == 10
 
 
-def test_the_limit_is_kept_as_the_portal_counts_it() -> None:
-    with WholesaleSandbox(profile=INSTANT, limits="true") as sandbox:
-        connector = connect(sandbox)
-        for _ in range(25):
-            connector.check()
-        assert (sandbox.throttled, len(sandbox.requests_log)) == (0, 25)
-
-
 @pytest.mark.parametrize(
     "faults", [{"error_rate": 1.0}, {"html_rate": 1.0}, {"error_in_200_rate": 1.0}, {"throttle_rate": 1.0}]
 )

@@ -69,6 +69,10 @@ def _signed_by_portal(sandbox: Any, message: InboundRequest, body: bytes) -> Map
     return {"webhook-signature": signed}
 
 
+def _sell_online(sandbox: Any) -> None:
+    sandbox.sells_online = True
+
+
 def _leave_pending(sandbox: Any) -> None:
     sandbox.pending_seconds = 3600.0
 
@@ -97,6 +101,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
         ),
         check=square.check,
         schema=square.FOLDER,
+        prepare=_sell_online,
     ),
     "wholesale": Adapter(unknown_listing="item-999999", topic_path=("type",), sign=_signed_by_portal),
     "amazon_seller": Adapter(
