@@ -81,8 +81,9 @@ class Stand:
         apply_mapped(self.shop.merchant.pk)
 
     def subscribe(self) -> None:
-        """Has the shop send its messages to the inbox, or into its queue."""
-        register(self.channel, self.connector())
+        """Has the shop send its messages to the inbox, or into its queue; they share a secret then, where it takes one."""
+        if self.able.manages_subscriptions:
+            register(self.channel, self.connector())
 
     # -- messages
     def bring(self) -> None:

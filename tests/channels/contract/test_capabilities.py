@@ -14,6 +14,7 @@ from channels.feeds import poll_interval
 from channels.models import Channel, ChannelLocation
 from channels.pusher import Pusher
 from channels.sandbox import CatalogueItem
+from inventory.models import Variant
 from tests.channels.contract.adapters import KINDS
 from tests.channels.contract.stand import Stand, stand_of
 
@@ -24,27 +25,20 @@ SHIPPED_BY_THEM: Final = CatalogueItem("JUG", "Jug", quantities={"main": 30}, is
 
 
 def pushed(stand: Stand, items: list[PushItem]) -> set[ItemOutcome]:
+    """Tells numbers, as a channel that is live does; returns what became of them."""
+    stand.subscribe()
     return {result.outcome for result in stand.connector().push(items, call_id="1")}
 
 
 def shows_push_batch_size(stand: Stand) -> None:
     """So many numbers go together."""
-    more = [
-        CatalogueItem(f"S-{n}", f"Sort {n}", quantities={"main": 1})
-        for n in range(stand.able.push_batch_size)
-    ]
-    stand.sandbox.load_catalogue(more)
-    stand.shop.product.variants.bulk_create(
-        [
-            type(stand.shop.variants["MUG"])(
-                merchant=stand.shop.merchant, product=stand.shop.product, sku=each.sku
-            )
-            for each in more
-        ]
-    )
+    skus = [f"SORT-{number}" for number in range(stand.able.push_batch_size)]
+    stand.sandbox.load_catalogue([CatalogueItem(sku, sku, quantities={"main": 1}) for sku in skus])
+    merchant, product = stand.shop.merchant, stand.shop.product
+    Variant.objects.bulk_create([Variant(merchant=merchant, product=product, sku=sku) for sku in skus])
     stand.read_listings()
-    assert pushed(stand, [stand.item(each.sku, 2) for each in more]) <= TAKEN
-    stand.until_shown(more[-1].sku, 2)
+    assert pushed(stand, [stand.item(sku, 2) for sku in skus]) <= TAKEN
+    stand.until_shown(skus[-1], 2)
 
 
 def shows_poll_interval(stand: Stand) -> None:

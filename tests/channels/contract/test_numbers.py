@@ -1,6 +1,7 @@
 """How every platform is told numbers: within its limits, item by item, and right in the end whatever was lost."""
 
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -8,6 +9,7 @@ from channels import sending
 from channels.connectors import CONNECTORS
 from channels.connectors.base import ItemOutcome
 from channels.errors import Throttled
+from channels.following import follow
 from channels.models import ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels
@@ -24,13 +26,14 @@ TAKEN = {ItemOutcome.CONFIRMED, ItemOutcome.ACCEPTED}
 def stand(stand: Stand) -> Stand:
     if not stand.able.push_batch_size:
         pytest.skip(f"{stand.kind} is told no numbers.")
+    stand.subscribe()
     return stand
 
 
 def push(stand: Stand, quantity: int, **options: float) -> set[ItemOutcome]:
     """Tells one number; returns what became of it, nothing where it had to wait."""
     try:
-        results = stand.connector(**options).push([stand.item("MUG", quantity)], call_id=str(quantity))
+        results = stand.connector(**options).push([stand.item("MUG", quantity)], call_id=uuid4().hex)
     except Throttled:
         return set()
     return {result.outcome for result in results} - {ItemOutcome.NOT_SENT}
@@ -50,6 +53,7 @@ def test_a_platform_that_asks_for_patience_is_left_alone(stand: Stand) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if CONNECTORS[kind].capabilities.push_batch_size])
 def test_no_more_is_asked_than_the_platform_allows(kind: str) -> None:
     with stand_of(kind, limits="true") as stand:
+        stand.subscribe()
         until = time.monotonic() + 0.5
         while time.monotonic() < until:
             push(stand, 9, deadline=0.5)
@@ -69,11 +73,19 @@ def test_an_item_that_is_refused_holds_up_no_other(stand: Stand) -> None:
     stand.until_shown("CUP", 10)
 
 
+def tell_all_to_the_end(stand: Stand, quantity: int) -> None:
+    """Tells what is due until the shop shows this many mugs, and what was only accepted has been followed."""
+    tell_all(stand.shop)
+    stand.until_shown("MUG", quantity)
+    if stand.able.asynchronous_push:
+        follow(stand.channel.pk, stand.connector())
+
+
 def test_a_number_whose_answer_never_came_is_right_in_the_end(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark_listing_levels(list(ListingLevel.objects.values_list("id", flat=True)), lane=Lane.DECREASE)
-    tell_all(stand.shop)
+    tell_all_to_the_end(stand, 10)
     location = stand.shop.locations["main"]
     more = [StockLine(stand.shop.variants["MUG"].pk, location.pk, 5)]
     receive(Context(stand.shop.merchant.pk, "more"), more)
@@ -87,6 +99,5 @@ def test_a_number_whose_answer_never_came_is_right_in_the_end(
     assert level.is_outcome_unknown
     stand.sandbox.clear_faults()
     ListingLevel.objects.update(next_attempt_at=None)
-    tell_all(stand.shop)
-    stand.until_shown("MUG", 15)
+    tell_all_to_the_end(stand, 15)
     assert not stand.level("MUG").is_due

@@ -14,21 +14,20 @@ from tests.channels.contract.stand import Stand
 def stand(stand: Stand) -> Stand:
     if not stand.able.push_batch_size:
         pytest.skip(f"{stand.kind} sells nothing.")
-    if stand.able.order_webhooks:
-        stand.subscribe()
+    stand.subscribe()
     return stand
 
 
 def test_repeats_another_sequence_and_loss_leave_the_same_ledger(stand: Stand) -> None:
-    order = stand.sandbox.place_order([("MUG", 3), ("CUP", 1)])
-    stand.sandbox.cancel(order.id, "CUP", 1)
+    part, whole = (stand.sandbox.place_order([("MUG", units), ("CUP", 1)]) for units in (3, 2))
+    stand.sandbox.cancel(part.id, "CUP", 1)
     messages = stand.messages() if stand.able.order_webhooks else []
-    stand.sandbox.fulfil(order.id, "MUG", 3)
+    stand.sandbox.ship(whole.id)
     messages += stand.messages() if stand.able.order_webhooks else []
     thrice = messages * 3
     random.Random(7).shuffle(thrice)
     ledgers = [stand.ledger_after(way) for way in (messages, messages[::-1], thrice, messages[-1:], [])]
-    assert ledgers[0]["levels"] == {("MUG", "main"): (7, 0, 0), ("CUP", "main"): (10, 0, 0)}
+    assert ledgers[0]["levels"] == {("MUG", "main"): (8, 3, 0), ("CUP", "main"): (9, 0, 0)}
     assert ledgers == [ledgers[0]] * 5
 
 
@@ -37,7 +36,7 @@ def test_an_unknown_sku_becomes_mappable_and_applies_itself(stand: Stand) -> Non
     stand.sandbox.place_order([("POT", 2), ("MUG", 1)])
     stand.bring()
     assert stand.shop.level("MUG") == (10, 1)
-    assert ChannelOrderLine.objects.get(variant__isnull=True).sku == "POT"
+    assert ChannelOrderLine.objects.get(variant__isnull=True).quantity == 2
     stand.shop.add_variant("POT", {"main": 5})
     stand.read_listings()
     assert stand.shop.level("POT") == (5, 2)

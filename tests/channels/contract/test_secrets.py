@@ -47,8 +47,7 @@ def try_all(connector: Connector) -> Iterator[str]:
 def test_no_credential_is_found_anywhere(
     stand: Stand, admin_client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if stand.able.manages_subscriptions:
-        stand.subscribe()
+    stand.subscribe()
     shown = []
     with caplog.at_level(logging.DEBUG), capture_logs() as logs:
         connector = stand.connector(deadline=2)
