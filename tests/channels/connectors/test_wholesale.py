@@ -95,7 +95,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_narrowed_down(
     sandbox: WholesaleSandbox, portal: WholesaleConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stands before a portal that refuses every message in which a certain item is named."""
-    api = portal._api
+    api = portal.api
     post = api.post_signed
 
     def refusing(path: str, body: bytes, headers: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 
 from channels import sending
+from channels.baseline import read_shelves
 from channels.connectors import CONNECTORS
 from channels.connectors.base import ItemOutcome
 from channels.errors import Throttled
-from channels.following import follow
 from channels.models import ListingLevel
 from channels.models.listings import Lane
 from channels.pushes import mark_listing_levels
@@ -73,19 +73,10 @@ def test_an_item_that_is_refused_holds_up_no_other(stand: Stand) -> None:
     stand.until_shown("CUP", 10)
 
 
-def tell_all_to_the_end(stand: Stand, quantity: int) -> None:
-    """Tells what is due until the shop shows this many mugs, and what was only accepted has been followed."""
-    tell_all(stand.shop)
-    stand.until_shown("MUG", quantity)
-    if stand.able.asynchronous_push:
-        follow(stand.channel.pk, stand.connector())
-
-
 def test_a_number_whose_answer_never_came_is_right_in_the_end(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark_listing_levels(list(ListingLevel.objects.values_list("id", flat=True)), lane=Lane.DECREASE)
-    tell_all_to_the_end(stand, 10)
+    read_shelves(stand.channel, stand.connector())
     location = stand.shop.locations["main"]
     more = [StockLine(stand.shop.variants["MUG"].pk, location.pk, 5)]
     receive(Context(stand.shop.merchant.pk, "more"), more)
@@ -99,5 +90,5 @@ def test_a_number_whose_answer_never_came_is_right_in_the_end(
     assert level.is_outcome_unknown
     stand.sandbox.clear_faults()
     ListingLevel.objects.update(next_attempt_at=None)
-    tell_all_to_the_end(stand, 15)
-    assert not stand.level("MUG").is_due
+    tell_all(stand.shop)
+    stand.until_shown("MUG", 15)
