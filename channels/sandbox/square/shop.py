@@ -230,6 +230,13 @@ class SquareSandbox(SandboxShop):
         self.subscriptions.send("catalog.version.updated", {"type": "catalog", "id": "", "object": version})
 
     # -- the API
+    def written_items(self, request: Request) -> list[Item]:
+        if request.path != "/v2/inventory/changes/batch-create":
+            return []
+        counts = [each.get("physical_count", {}) for each in request.json()["changes"]]
+        found = [self.item_by_id(count.get("catalog_object_id")) for count in counts]
+        return [item for item in found if item is not None]
+
     def endpoint_of(self, request: Request) -> str:
         parts = request.path.strip("/").split("/")
         is_named = parts[1:2] == ["orders"] and len(parts) == 3 and parts[2] != "search"

@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import pytest
 
-from channels import sending
 from channels.baseline import read_shelves
 from channels.connectors import CONNECTORS
 from channels.connectors.base import ItemOutcome
@@ -73,22 +72,19 @@ def test_an_item_that_is_refused_holds_up_no_other(stand: Stand) -> None:
     stand.until_shown("CUP", 10)
 
 
-def test_a_number_whose_answer_never_came_is_right_in_the_end(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_whose_answer_never_came_is_right_in_the_end(stand: Stand) -> None:
     read_shelves(stand.channel, stand.connector())
-    location = stand.shop.locations["main"]
-    more = [StockLine(stand.shop.variants["MUG"].pk, location.pk, 5)]
+    more = [StockLine(stand.shop.variants["MUG"].pk, stand.shop.locations["main"].pk, 5)]
     receive(Context(stand.shop.merchant.pk, "more"), more)
     mark_listing_levels([stand.level("MUG").pk], lane=Lane.INCREASE)
-    stand.sandbox.set_faults(timeout_rate=1.0, timeout_seconds=2.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(sending, "CALL_SECONDS", 0.3)
-        tell(stand.shop)
+    stand.sandbox.set_faults(late_write_rate=1.0, late_write_seconds=0.0)
+    tell(stand.shop)
     level = stand.level("MUG")
     assert level.is_due
     assert level.is_outcome_unknown
+    stand.until_shown("MUG", 15)
     stand.sandbox.clear_faults()
     ListingLevel.objects.update(next_attempt_at=None)
     tell_all(stand.shop)
     stand.until_shown("MUG", 15)
+    assert not stand.level("MUG").is_outcome_unknown
