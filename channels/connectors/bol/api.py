@@ -204,8 +204,8 @@ def read_limits(bucket: str, response: Response) -> LimitReading | None:
     is_empty = remaining == 0 and reset is not None and reset <= _LONGEST_RESET
     learned = _limit(limit, _WINDOWS[bucket][1]) if limit else None
     return LimitReading(
-        capacity=learned and learned.capacity,
-        refill_per_second=learned and learned.refill_per_second,
+        capacity=None if learned is None else learned.capacity,
+        refill_per_second=None if learned is None else learned.refill_per_second,
         tokens=remaining,
         blocked_for=reset if is_empty else None,
     )
