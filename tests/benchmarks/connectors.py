@@ -23,7 +23,7 @@ from channels.demo.linking import link, load_shop
 from channels.demo.platforms import PLATFORMS
 from channels.demo.shops import Shop, Temper, shops
 from channels.demo.stocking import Goods, open_merchant, stock_up
-from channels.models import Channel, ListingLevel, Push
+from channels.models import Channel, ChannelHealth, ListingLevel, Push
 from channels.models.outbound import PushOutcome
 from channels.tuning import tune
 from config.environment import BASE_DIR
@@ -158,6 +158,8 @@ def _trading(merchant: Merchant, kind: str, pusher: Group) -> Iterator[Trade]:
         shop.client.set_faults(webhooks_are_lost=True)
         load_shop(shop, merchant, {})
         channel = link(shop, merchant)
+        # The pusher may have tried before the two sides shared a secret, and stays away then.
+        ChannelHealth.objects.filter(channel=channel).update(breaker_open_until=None, consecutive_failures=0)
         try:
             yield Trade(shop, channel, (pusher, platform))
         finally:
