@@ -95,6 +95,10 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         "due listing levels leased in a large channel and a small one, beside the plain update of as many rows",
         {**_PAIRED, "levels": 1_000_000},
     ),
+    "connectors": Benchmark(
+        "calls that write numbers on each platform, beside what the platform allows",
+        {"runs": 3, "seconds": 10.0},
+    ),
     "propagate": Benchmark(
         "sale to shelf on six simulated shops with all processes, and a burst; one change told in parallel beside in "
         "sequence",

@@ -17,8 +17,11 @@ from config.database import NEED_NOT_LAST
 PRIORITY_SHARE: Final = 0.1
 #: The share that callers in the background leave: what is due to be told must not wait for what is only looked at.
 BACKGROUND_SHARE: Final = 0.5
-#: No platform is believed that wants silence for longer than this, in seconds.
-LONGEST_BLOCK: Final = 900.0
+#: The share of its rate that is used of a limit that gives a call a second or more. Calls arrive a little sooner or later
+#: one after the other than they were granted; at the full rate some would arrive before the platform has tokens for them.
+PACE: Final = 0.96
+#: No platform is left alone for longer than this because it asked for it, in seconds: shelves would be wrong meanwhile.
+LONGEST_BLOCK: Final = 60.0
 
 # Costs beyond the capacity count as the capacity, else they would wait for ever. Ordinary callers leave the
 # share of the others, as far as their own call still fits into a full bucket.
@@ -46,7 +49,7 @@ _WAIT: Final = """
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
 SELECT greatest(
     extract(epoch FROM blocked_until - clock.now)::float,
-    ({needed} - {level}) / greatest(refill_per_second, 0.001),
+    ({needed} - {level}) / greatest({refill}, 0.001),
     0.001
 )
 FROM channels_ratebucket AS bucket, clock
@@ -72,11 +75,13 @@ FROM clock
 WHERE channel_id = %(channel)s AND name = %(name)s AND {may_be_lost}
 """
 
+_REFILL: Final = f"refill_per_second * CASE WHEN refill_per_second >= 1 THEN {PACE} ELSE 1 END"
 _EXPRESSIONS: Final = {
     # A crash gives back what was spent in its last moments; the platform's answers correct that as all else.
     "may_be_lost": NEED_NOT_LAST,
+    "refill": _REFILL,
     "level": (
-        "least(capacity, tokens + refill_per_second"
+        f"least(capacity, tokens + {_REFILL}"
         " * greatest(extract(epoch FROM clock.now - updated_at)::float, 0))"
     ),
     "needed": (

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from channels import limits
 from channels.connectors.base import Capabilities
 from channels.errors import ConnectorError, TransientError
 from channels.leases import Leased
@@ -14,8 +15,6 @@ from channels.models.outbound import PushOutcome
 CALL_SECONDS: Final = 10.0
 #: Refusals of one listing in a row that are enough: the platform would refuse it for ever.
 REFUSALS: Final = 3
-#: No platform is left alone for longer than this because it asked for it.
-LONGEST_RETRY_AFTER: Final = 60.0
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 300.0
 #: After a failure of the whole call: the breaker, not the listing, decides how long to stay away.
@@ -48,7 +47,7 @@ def after_call(
 def within_reason(error: TransientError) -> float:
     """Returns the seconds that a platform asked us to wait, 1 where it named none, not more than is reasonable."""
     asked = 1.0 if error.retry_after is None else error.retry_after
-    return min(max(asked, 0.05), LONGEST_RETRY_AFTER)
+    return min(max(asked, 0.05), limits.LONGEST_BLOCK)
 
 
 def jittered(seconds: float) -> float:

@@ -7,6 +7,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
 
 from channels.connectors import CONNECTORS
+from channels.connectors.api_connector import ApiConnector
 from channels.connectors.base import Capabilities, Connector
 
 #: Which methods a capability promises beyond the abstract ones.
@@ -28,6 +29,7 @@ _PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     "bulk_increases": ("push_increases",),
     "acknowledges_orders": ("acknowledge_order", "follow_acknowledgements"),
 }
+_DECLARED: Final = ("kind", "label", "capabilities", "credential_fields", "settings_schema", "rate_limits")
 _HINT: Final = "The module channels/connectors/base.py says what a connector declares."
 
 
@@ -43,11 +45,8 @@ def connectors_are_complete(app_configs: Sequence[AppConfig] | None, **_: Any) -
 
 def problems_of(kind: str, connector: type[Connector]) -> Iterator[str]:
     """Yields what is missing or contradictory in a connector's declaration, one sentence each."""
-    missing = [
-        name
-        for name in ("kind", "label", "capabilities", "credential_fields", "settings_schema", "rate_limits")
-        if not hasattr(connector, name)
-    ]
+    declared = _DECLARED + (("translators",) if issubclass(connector, ApiConnector) else ())
+    missing = [name for name in declared if not hasattr(connector, name)]
     unwritten = sorted(getattr(connector, "__abstractmethods__", ()))
     if missing or unwritten:
         yield f"lacks {', '.join([*missing, *unwritten])}."

@@ -26,7 +26,7 @@ QUEUE_IS_CRITICAL: Final = 300.0
 #: Headroom of a limit under which it counts as used up.
 NO_HEADROOM: Final = 0.1
 #: Seconds for which a platform may send us away before it is worth a word.
-LONGEST_BLOCK: Final = 60.0
+WORTH_A_WORD: Final = 30.0
 #: Age of the outbound queue from which a used-up limit is what holds it up.
 HELD_UP: Final = 30.0
 #: Failures of a quarter of an hour that are worth a look, and their share of all calls.
@@ -286,7 +286,7 @@ def dead_letters(facts: ChannelFacts) -> Result:
 
 def limits(facts: ChannelFacts) -> Result:
     """Whether the platform's limits leave room for what has to be told."""
-    blocked = [b for b in facts.buckets if b.blocked_until and _seconds_left(facts, b) > LONGEST_BLOCK]
+    blocked = [b for b in facts.buckets if b.blocked_until and _seconds_left(facts, b) > WORTH_A_WORD]
     held_up = facts.seconds_since(facts.queues.outbound_since) > HELD_UP
     used_up = [b for b in facts.buckets if held_up and b.headroom < NO_HEADROOM]
     if not blocked and not used_up:

@@ -45,6 +45,9 @@ TINY = {
     "import": Tiny({"runs": 1, "listings": 600}),
     "ingest": Tiny({"runs": 1, "seconds": 1.0}, {"MESSAGES": 20}),
     "lease": Tiny({"runs": 1, "seconds": 0.2, "levels": 500}),
+    "connectors": Tiny(
+        {"runs": 1, "seconds": 0.5}, {"VARIANTS": 30, "WARM": 0.5, "PLATFORMS": ("wholesale", "bol")}
+    ),
     "propagate": Tiny(
         {"runs": 1, "seconds": 2.0, "variants": 60, "rate": 6.0, "burst": 20},
         {"WARM": 0.5, "BURST_SECONDS": 1.0, "CHANGES": 1},

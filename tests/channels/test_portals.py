@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from channels.accounts import forget_channels, open_connector
-from channels.models import Channel, ChannelOrderLine
+from channels.models import Channel
 from channels.sandbox import INSTANT, CatalogueItem, WholesaleSandbox
 from channels.subscriptions import register
 from tests.channels.connectors.shops import Inbox
@@ -62,13 +62,3 @@ def test_orders_that_are_told_in_any_way_leave_the_same_ledger(portal: Till, way
     }
     assert portal.diverged() == []
     assert_ledger_holds()
-
-
-def test_an_order_for_something_unknown_applies_once_it_is_there(portal: Till) -> None:
-    portal.sandbox.load_catalogue([CatalogueItem("NEW", "New", quantities={"": 3})])
-    portal.sandbox.place_order([("NEW", 2)])
-    portal.poll()
-    assert ChannelOrderLine.objects.get().applied_demand == 0
-    portal.shop.add_variant("NEW", {"main": 10})
-    portal.import_listings()
-    assert portal.shop.level("NEW") == (10, 2)

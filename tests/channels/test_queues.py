@@ -1,6 +1,5 @@
 """Queues of platforms that post nothing: their messages come through the same door, and whatever happens to them."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -34,7 +33,6 @@ from channels.polling import _apply_page
 from channels.queues import QueueReader, QueueReaders, read_queue
 from channels.sandbox.amazon_seller import AmazonSellerSandbox
 from channels.subscriptions import audit
-from channels.tasks import apply_mapped
 from inventory.models import StockMovement
 from tests.channels.connectors.amazon import opened, until
 from tests.channels.senders import AmazonSender
@@ -138,29 +136,6 @@ def test_a_message_that_cannot_be_read_has_the_orders_polled_and_does_not_come_a
     assert sandbox.queue.waiting == 0
     assert PollFeed.objects.get(name=ORDERS).next_poll_at < later
     assert ErrorEntry.objects.get().code == "bad_message"
-
-
-def test_an_unknown_notification_is_kept_and_shown(shop: Shop, sandbox: AmazonSellerSandbox) -> None:
-    subscription = sandbox.notifications.subscriptions["ORDER_CHANGE"].id
-    message = {
-        "NotificationType": "MOON_RISE",
-        "Payload": {"SellerId": sandbox.seller_id},
-        "NotificationMetadata": {"SubscriptionId": subscription, "NotificationId": "1"},
-    }
-    sandbox.queue.put(json.dumps(message))
-    drain(shop, sandbox)
-    assert WebhookDelivery.objects.get().state == "unknown"
-
-
-def test_a_sku_that_nobody_knows_waits_and_applies_itself_once_it_is_mapped(
-    shop: Shop, sandbox: AmazonSellerSandbox
-) -> None:
-    sandbox.place_order([("CUP/2, blue", 3)])
-    drain(shop, sandbox)
-    assert ChannelOrderLine.objects.get().variant is None
-    shop.add_variant("CUP/2, blue", {"main": 5})
-    apply_mapped(shop.merchant.pk)
-    assert shop.level("CUP/2, blue") == (5, 3)
 
 
 def test_what_amazon_ships_leaves_own_stock_alone(shop: Shop, sandbox: AmazonSellerSandbox) -> None:

@@ -25,7 +25,6 @@ from channels.models import (
     ChannelLocation,
     ChannelLocationSource,
     ChannelOrder,
-    ChannelOrderLine,
     ListingLevel,
     PollFeed,
 )
@@ -222,22 +221,6 @@ def test_sales_that_are_told_in_any_way_leave_the_same_ledger(till: Till, way: s
 
 
 # -- what nobody knows yet, and what comes back
-
-
-def test_a_sale_of_something_unknown_applies_once_it_is_mapped(till: Till) -> None:
-    till.sandbox.load_catalogue([CatalogueItem("NEW", "New", quantities={"main": 3})])
-    till.sandbox.place_order([("NEW", 2), (SKUS[0], 1)])
-    till.poll()
-    waiting = ChannelOrderLine.objects.get(variant__isnull=True)
-    assert (waiting.applied_demand, till.on_hand()[SKUS[0]]) == (0, 59)
-
-    till.shop.add_variant("NEW", {"main": 10})
-    till.import_listings()
-
-    waiting.refresh_from_db()
-    assert (waiting.applied_fulfilled, till.on_hand()["NEW"]) == (2, 8)
-    till.push()
-    assert till.sandbox.number("NEW") == 8
 
 
 def test_what_is_brought_back_to_the_till_is_announced_there_and_counts_when_it_is_received(

@@ -10,33 +10,24 @@ from channels.connectors.amazon.client import SellingPartnerApi
 from channels.connectors.amazon.plans import SELLER_PLANS, read_limits
 from channels.connectors.amazon.subscriptions import Wanted
 from channels.connectors.amazon_seller import events, feeds, listings, orders, warehouse
-from channels.connectors.answers import readable
+from channels.connectors.api_connector import ApiConnector, Translators
 from channels.connectors.base import (
     AcceptedPush,
-    Account,
-    Address,
     Capabilities,
-    Client,
-    Connector,
     CredentialField,
-    InboundMessage,
     InboundRequest,
     LimitReading,
-    OrderPage,
-    PlatformListing,
     PlatformLocation,
     PushItem,
     PushResult,
     QueuedMessage,
     RateLimit,
     Response,
-    ShelfNumber,
     SubscriptionProblem,
     WarehouseCount,
 )
 from channels.connectors.messages import read_objects, read_part, read_text
 from channels.errors import Misconfigured
-from channels.events import ChannelEvent, OrderState
 
 #: With which credential the subscriptions' ids are kept.
 _SUBSCRIPTIONS: Final = "subscriptions"
@@ -54,7 +45,7 @@ WANTED: Final = (
 )
 
 
-class AmazonSellerConnector(Connector):
+class AmazonSellerConnector(ApiConnector[SellingPartnerApi]):
     """A seller's account in one region. Amazon lowers its number itself, from the moment an order is pending."""
 
     kind = "amazon_seller"
@@ -101,10 +92,16 @@ class AmazonSellerConnector(Connector):
     rate_limits: ClassVar[Mapping[str, RateLimit]] = SELLER_PLANS
     #: Nothing is signed: the queue's policy lets only Amazon in, and messages name our subscriptions.
     signed_with: ClassVar[str] = ""
-
-    def __init__(self, account: Account, client: Client) -> None:
-        super().__init__(account, client)
-        self._api = SellingPartnerApi(account, client)
+    translators = Translators(
+        api=SellingPartnerApi,
+        receive=events.receive,
+        parse=events.parse,
+        orders=orders.fetch_orders,
+        order=orders.fetch_order,
+        listings=listings.fetch_listings,
+        levels=listings.fetch_levels,
+        shelves=listings.read_levels,
+    )
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
@@ -118,12 +115,6 @@ class AmazonSellerConnector(Connector):
             subscription_ids=self._kept_subscriptions().values(),
         )
 
-    def receive(self, request: InboundRequest) -> InboundMessage:
-        return events.receive(request)
-
-    def parse(self, topic: str, payload: Mapping[str, Any]) -> list[ChannelEvent]:
-        return events.parse(topic, payload)
-
     # -- messages in a queue
     def take_messages(self, *, seconds: float) -> list[QueuedMessage]:
         return queue.take(self.account, seconds=seconds)
@@ -134,71 +125,52 @@ class AmazonSellerConnector(Connector):
     # -- reading
     def check(self) -> str:
         """Returns the shop's name; raises `Misconfigured` for a marketplace in which the seller does not take part."""
-        with readable(self.label):
-            found = self._api.read("/sellers/v1/marketplaceParticipations", bucket="participations")
+        with self.reading():
+            found = self.api.read("/sellers/v1/marketplaceParticipations", bucket="participations")
             stores = {
                 read_text(read_part(each, "marketplace"), "id"): read_text(each, "storeName")
                 for each in read_objects(found, "payload")
                 if read_part(each, "participation").get("isParticipating") is True
             }
-        missing = [each for each in self._api.marketplace_ids if each not in stores]
+        missing = [each for each in self.api.marketplace_ids if each not in stores]
         if missing:
             raise Misconfigured(
                 f"The seller does not sell in {', '.join(missing)}; correct the marketplaces."
             )
-        return stores[self._api.marketplace_ids[0]] or self.label
-
-    def fetch_orders(self, cursor: str) -> OrderPage:
-        with readable(self.label):
-            return orders.fetch_orders(self._api, cursor)
-
-    def fetch_order(self, external_id: str) -> OrderState | None:
-        return orders.fetch_order(self._api, external_id)
-
-    def fetch_listings(self) -> Iterator[PlatformListing]:
-        with readable(self.label):
-            yield from listings.fetch_listings(self._api)
-
-    def fetch_levels(self) -> Iterator[ShelfNumber]:
-        with readable(self.label):
-            yield from listings.fetch_levels(self._api)
-
-    def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
-        with readable(self.label):
-            return listings.read_levels(self._api, addresses)
+        return stores[self.api.marketplace_ids[0]] or self.label
 
     def fetch_locations(self) -> list[PlatformLocation]:
         return warehouse.places()
 
     def fetch_warehouse(self, since: datetime | None) -> Iterator[WarehouseCount]:
-        with readable(self.label):
-            yield from warehouse.fetch(self._api, since)
+        with self.reading():
+            yield from warehouse.fetch(self.api, since)
 
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        with readable(self.label):
-            return listings.push(self._api, items)
+        with self.reading():
+            return listings.push(self.api, items)
 
     def push_increases(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        with readable(self.label):
-            return feeds.push(self._api, items)
+        with self.reading():
+            return feeds.push(self.api, items)
 
     def follow_push(self, pushes: Sequence[AcceptedPush]) -> dict[str, PushResult | None]:
-        with readable(self.label):
+        with self.reading():
             by_feed = [each for each in pushes if feeds.is_feed(each)]
             alone = [each for each in pushes if not feeds.is_feed(each)]
-            ends = listings.follow(self._api, alone) if alone else {}
-            return ends | feeds.follow(self._api, by_feed) if by_feed else ends
+            ends = listings.follow(self.api, alone) if alone else {}
+            return ends | feeds.follow(self.api, by_feed) if by_feed else ends
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
         """Subscribes the queue; returns the subscriptions' ids, to be kept with the credentials."""
-        with readable(self.label):
-            return {_SUBSCRIPTIONS: json.dumps(subscriptions.register(self._api, WANTED), sort_keys=True)}
+        with self.reading():
+            return {_SUBSCRIPTIONS: json.dumps(subscriptions.register(self.api, WANTED), sort_keys=True)}
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
-        with readable(self.label):
-            return subscriptions.audit(self._api, WANTED, self._kept_subscriptions())
+        with self.reading():
+            return subscriptions.audit(self.api, WANTED, self._kept_subscriptions())
 
     def _kept_subscriptions(self) -> dict[str, str]:
         return envelopes.kept_subscriptions(self.account.credentials.get(_SUBSCRIPTIONS))

@@ -74,7 +74,7 @@ class AmazonVendorConnector(Connector):
 
     def __init__(self, account: Account, client: Client) -> None:
         super().__init__(account, client)
-        self._api = SellingPartnerApi(account, client)
+        self.api = SellingPartnerApi(account, client)
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
@@ -102,22 +102,22 @@ class AmazonVendorConnector(Connector):
         now = datetime.now(UTC)
         with readable(self.label):
             for search in feed.searches_of(feed.Feed(now, now, now, until=now), vendor):
-                self._api.read(search.path, {**search.parameters, "limit": "1"}, bucket=search.bucket)
+                self.api.read(search.path, {**search.parameters, "limit": "1"}, bucket=search.bucket)
         return f"{self.label} {vendor.vendor_code}"
 
     def fetch_orders(self, cursor: str) -> OrderPage:
         with readable(self.label):
-            return feed.fetch_orders(self._api, self._vendor, cursor)
+            return feed.fetch_orders(self.api, self._vendor, cursor)
 
     def fetch_order(self, external_id: str) -> OrderState | None:
         programme, number = split(external_id)
         if programme == RETAIL:
-            return retail.fetch_order(self._api, self._vendor, number)
-        return direct.fetch_order(self._api, self._vendor, number) if programme == DIRECT else None
+            return retail.fetch_order(self.api, self._vendor, number)
+        return direct.fetch_order(self.api, self._vendor, number) if programme == DIRECT else None
 
     def fetch_listings(self) -> Iterator[PlatformListing]:
         with readable(self.label):
-            yield from listings.fetch(self._api, self._vendor)
+            yield from listings.fetch(self.api, self._vendor)
 
     def fetch_levels(self) -> Iterator[ShelfNumber]:
         """Yields nothing: Amazon shows nobody what it was told of a warehouse."""
@@ -132,19 +132,19 @@ class AmazonVendorConnector(Connector):
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
         with readable(self.label):
-            return inventory.push(self._api, self._vendor, items)
+            return inventory.push(self.api, self._vendor, items)
 
     def follow_push(self, pushes: Sequence[AcceptedPush]) -> dict[str, PushResult | None]:
         with readable(self.label):
-            return inventory.follow(self._api, pushes)
+            return inventory.follow(self.api, pushes)
 
     # -- our word on orders
     def acknowledge_order(self, external_id: str, lines: Sequence[PromisedLine]) -> Acknowledged:
-        return acknowledgements.acknowledge(self._api, self._vendor, external_id, lines)
+        return acknowledgements.acknowledge(self.api, self._vendor, external_id, lines)
 
     def follow_acknowledgements(self, tracking_ids: Sequence[str]) -> dict[str, AcknowledgementEnd | None]:
         with readable(self.label):
-            return acknowledgements.follow(self._api, tracking_ids)
+            return acknowledgements.follow(self.api, tracking_ids)
 
     @classmethod
     def shortage_patience(cls, settings: Mapping[str, Any]) -> timedelta | None:

@@ -9,17 +9,35 @@ from typing import Any, Final
 from channels.connectors.base import Account, Client, IssuedToken, LimitReading, RateLimit, Response
 from channels.errors import ConnectorError, Misconfigured, Rejected, Throttled, TransientError, Unauthorised
 
-#: Snapshot of bol's public list; its answers say what really holds.
+#: Snapshot of bol's public list: calls, and the seconds in which they may be made. Its answers say how many really.
+_WINDOWS: Final[Mapping[str, tuple[int, int]]] = {
+    "token": (5, 25),
+    "offers-read": (25, 1),
+    "offers-write": (50, 1),
+    "orders-list": (25, 60),
+    "order-detail": (25, 1),
+    "orders-write": (25, 1),
+    "returns": (20, 60),
+    "process-status": (100, 1),
+    "account": (20, 60),
+}
+#: Of the calls of one second, those that may go out at once.
+_AT_ONCE: Final = 0.04
+
+
+def _limit(calls: float, seconds: float) -> RateLimit:
+    """Returns the bucket for a window.
+
+    A bucket that holds a whole window lets two of them into one, and what is left, which every answer says, is known too late
+    to prevent that where a window is over in a second. There the bucket holds little, so that what it holds and what comes
+    back in a second are one window together.
+    """
+    at_once = max(1.0, _AT_ONCE * calls) if seconds <= 1 else calls
+    return RateLimit(capacity=at_once, refill_per_second=calls / seconds)
+
+
 RATE_LIMITS: Final[Mapping[str, RateLimit]] = {
-    "token": RateLimit(capacity=5, refill_per_second=0.2),
-    "offers-read": RateLimit(capacity=25, refill_per_second=25),
-    "offers-write": RateLimit(capacity=50, refill_per_second=50),
-    "orders-list": RateLimit(capacity=25, refill_per_second=25 / 60),
-    "order-detail": RateLimit(capacity=25, refill_per_second=25),
-    "orders-write": RateLimit(capacity=25, refill_per_second=25),
-    "returns": RateLimit(capacity=20, refill_per_second=20 / 60),
-    "process-status": RateLimit(capacity=100, refill_per_second=100),
-    "account": RateLimit(capacity=20, refill_per_second=20 / 60),
+    bucket: _limit(calls, seconds) for bucket, (calls, seconds) in _WINDOWS.items()
 }
 
 #: Since v10 each resource has a version of its own: offers moved on to v11.
@@ -184,10 +202,10 @@ def read_limits(bucket: str, response: Response) -> LimitReading | None:
         return None
     reset = _number(headers.get("x-ratelimit-reset"))
     is_empty = remaining == 0 and reset is not None and reset <= _LONGEST_RESET
-    declared = RATE_LIMITS[bucket]
+    learned = _limit(limit, _WINDOWS[bucket][1]) if limit else None
     return LimitReading(
-        capacity=limit,
-        refill_per_second=limit and limit * declared.refill_per_second / declared.capacity,
+        capacity=None if learned is None else learned.capacity,
+        refill_per_second=None if learned is None else learned.refill_per_second,
         tokens=remaining,
         blocked_for=reset if is_empty else None,
     )

@@ -4,38 +4,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from channels.connectors.answers import readable
+from channels.connectors.api_connector import ApiConnector, Translators
 from channels.connectors.base import (
-    Account,
-    Address,
     CancelEffects,
     CancelOutcome,
     Capabilities,
-    Client,
-    Connector,
     Convention,
     CredentialField,
-    InboundMessage,
     InboundRequest,
     LimitReading,
-    OrderPage,
-    PlatformListing,
     PlatformLocation,
     PushItem,
     PushResult,
     RateLimit,
     Response,
-    ShelfNumber,
     SubscriptionProblem,
 )
 from channels.connectors.bol import events, offers, orders, processes, returns, signatures, subscriptions
 from channels.connectors.bol.api import RATE_LIMITS, RetailerApi, read_limits
 from channels.connectors.bol.cancelling import cancel_line
 from channels.connectors.bol.returns import PlatformReturn
-from channels.events import ChannelEvent, OrderState
 
 
-class BolConnector(Connector):
+class BolConnector(ApiConnector[RetailerApi]):
     """A bol retailer account. bol subtracts its open orders from the number it was given."""
 
     kind = "bol"
@@ -65,10 +56,16 @@ class BolConnector(Connector):
     rate_limits: ClassVar[Mapping[str, RateLimit]] = RATE_LIMITS
     #: Signed with bol's own keys: no secret is shared.
     signed_with: ClassVar[str] = ""
-
-    def __init__(self, account: Account, client: Client) -> None:
-        super().__init__(account, client)
-        self._api = RetailerApi(account, client)
+    translators = Translators(
+        api=RetailerApi,
+        receive=events.receive,
+        parse=events.parse,
+        orders=orders.fetch_orders,
+        order=orders.fetch_order,
+        listings=offers.fetch_listings,
+        levels=offers.fetch_levels,
+        shelves=offers.read_levels,
+    )
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
@@ -76,26 +73,13 @@ class BolConnector(Connector):
 
     # -- inbound
     def verify(self, request: InboundRequest) -> None:
-        signatures.verify(self._api, self.account, request)
-
-    def receive(self, request: InboundRequest) -> InboundMessage:
-        return events.receive(request)
-
-    def parse(self, topic: str, payload: Mapping[str, Any]) -> list[ChannelEvent]:
-        return events.parse(topic, payload)
+        signatures.verify(self.api, self.account, request)
 
     # -- reading
     def check(self) -> str:
-        account = self._api.read("/retailer/retailers/current", bucket="account").body
+        account = self.api.read("/retailer/retailers/current", bucket="account").body
         name = account.get("displayName") if isinstance(account, dict) else ""
         return str(name or self.label)
-
-    def fetch_orders(self, cursor: str) -> OrderPage:
-        with readable(self.label):
-            return orders.fetch_orders(self._api, cursor)
-
-    def fetch_order(self, external_id: str) -> OrderState | None:
-        return orders.fetch_order(self._api, external_id)
 
     def fetch_locations(self) -> list[PlatformLocation]:
         """Returns the merchant's own stock, and bol's warehouse, which is somebody else's."""
@@ -105,37 +89,25 @@ class BolConnector(Connector):
             PlatformLocation(offers.FULFILLED_BY_BOL, "bol's warehouse (FBB)", is_foreign=True),
         ]
 
-    def fetch_listings(self) -> Iterator[PlatformListing]:
-        with readable(self.label):
-            yield from offers.fetch_listings(self._api)
-
-    def fetch_levels(self) -> Iterator[ShelfNumber]:
-        with readable(self.label):
-            yield from offers.fetch_levels(self._api)
-
-    def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
-        with readable(self.label):
-            return offers.read_levels(self._api, addresses)
-
     def fetch_open_returns(self) -> Iterator[PlatformReturn]:
         """Streams the returns to the merchant that are not handled yet."""
-        with readable(self.label):
-            yield from returns.fetch_open_returns(self._api)
+        with self.reading():
+            yield from returns.fetch_open_returns(self.api)
 
     def fetch_return(self, return_id: str) -> PlatformReturn | None:
         """Reads one return; None when bol does not have it (any more)."""
-        with readable(self.label):
-            return returns.fetch_return(self._api, return_id)
+        with self.reading():
+            return returns.fetch_return(self.api, return_id)
 
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        return offers.push(self._api, items)
+        return offers.push(self.api, items)
 
     def cancel_line(
         self, order_external_id: str, line_external_id: str, quantity: int, *, call_id: str
     ) -> CancelOutcome:
-        with readable(self.label):
-            return cancel_line(self._api, order_external_id, line_external_id, quantity)
+        with self.reading():
+            return cancel_line(self.api, order_external_id, line_external_id, quantity)
 
     @classmethod
     def cancel_effects(cls, settings: Mapping[str, Any]) -> CancelEffects:
@@ -143,14 +115,14 @@ class BolConnector(Connector):
 
     def is_process_open(self, tracking_id: str) -> bool:
         """Looks after a cancellation that bol had not decided; raises `Rejected` when it failed."""
-        with readable(self.label):
-            return processes.is_open(self._api, tracking_id)
+        with self.reading():
+            return processes.is_open(self.api, tracking_id)
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
-        with readable(self.label):
-            return subscriptions.register(self._api, callback_url)
+        with self.reading():
+            return subscriptions.register(self.api, callback_url)
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
-        with readable(self.label):
-            return subscriptions.audit(self._api, callback_url, signatures.kept_keys(self.account))
+        with self.reading():
+            return subscriptions.audit(self.api, callback_url, signatures.kept_keys(self.account))

@@ -66,7 +66,7 @@ class PicqerConnector(KeeperConnector):
 
     def __init__(self, account: Account, client: Client) -> None:
         super().__init__(account, client)
-        self._api = PicqerApi(account, client)
+        self.api = PicqerApi(account, client)
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
@@ -85,52 +85,52 @@ class PicqerConnector(KeeperConnector):
     # -- reading
     def check(self) -> str:
         with readable(self.label):
-            names = [place.name for place in products.fetch_warehouses(self._api)]
+            names = [place.name for place in products.fetch_warehouses(self.api)]
             return f"{self.label} ({', '.join(names) or 'no warehouse'})"
 
     def fetch_locations(self) -> list[PlatformLocation]:
         with readable(self.label):
-            return products.fetch_warehouses(self._api)
+            return products.fetch_warehouses(self.api)
 
     def fetch_listings(self) -> Iterator[PlatformListing]:
         with readable(self.label):
-            yield from products.fetch_listings(self._api)
+            yield from products.fetch_listings(self.api)
 
     def fetch_stock(self, goods: Sequence[str]) -> list[StatedGoods]:
         with readable(self.label):
-            return products.fetch_stock(self._api, goods)
+            return products.fetch_stock(self.api, goods)
 
     def fetch_changes(self, cursor: str) -> WarehouseChanges:
         with readable(self.label):
-            return changes.fetch_changes(self._api, cursor)
+            return changes.fetch_changes(self.api, cursor)
 
     # -- requests
     def place_request(self, request: WarehouseRequest) -> OrderReport:
         with readable(self.label):
-            return orders.place(self._api, request, country=str(self.account.settings["default_country"]))
+            return orders.place(self.api, request, country=str(self.account.settings["default_country"]))
 
     def confirm_request(self, external_id: str) -> None:
         with readable(self.label):
-            orders.confirm(self._api, external_id)
+            orders.confirm(self.api, external_id)
 
     def find_requests(self, search: Search) -> list[OrderReport]:
         with readable(self.label):
-            return orders.find(self._api, search)
+            return orders.find(self.api, search)
 
     def fetch_request(self, external_id: str) -> OrderReport | None:
         with readable(self.label):
-            return orders.fetch(self._api, external_id)
+            return orders.fetch(self.api, external_id)
 
     def cancel_request(self, external_id: str) -> bool:
         with readable(self.label):
-            return orders.cancel(self._api, external_id)
+            return orders.cancel(self.api, external_id)
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
         with readable(self.label):
-            hooks.register(self._api, callback_url, self.account.webhook_secrets)
+            hooks.register(self.api, callback_url, self.account.webhook_secrets)
         return {}
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
         with readable(self.label):
-            return hooks.audit(self._api, callback_url, has_secret=bool(self.account.webhook_secrets))
+            return hooks.audit(self.api, callback_url, has_secret=bool(self.account.webhook_secrets))

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from channels.connectors.base import Client
 from channels.connectors.shopify.graphql import DOWNLOAD_BUCKET, Api, Document
 from channels.errors import Misconfigured, Rejected, TransientError
 
@@ -33,12 +32,14 @@ _LARGEST: Final = 2 * 1024**3
 _UNDER_WAY: Final = frozenset({"CREATED", "RUNNING"})
 
 
-def stream(api: Api, client: Client, query: Document) -> Iterator[Mapping[str, Any]]:
+def stream(api: Api, query: Document) -> Iterator[Mapping[str, Any]]:
     """Yields the objects of a query's answer, one a line; raises `TransientError` while it is not ready."""
     url = _ready(api, query)
     if url is None:
         return
-    with client.download(url, bucket=DOWNLOAD_BUCKET, seconds=_DOWNLOAD_SECONDS, largest=_LARGEST) as lines:
+    with api.client.download(
+        url, bucket=DOWNLOAD_BUCKET, seconds=_DOWNLOAD_SECONDS, largest=_LARGEST
+    ) as lines:
         for line in lines:
             if line.strip():
                 yield json.loads(line)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from channels.connectors.base import Client, PlatformListing, PlatformLocation
+from channels.connectors.base import PlatformListing, PlatformLocation
 from channels.connectors.shopify import bulk
 from channels.connectors.shopify.graphql import Api, Document, number_of, pages
 
@@ -19,22 +19,22 @@ _PAGE: Final = 250
 PAGED: Final = 500
 
 
-def stream_listings(api: Api, client: Client) -> Iterator[PlatformListing]:
+def stream_listings(api: Api) -> Iterator[PlatformListing]:
     """Streams what the shop sells; stock stands with inventory items, which several variants may share."""
     seen: set[int] = set()
-    for node in _variants(api, client):
+    for node in _variants(api):
         item = number_of(node["inventoryItem"]["id"])
         if int(item) not in seen:
             seen.add(int(item))
             yield _listing(item, node)
 
 
-def _variants(api: Api, client: Client) -> Iterator[Mapping[str, Any]]:
+def _variants(api: Api) -> Iterator[Mapping[str, Any]]:
     """Yields the variants; of a large catalogue the first ones twice."""
     nodes = pages(api, _LISTINGS, ("productVariants",), {"first": _PAGE, "query": None}, cost=2.0 + _PAGE * 3)
     yield from islice(nodes, PAGED)
     if next(nodes, None) is not None:
-        yield from bulk.stream(api, client, _ALL_LISTINGS)
+        yield from bulk.stream(api, _ALL_LISTINGS)
 
 
 def _listing(item: str, node: Mapping[str, Any]) -> PlatformListing:

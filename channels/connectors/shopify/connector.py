@@ -1,30 +1,24 @@
 """Shopify: Admin GraphQL API, several locations, compare-and-set, webhooks that we look after ourselves."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from channels.connectors.api_connector import ApiConnector, Translators
 from channels.connectors.base import (
-    Account,
-    Address,
     CancelOutcome,
     Capabilities,
-    Client,
-    Connector,
     CredentialField,
-    InboundMessage,
     InboundRequest,
     LimitReading,
-    OrderPage,
-    PlatformListing,
     PlatformLocation,
     PushItem,
     PushResult,
     RateLimit,
     Response,
-    ShelfNumber,
     SubscriptionProblem,
 )
 from channels.connectors.shopify import catalogue, levels, orders, stock, subscriptions, webhooks
@@ -39,13 +33,12 @@ from channels.connectors.shopify.graphql import (
     well_formed,
 )
 from channels.errors import Misconfigured, Rejected
-from channels.events import ChannelEvent, OrderState
 
 _SHOP: Final = Document("shop")
 _REFUND: Final = Document("refund", is_mutation=True)
 
 
-class ShopifyConnector(Connector):
+class ShopifyConnector(ApiConnector[Api]):
     """A Shopify shop, spoken to for one account."""
 
     kind = "shopify"
@@ -89,10 +82,19 @@ class ShopifyConnector(Connector):
         DOWNLOAD_BUCKET: RateLimit(capacity=5, refill_per_second=0.5),
     }
     signed_with = "client_secret"
+    translators = Translators(
+        api=Api,
+        receive=webhooks.receive,
+        parse=webhooks.parse,
+        orders=orders.fetch_page,
+        order=orders.fetch_one,
+        listings=catalogue.stream_listings,
+        levels=levels.stream_levels,
+        shelves=levels.read_levels,
+    )
 
-    def __init__(self, account: Account, client: Client) -> None:
-        super().__init__(account, client)
-        self._api = Api(account, client)
+    def reading(self) -> AbstractContextManager[None]:
+        return well_formed()
 
     @classmethod
     def read_limits(cls, bucket: str, response: Response) -> LimitReading | None:
@@ -102,49 +104,23 @@ class ShopifyConnector(Connector):
     def verify(self, request: InboundRequest) -> None:
         webhooks.verify(request, self.account.webhook_secrets, self.account.settings["shop_domain"])
 
-    def receive(self, request: InboundRequest) -> InboundMessage:
-        return webhooks.receive(request)
-
-    def parse(self, topic: str, payload: Mapping[str, Any]) -> list[ChannelEvent]:
-        return webhooks.parse(topic, payload)
-
     # -- reading
     def check(self) -> str:
-        with well_formed():
-            shop = self._api.run(_SHOP, {}, cost=1)["shop"]
+        with self.reading():
+            shop = self.api.run(_SHOP, {}, cost=1)["shop"]
             domain, name = str(shop["myshopifyDomain"]), str(shop["name"])
         if domain.lower() != self.account.settings["shop_domain"].lower():
             raise Misconfigured(f"The shop calls itself {domain}; enter that as its domain.")
         return name
 
-    def fetch_orders(self, cursor: str) -> OrderPage:
-        with well_formed():
-            return orders.fetch_page(self._api, cursor)
-
-    def fetch_order(self, external_id: str) -> OrderState | None:
-        with well_formed():
-            return orders.fetch_one(self._api, external_id)
-
-    def fetch_listings(self) -> Iterator[PlatformListing]:
-        with well_formed():
-            yield from catalogue.stream_listings(self._api, self.client)
-
-    def fetch_levels(self) -> Iterator[ShelfNumber]:
-        with well_formed():
-            yield from levels.stream_levels(self._api)
-
-    def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
-        with well_formed():
-            return levels.read_levels(self._api, addresses)
-
     def fetch_locations(self) -> list[PlatformLocation]:
-        with well_formed():
-            return catalogue.read_locations(self._api)
+        with self.reading():
+            return catalogue.read_locations(self.api)
 
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
         with well_formed(writes=True):
-            return stock.push(self._api, items, call_id)
+            return stock.push(self.api, items, call_id)
 
     def cancel_line(
         self, order_external_id: str, line_external_id: str, quantity: int, *, call_id: str
@@ -162,7 +138,7 @@ class ShopifyConnector(Connector):
             "key": str(uuid5(NAMESPACE_URL, f"onecount:{intent}")),
         }
         with well_formed(writes=True):
-            answer = self._api.run(_REFUND, variables, cost=12)["refundCreate"]
+            answer = self.api.run(_REFUND, variables, cost=12)["refundCreate"]
             errors = [str(error["message"])[:300] for error in answer["userErrors"]]
             tracking_id = "" if errors else str(answer["refund"]["id"])
         if errors:
@@ -172,9 +148,9 @@ class ShopifyConnector(Connector):
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
         with well_formed(writes=True):
-            subscriptions.register(self._api, callback_url)
+            subscriptions.register(self.api, callback_url)
         return {}
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
-        with well_formed():
-            return subscriptions.audit(self._api, callback_url)
+        with self.reading():
+            return subscriptions.audit(self.api, callback_url)

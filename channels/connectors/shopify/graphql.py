@@ -80,7 +80,7 @@ class Api:
 
     def __init__(self, account: Account, client: Client) -> None:
         self._credentials = account.credentials
-        self._client = client
+        self.client = client
         domain = account.settings["shop_domain"]
         base_url = (account.settings["base_url"] or f"https://{domain}").rstrip("/")
         self._url = f"{base_url}/admin/api/{account.settings['api_version']}/graphql.json"
@@ -114,7 +114,7 @@ class Api:
         token = self._token()
         answer = self._post(document, variables, cost, token)
         if answer.status == 401 and not self._credentials.get("access_token"):
-            answer = self._post(document, variables, cost, self._client.token(self._issue, rejected=token))
+            answer = self._post(document, variables, cost, self.client.token(self._issue, rejected=token))
         if answer.status == 401:
             raise Unauthorised("Shopify does not accept the access token (401).")
         if answer.status == 430:
@@ -127,7 +127,7 @@ class Api:
         return answer
 
     def _post(self, document: Document, variables: Mapping[str, Any], cost: float, token: str) -> Response:
-        return self._client.request(
+        return self.client.request(
             "POST",
             self._url,
             bucket=BUCKET,
@@ -139,7 +139,7 @@ class Api:
 
     def _token(self) -> str:
         static: str = self._credentials.get("access_token") or ""
-        return static or self._client.token(self._issue)
+        return static or self.client.token(self._issue)
 
     def _issue(self) -> IssuedToken:
         """Asks for a token with the app's own credentials; there is no refresh token, one just asks again."""
@@ -151,7 +151,7 @@ class Api:
             "client_id": client_id,
             "client_secret": self._credentials["client_secret"],
         }
-        answer = self._client.request("POST", self._token_url, bucket=TOKEN_BUCKET, data=form, writes=False)
+        answer = self.client.request("POST", self._token_url, bucket=TOKEN_BUCKET, data=form, writes=False)
         if answer.status != 200:
             raise Unauthorised(f"Shopify does not accept client id and secret ({answer.status}).")
         body = answer.json()

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from channels.connectors.base import OrderPage
-from channels.connectors.shopify.graphql import Api, Document, gid, number_of, pages
+from channels.connectors.shopify.graphql import Api, Document, gid, number_of, pages, well_formed
 from channels.connectors.shopify.units import units_of
 from channels.errors import BadMessage
 from channels.events import OrderLineState, OrderState
@@ -103,6 +103,7 @@ def _state_at_once(node: Mapping[str, Any]) -> OrderState | None:
         return None
 
 
+@well_formed()
 def fetch_one(api: Api, external_id: str) -> OrderState | None:
     """Reads one order in full, however large; None when Shopify has it no more."""
     variables = {"id": gid("Order", external_id), **_FRAME}

@@ -1,40 +1,31 @@
 """The wholesale connector: one portal, or one buyers' system, that speaks our own small interface."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from channels.connectors.answers import readable
+from channels.connectors.api_connector import ApiConnector, Translators
 from channels.connectors.base import (
-    Account,
-    Address,
     CancelOutcome,
     Capabilities,
-    Client,
-    Connector,
     CredentialField,
-    InboundMessage,
     InboundRequest,
-    OrderPage,
-    PlatformListing,
     PushItem,
     PushResult,
     RateLimit,
-    ShelfNumber,
     SubscriptionProblem,
 )
 from channels.connectors.messages import read_count, read_text
 from channels.connectors.wholesale import orders, stock, webhooks
 from channels.connectors.wholesale.api import BUCKET, BuyersApi
-from channels.events import ChannelEvent, OrderState
 from channels.standard_webhooks import new_secret
 
 #: Shorter keys of buyers could be guessed.
 SHORTEST_KEY: Final = 24
 
 
-class WholesaleConnector(Connector):
+class WholesaleConnector(ApiConnector[BuyersApi]):
     """Buyers who order by machine. Their side takes what they order off its number itself."""
 
     kind = "wholesale"
@@ -69,10 +60,16 @@ class WholesaleConnector(Connector):
     }
     rate_limits: ClassVar[Mapping[str, RateLimit]] = {BUCKET: RateLimit(capacity=20, refill_per_second=10)}
     chooses_webhook_secret: ClassVar[bool] = True
-
-    def __init__(self, account: Account, client: Client) -> None:
-        super().__init__(account, client)
-        self._api = BuyersApi(account, client)
+    translators = Translators(
+        api=BuyersApi,
+        receive=webhooks.receive,
+        parse=webhooks.parse,
+        orders=orders.fetch_orders,
+        order=orders.fetch_order,
+        listings=stock.fetch_listings,
+        levels=stock.fetch_levels,
+        shelves=stock.read_levels,
+    )
 
     @classmethod
     def new_webhook_secret(cls) -> str:
@@ -82,56 +79,31 @@ class WholesaleConnector(Connector):
     def verify(self, request: InboundRequest) -> None:
         webhooks.verify(request, tuple(self.account.webhook_secrets))
 
-    def receive(self, request: InboundRequest) -> InboundMessage:
-        return webhooks.receive(request)
-
-    def parse(self, topic: str, payload: Mapping[str, Any]) -> list[ChannelEvent]:
-        return webhooks.parse(topic, payload)
-
     # -- reading
     def check(self) -> str:
-        with readable(self.label):
-            return read_text(self._api.read("/account"), "name") or self.label
-
-    def fetch_orders(self, cursor: str) -> OrderPage:
-        with readable(self.label):
-            return orders.fetch_orders(self._api, cursor)
-
-    def fetch_order(self, external_id: str) -> OrderState | None:
-        return orders.fetch_order(self._api, external_id)
-
-    def fetch_listings(self) -> Iterator[PlatformListing]:
-        with readable(self.label):
-            yield from stock.fetch_listings(self._api)
-
-    def fetch_levels(self) -> Iterator[ShelfNumber]:
-        with readable(self.label):
-            yield from stock.fetch_levels(self._api)
-
-    def read_levels(self, addresses: Sequence[Address]) -> list[ShelfNumber]:
-        with readable(self.label):
-            return stock.read_levels(self._api, addresses)
+        with self.reading():
+            return read_text(self.api.read("/account"), "name") or self.label
 
     # -- writing
     def push(self, items: Sequence[PushItem], *, call_id: str) -> list[PushResult]:
-        with readable(self.label):
-            return stock.push(self._api, self.account, items, call_id=call_id)
+        with self.reading():
+            return stock.push(self.api, self.account, items, call_id=call_id)
 
     def cancel_line(
         self, order_external_id: str, line_external_id: str, quantity: int, *, call_id: str
     ) -> CancelOutcome:
-        with readable(self.label):
+        with self.reading():
             path = f"/orders/{quote(order_external_id, safe='')}/cancellations"
             body = {"line_id": line_external_id, "quantity": quantity, "reason": "out_of_stock"}
-            answer = self._api.write("POST", path, body, key=call_id)
+            answer = self.api.write("POST", path, body, key=call_id)
             return CancelOutcome(read_count(answer, "cancelled"), refunds=False, restocks=False)
 
     # -- subscriptions
     def register_webhooks(self, callback_url: str) -> dict[str, str]:
-        with readable(self.label):
-            webhooks.register(self._api, callback_url, self.account.webhook_secrets)
+        with self.reading():
+            webhooks.register(self.api, callback_url, self.account.webhook_secrets)
         return {}
 
     def audit_webhooks(self, callback_url: str) -> list[SubscriptionProblem]:
-        with readable(self.label):
-            return webhooks.audit(self._api, callback_url, has_secret=bool(self.account.webhook_secrets))
+        with self.reading():
+            return webhooks.audit(self.api, callback_url, has_secret=bool(self.account.webhook_secrets))

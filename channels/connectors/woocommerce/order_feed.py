@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from channels.connectors.answers import readable
 from channels.connectors.base import OrderPage
-from channels.connectors.woocommerce.api import Shop, Walk
+from channels.connectors.woocommerce.api import NotThere, Shop, Walk
+from channels.connectors.woocommerce.cancelling import read_order
 from channels.connectors.woocommerce.orders import has_refunds, is_complete, is_known_status, order_state
 from channels.errors import BadMessage
 from channels.events import OrderState
@@ -79,6 +81,16 @@ def fetch_orders(shop: Shop, cursor: str) -> OrderPage:
     hints = tuple(str(order["id"]) for order in fresh if order["id"] not in states)
     kept = window.behind(answered_at, next_walk)
     return OrderPage(tuple(states.values()), hints, kept.dump(), has_more=next_walk is not None)
+
+
+def fetch_order(shop: Shop, order_id: str) -> OrderState | None:
+    """Reads one order in full; None when the shop does not have it (any more)."""
+    try:
+        with readable("WooCommerce"):
+            order, refunds = read_order(shop, order_id)
+    except NotThere:
+        return None
+    return order_state(order, refunds)
 
 
 def _state(order: Mapping[str, Any]) -> OrderState | None:

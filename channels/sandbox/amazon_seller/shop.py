@@ -207,6 +207,11 @@ class AmazonSellerSandbox(SandboxShop):
         self.notifications.number_changed(item)
 
     # -- the API
+    def written_items(self, request: Request) -> list[Item]:
+        operation, named = _operation(request)
+        item = self.records.items.get(named[1]) if operation == "patchListingsItem" else None
+        return [item] if item is not None else []
+
     def endpoint_of(self, request: Request) -> str:
         if Queue.is_meant(request):
             return request.headers["x-amz-target"]

@@ -160,7 +160,8 @@ class Subscriptions:
         body = json.dumps(envelope).encode()
         self._shop.send_webhook(partial(self._attempt, subscription, body, 0))
 
-    def _headers(self, body: bytes) -> dict[str, str]:
+    def headers(self, body: bytes) -> dict[str, str]:
+        """Returns the headers of a message, its signature among them."""
         signed = body
         if self._shop.happens(self._shop.faults.webhook_bad_signature_rate):
             signed = body + b" "
@@ -171,7 +172,7 @@ class Subscriptions:
     def _attempt(self, subscription: Subscription, body: bytes, retries: int) -> None:
         if not subscription.is_enabled or subscription.number not in self.by_number:
             return
-        if 200 <= self._shop.post(subscription.url, self._headers(body), body) < 300:
+        if 200 <= self._shop.post(subscription.url, self.headers(body), body) < 300:
             return
         if retries == MOST_RETRIES:
             subscription.is_enabled = False

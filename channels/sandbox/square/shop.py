@@ -16,7 +16,8 @@ from channels.sandbox.square.stock import Inventory
 from channels.sandbox.square.subscriptions import Subscriptions
 
 #: Calls at once, and a second; Square publishes none.
-_TRUE_LIMITS: Final = (30.0, 12.0)
+#: Square publishes no numbers; these are what the connector assumes.
+_TRUE_LIMITS: Final = (20.0, 10.0)
 _GENEROUS_LIMITS: Final = (10_000.0, 10_000.0)
 _ITEMS_ON_A_PAGE: Final = 100
 #: Counts in one message.
@@ -42,7 +43,8 @@ class SquareSandbox(SandboxShop):
         self._by_id: dict[str, Item] = {}
         self._codes: dict[str, str] = {}
         self._offline_since: float | None = None
-        self._sells_online = False
+        #: Orders are shipped later, and not taken away from the counter.
+        self.sells_online = False
 
     def credentials(self) -> dict[str, str]:
         return {"access_token": self._access_token}
@@ -96,7 +98,7 @@ class SquareSandbox(SandboxShop):
         return int(digits) if digits.isdigit() else 0
 
     def new_status(self) -> str:
-        return OPEN if self._sells_online else COMPLETED
+        return OPEN if self.sells_online else COMPLETED
 
     def route(self, wanted: Sequence[tuple[Item, int]], *, force: bool) -> list[str]:
         """Chooses one till that has everything; goods that lie on the counter are sold whatever the number says."""
@@ -121,7 +123,7 @@ class SquareSandbox(SandboxShop):
         return order
 
     def take(self, order: Order) -> None:
-        is_online = self._sells_online
+        is_online = self.sells_online
         if is_online:
             self.orders.shipped_online.add(order.number)
         for line in order.lines:
@@ -133,11 +135,11 @@ class SquareSandbox(SandboxShop):
     def order_online(self, lines: Sequence[tuple[str, int]]) -> str:
         """Sells in the account's online shop, to be shipped; returns the order's id."""
         with self.records.lock:
-            self._sells_online = True
+            self.sells_online = True
             try:
                 return self.place_order(lines).id
             finally:
-                self._sells_online = False
+                self.sells_online = False
 
     # -- a till without a line
     def go_offline(self, seconds: float) -> None:
@@ -228,6 +230,13 @@ class SquareSandbox(SandboxShop):
         self.subscriptions.send("catalog.version.updated", {"type": "catalog", "id": "", "object": version})
 
     # -- the API
+    def written_items(self, request: Request) -> list[Item]:
+        if request.path != "/v2/inventory/changes/batch-create":
+            return []
+        counts = [each.get("physical_count", {}) for each in request.json()["changes"]]
+        found = [self.item_by_id(count.get("catalog_object_id")) for count in counts]
+        return [item for item in found if item is not None]
+
     def endpoint_of(self, request: Request) -> str:
         parts = request.path.strip("/").split("/")
         is_named = parts[1:2] == ["orders"] and len(parts) == 3 and parts[2] != "search"

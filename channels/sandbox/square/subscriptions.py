@@ -118,7 +118,8 @@ class Subscriptions:
             if subscription.is_enabled and topic in subscription.event_types:
                 self._shop.send_webhook(partial(self._attempt, subscription, body, 0))
 
-    def _headers(self, subscription: Subscription, body: bytes) -> dict[str, str]:
+    def headers(self, subscription: Subscription, body: bytes) -> dict[str, str]:
+        """Returns the headers of a message, its signature among them."""
         key = subscription.signature_key
         if self._shop.happens(self._shop.faults.webhook_bad_signature_rate):
             key += "?"
@@ -132,7 +133,7 @@ class Subscriptions:
     def _attempt(self, subscription: Subscription, body: bytes, failures: int) -> None:
         if not subscription.is_enabled or subscription.id not in self.by_id:
             return
-        if 200 <= self._shop.post(subscription.url, self._headers(subscription, body), body) < 300:
+        if 200 <= self._shop.post(subscription.url, self.headers(subscription, body), body) < 300:
             return
         if failures < len(RETRY_WAITS):
             wait = RETRY_WAITS[failures] / self._shop.faults.retry_speed

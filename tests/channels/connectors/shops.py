@@ -59,7 +59,8 @@ class Inbox:
         #: What is answered from now on.
         self.status = 200
         self._server = Server(0, self._receive)
-        self.url = f"http://127.0.0.1:{self._server.port}/webhooks/unguessable/"
+        self.root = f"http://127.0.0.1:{self._server.port}"
+        self.url = f"{self.root}/webhooks/unguessable/"
 
     def _receive(self, request: Request) -> Answer:
         self._received.put(message(request.body, request.headers))
@@ -76,13 +77,14 @@ class Inbox:
             if text in found.body:
                 return found
 
-    def clear(self) -> None:
-        """Throws away what has come."""
+    def take_all(self) -> list[InboundRequest]:
+        """Returns what has come until now."""
+        found = []
         while True:
             try:
-                self._received.get_nowait()
+                found.append(self._received.get_nowait())
             except Empty:
-                return
+                return found
 
     @classmethod
     @contextmanager

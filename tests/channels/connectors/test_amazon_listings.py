@@ -357,15 +357,6 @@ def test_a_wrong_address_is_no_missing_order(sandbox: AmazonSellerSandbox) -> No
         open_connector(channel).fetch_order("302-0000000-0000009")
 
 
-def test_the_usage_plan_is_never_exceeded() -> None:
-    with opened(limits="true") as shop:
-        connector = open_connector(make_channel(shop), deadline=5)
-        for number in range(3):
-            pushes = [item("MUG", number, level=1), item(ODD, number, level=2)]
-            connector.push(pushes, call_id=str(number))
-        assert (shop.throttled, shop.requests["patchListingsItem"]) == (0, 6)
-
-
 def test_the_rate_that_answers_name_is_learned(
     sandbox: AmazonSellerSandbox, connector: AmazonSellerConnector
 ) -> None:

@@ -367,7 +367,7 @@ def test_what_the_sandbox_says_is_what_the_vendor_says(
     sandbox.place_order([("MUG", 1)])
     sandbox.edit_stock("FBA-JUG", 5)
     orders_model = schema("models/orders_2026-01-01.json")
-    found = subscribed._api.read(
+    found = subscribed.api.read(
         "/orders/2026-01-01/orders",
         {"lastUpdatedAfter": "2026-01-01T00:00:00Z", "includedData": "FULFILLMENT"},
         bucket="search-orders",

@@ -10,6 +10,7 @@ from channels.connectors.base import Connector, Convention, ItemOutcome, Platfor
 from channels.connectors.bol import BolConnector
 from channels.connectors.bol.api import RATE_LIMITS, read_limits
 from channels.errors import Misconfigured, OutcomeUnknown, Throttled, TransientError, Unauthorised
+from channels.limits import PACE
 from channels.models import RateBucket
 from channels.sandbox.bol import BolSandbox
 from channels.sandbox.book import CatalogueItem
@@ -218,5 +219,12 @@ def test_limit_headers_are_read_leniently() -> None:
     assert read_limits("orders-list", SomeAnswer({})) is None
 
 
-def test_every_bucket_is_declared() -> None:
+def test_what_goes_out_in_a_second_is_no_more_than_bol_takes_in_one() -> None:
     assert all(limit.capacity > 0 < limit.refill_per_second for limit in RATE_LIMITS.values())
+    for bucket, calls in {"offers-write": 50, "offers-read": 25, "process-status": 100}.items():
+        learned = read_limits(bucket, SomeAnswer({"X-RateLimit-Limit": str(calls)}))
+        assert learned is not None
+        for limit in (RATE_LIMITS[bucket], learned):
+            assert limit.capacity is not None
+            assert limit.refill_per_second == calls
+            assert 1 <= limit.capacity <= calls * (1 - PACE) + 1e-9

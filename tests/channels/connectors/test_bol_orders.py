@@ -260,7 +260,7 @@ def test_a_process_that_ended_badly_says_so(
     connector: BolConnector, process: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        processes.follow(connector._api, process)
+        processes.follow(connector.api, process)
 
 
 # -- returns

@@ -49,6 +49,15 @@ def test_tokens_come_back_with_time_but_not_beyond_the_capacity(channel: Channel
     assert [take(channel, declared=declared) == 0 for _ in range(6)] == [True] * 5 + [False]
 
 
+@pytest.mark.parametrize(("rate", "back"), [(1.0, 96), (0.5, 50)])
+def test_of_a_fast_limit_a_little_is_left_unused(channel: Channel, rate: float, back: int) -> None:
+    declared = RateLimit(capacity=1000, refill_per_second=rate)
+    take(channel, declared=declared)
+    for cost, is_granted in ((back + 1.5, False), (back - 0.5, True)):
+        RateBucket.objects.update(tokens=0, updated_at=timezone.now() - timedelta(seconds=100))
+        assert (take(channel, cost, declared=declared) == 0) is is_granted
+
+
 def test_a_call_dearer_than_the_bucket_takes_all_of_it_instead_of_waiting_for_ever(channel: Channel) -> None:
     assert take(channel, 100) == 0.0
     assert take(channel) > 0

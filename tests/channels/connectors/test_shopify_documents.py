@@ -9,7 +9,7 @@ from graphql import OperationDefinitionNode, parse
 from channels.connectors import shopify
 from channels.connectors.shopify import bulk, catalogue, connector, levels, orders, stock, subscriptions
 from channels.connectors.shopify.graphql import Document
-from tests.channels.connectors.conftest import problems_of, vendor_schemas
+from tests.channels.contract.schemas.shopify import problems_of, vendor_schemas
 
 DOCUMENTS = Path(shopify.__file__).parent / "documents"
 USED = {

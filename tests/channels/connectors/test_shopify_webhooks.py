@@ -72,12 +72,6 @@ def test_a_signed_message_of_this_shop_is_accepted(shopify: ShopifyConnector) ->
     )
 
 
-def test_a_message_that_was_changed_on_its_way_is_refused(shopify: ShopifyConnector) -> None:
-    request = message(shopify, "orders/create", ORDER)
-    with pytest.raises(BadSignature):
-        shopify.verify(dataclasses.replace(request, body=request.body + b" "))
-
-
 def test_a_message_of_another_shop_of_the_same_app_is_refused(shopify: ShopifyConnector) -> None:
     for domain in ("other.myshopify.com", ""):
         with pytest.raises(BadSignature, match="another shop"):

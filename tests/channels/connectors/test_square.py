@@ -233,15 +233,6 @@ def test_a_square_in_trouble_is_no_success(
         list(square.fetch_listings())
 
 
-def test_the_limit_is_kept_as_square_counts_it() -> None:
-    with SquareSandbox(profile=INSTANT, limits="true") as sandbox:
-        sandbox.add_location("AMS", "Amsterdam")
-        connector = connect(sandbox)
-        for _ in range(25):
-            connector.fetch_locations()
-        assert (sandbox.throttled, len(sandbox.requests_log)) == (0, 25)
-
-
 # -- orders
 
 

@@ -190,7 +190,7 @@ def test_a_platform_that_is_not_available_did_nothing(channel: Channel) -> None:
     [
         ("12", 12),
         ("1.5", 1.5),
-        ("99999999", 900),
+        ("99999999", 60),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("soon", None),
         ("１２", None),

@@ -95,7 +95,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_narrowed_down(
     sandbox: WholesaleSandbox, portal: WholesaleConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stands before a portal that refuses every message in which a certain item is named."""
-    api = portal._api
+    api = portal.api
     post = api.post_signed
 
     def refusing(path: str, body: bytes, headers: Any) -> dict[str, Any]:
@@ -140,14 +140,6 @@ def test_a_number_without_the_portals_secret_is_not_taken(sandbox: WholesaleSand
     with pytest.raises(Misconfigured, match="whsec_"):
         connect(sandbox, webhook_secret="whsec_***").push([item("item-1", 6)], call_id="1")
     assert sandbox.number("MUG") == 10
-
-
-def test_the_limit_is_kept_as_the_portal_counts_it() -> None:
-    with WholesaleSandbox(profile=INSTANT, limits="true") as sandbox:
-        connector = connect(sandbox)
-        for _ in range(25):
-            connector.check()
-        assert (sandbox.throttled, len(sandbox.requests_log)) == (0, 25)
 
 
 @pytest.mark.parametrize(

@@ -75,21 +75,6 @@ def test_a_message_with_the_right_signature_is_authentic(connector: Connector) -
     connector.verify(signed(an_order()))
 
 
-@pytest.mark.parametrize(
-    "request_", [signed(an_order(), secret="another one"), message(an_order(), {}), signed(b"{}", secret="")]
-)
-def test_a_forged_or_unsigned_message_is_refused(connector: Connector, request_: InboundRequest) -> None:
-    with pytest.raises(BadSignature):
-        connector.verify(request_)
-
-
-def test_a_changed_body_is_refused(connector: Connector) -> None:
-    genuine = signed(an_order())
-    changed = message(genuine.body.replace(b'"MUG"', b'"CUP"'), genuine.headers)
-    with pytest.raises(BadSignature):
-        connector.verify(changed)
-
-
 def test_the_unsigned_first_ping_is_let_in_and_says_nothing(connector: Connector) -> None:
     ping = message(b"webhook_id=12", {"Content-Type": "application/x-www-form-urlencoded"})
     connector.verify(ping)
@@ -167,10 +152,6 @@ def test_an_error_in_the_place_of_an_order_is_ignored(connector: Connector) -> N
     request = signed(error, topic="order.created")
     assert isinstance(events_of(connector, request)[0], Ignored)
     assert connector.receive(request).dedupe_key
-
-
-def test_an_unknown_topic_is_kept(connector: Connector) -> None:
-    assert events_of(connector, signed({"id": 3}, topic="coupon.created")) == [UnknownEvent("coupon.created")]
 
 
 def test_a_product_shows_its_shelf(connector: Connector) -> None:
