@@ -16,6 +16,7 @@ from channels.models.outbound import PushOutcome
 from config.models import DeadTask
 from tests.back_office import Business
 from tests.channels.shop import Shop, open_shop
+from tests.torture import server
 from tests.torture.faults.outside import KILLER, POISON
 from tests.torture.goods import POOLED
 from tests.torture.invariants import AFTER, doors, logs, secrecy, shelves
@@ -106,7 +107,7 @@ def test_a_secret_or_a_foreign_mark_in_a_file_of_a_report_is_found(
 ) -> None:
     monkeypatch.setattr(secrecy, "files_of_reports", lambda merchant: [("sales file", "sku,MARK,SECRET")])
     nowhere: Any = tmp_path / "no log"
-    monkeypatch.setattr(secrecy.server, "log_of", lambda server: nowhere)
+    monkeypatch.setattr(server, "log_of", lambda server: nowhere)
     world = evidence(
         secrets={"key": "SECRET"},
         marker="MARK",

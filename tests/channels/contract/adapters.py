@@ -8,14 +8,26 @@ from typing import Any, Final
 
 import pytest
 
+from channels.connectors import CONNECTORS
 from channels.connectors.base import InboundRequest
 from channels.sandbox import SANDBOXES
 from channels.sandbox.wholesale.messages import signature
 from tests.channels.connectors import amazon
 from tests.channels.contract.schemas import SCHEMAS, bol, shopify, square
-from tests.channels.senders import KINDS, SENDERS
+from tests.channels.senders import KINDS as SENDING
+from tests.channels.senders import SENDERS
 
-__all__ = ["ADAPTERS", "KINDS", "Adapter", "adapter_of"]
+__all__ = ["ADAPTERS", "KINDS", "OF_THEIR_OWN", "Adapter", "adapter_of"]
+
+#: What is no shop that sends messages and is told numbers is held to what it does by tests of its own, which lie there.
+OF_THEIR_OWN: Final = {
+    "amazon_vendor": "tests/channels/test_vendor_market.py",
+    "picqer": "tests/channels/warehouses",
+}
+#: Kinds that this contract is played with.
+KINDS: Final = [
+    kind for kind in SENDING if CONNECTORS[kind].capabilities.push_batch_size and kind not in OF_THEIR_OWN
+]
 
 #: A topic of which no connector has heard.
 UNHEARD: Final = "moon.risen"

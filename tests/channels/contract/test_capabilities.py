@@ -192,6 +192,12 @@ def shows_concurrency(stand: Stand) -> None:
 SHOWN: Final[Mapping[str, Callable[[Stand], None]]] = {
     name.removeprefix("shows_"): each for name, each in list(globals().items()) if name.startswith("shows_")
 }
+#: Capability → who shows it, beyond this contract.
+SHOWN_ELSEWHERE: Final = {
+    "acknowledges_orders": "amazon_vendor",
+    "keeps_stock": "picqer",
+    "takes_requests": "picqer",
+}
 #: Capability → a call that only those can make who declare it.
 REFUSED: Final[Mapping[str, Callable[[Connector], object]]] = {
     "cancels_lines": lambda connector: connector.cancel_line("1", "1", 1, call_id="call"),
@@ -199,12 +205,17 @@ REFUSED: Final[Mapping[str, Callable[[Connector], object]]] = {
     "message_queue": lambda connector: connector.take_messages(seconds=0),
     "own_warehouse": lambda connector: connector.fetch_warehouse(None),
     "bulk_increases": lambda connector: connector.push_increases([], call_id="call"),
+    "acknowledges_orders": lambda connector: connector.acknowledge_order("1", []),
+    "keeps_stock": lambda connector: connector.fetch_stock(["1"]),
+    "takes_requests": lambda connector: connector.cancel_request("1"),
     "manages_subscriptions": lambda connector: connector.register_webhooks(ADDRESS),
 }
 
 
 def test_there_is_a_way_to_show_every_capability() -> None:
-    unshown = {field.name for field in dataclasses.fields(Capabilities)} - SHOWN.keys()
+    unshown = (
+        {field.name for field in dataclasses.fields(Capabilities)} - SHOWN.keys() - SHOWN_ELSEWHERE.keys()
+    )
     assert not unshown, f"Write shows_<capability> in this module for {', '.join(sorted(unshown))}."
 
 

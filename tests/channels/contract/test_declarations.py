@@ -2,22 +2,30 @@
 
 import dataclasses
 from datetime import timedelta
+from pathlib import Path
 from typing import ClassVar, cast
 
 import pytest
+from django.conf import settings
 
 from channels.connectors import CONNECTORS, connector_class
 from channels.connectors.base import Capabilities, Connector, RateLimit
 from channels.connectors.checks import connectors_are_complete, problems_of
 from channels.connectors.shopify import ShopifyConnector
 from channels.errors import Misconfigured
-from tests.channels.contract.adapters import KINDS, adapter_of
+from tests.channels.contract.adapters import KINDS, OF_THEIR_OWN, adapter_of
 
 
 def test_every_registered_connector_declares_what_the_engine_relies_on() -> None:
     assert connectors_are_complete(None) == []
     for kind in CONNECTORS:
         assert connector_class(kind).kind == kind
+
+
+def test_every_registered_connector_is_held_to_this_contract_or_to_one_of_its_own() -> None:
+    assert set(KINDS) | OF_THEIR_OWN.keys() == set(CONNECTORS)
+    for place in OF_THEIR_OWN.values():
+        assert Path(settings.BASE_DIR, place).exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
