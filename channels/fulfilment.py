@@ -21,8 +21,8 @@ from inventory.errors import StockBusy
 #: Somebody else may close a request while units are added to it; another one is made then.
 _ROUNDS: Final = 5
 
-# Each row is looked up by itself (OFFSET 0), and requests by their order alone (+ 0): a plan that was made while there were no
-# orders yet, and is kept by a process that serves channels, would else walk all orders of the merchant for each sale.
+# Each row is looked up by itself (OFFSET 0), and requests by their order alone (+ 0, || ''): a plan that was made while there
+# were no orders yet, and is kept by a process that serves channels, would else walk all orders of the merchant for each sale.
 _DELTA: Final = """delta AS (
     SELECT line.order_id, placed.channel_id, change.line_id, change.variant_id, change.location_id,
            change.held, change.shipped
@@ -95,13 +95,13 @@ _CHANGE_OPEN: Final = """
 WITH {delta}, locked AS (
     SELECT request.id, request.order_id, request.location_id
     FROM channels_fulfilmentrequest request
-    WHERE {is_open} AND request.id IN (
+    WHERE request.state || '' IN ('new', 'sent', 'accepted', 'picked') AND request.id = ANY(ARRAY(
         SELECT open.id FROM delta CROSS JOIN LATERAL (
             SELECT request.id FROM channels_fulfilmentrequest request
             WHERE request.order_id = delta.order_id AND request.location_id + 0 = delta.location_id AND {is_open}
             OFFSET 0
         ) open
-    )
+    ))
     ORDER BY request.id
     FOR NO KEY UPDATE
 ), touched AS (

@@ -23,6 +23,9 @@ PACE: Final = 0.96
 #: No platform is left alone for longer than this because it asked for it, in seconds: shelves would be wrong meanwhile.
 LONGEST_BLOCK: Final = 60.0
 
+#: The shortest wait there is, in seconds: there are tokens, of a bucket that somebody else has just made.
+_AT_ONCE: Final = 0.001
+
 # Costs beyond the capacity count as the capacity, else they would wait for ever. Ordinary callers leave the
 # share of the others, as far as their own call still fits into a full bucket.
 _TAKE: Final = """
@@ -148,9 +151,10 @@ def spend(
                 return Grant(0.0, float(tokens), float(capacity), float(refill), bool(is_in_shadow))
             cursor.execute(_WAIT_SQL, parameters)
             row = cursor.fetchone()
-            if row:
+            if row and row[0] > _AT_ONCE:
                 return Grant(float(row[0]))
-            cursor.execute(_INSERT, parameters)
+            if row is None:
+                cursor.execute(_INSERT, parameters)
 
 
 def learn(channel_id: int, bucket: str, reading: LimitReading, *, refund: float = 0.0) -> None:

@@ -37,6 +37,7 @@ _LARGEST = 2**31 - 1
         "kind": "api",
         "is_active": True,
         "is_paused": False,
+        "in_shadow": False,
         "is_simulated": False,
         "buffer_units": 0,
         "buffer_percent": 0,

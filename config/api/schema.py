@@ -49,6 +49,7 @@ _FILTERS: Final = {
     "is_current": "Whether it is the version that counts now.",
     "is_mapped": "Whether it is linked to a variant.",
     "is_paused": "Whether it is told nothing for now.",
+    "listing_level": "The id of a listing at a place.",
     "job": "What was being done.",
     "kind": "Of which kind.",
     "listing": "The id of a listing.",

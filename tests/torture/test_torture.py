@@ -37,6 +37,8 @@ def torture(*options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.timeout(PATIENCE)
 def test_nothing_is_violated_by_a_short_torture() -> None:
     names = ",".join((*SHAPES, *WEATHER, *BLOWS))
