@@ -10,7 +10,7 @@ SEEDS ?= 20000
 # Where the machine forbids it, each of the many processes here would compile everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo serve test test-slow test-all torture simulate check lint audit format clean
+.PHONY: demo serve test test-slow test-all torture simulate check audit format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python manage.py demo
@@ -30,15 +30,13 @@ test-slow: $(INSTALLED)
 torture: $(INSTALLED)
 	$(BIN)/python -m pytest -p no:randomly -m torture --durations=6 tests/torture
 
-test-all: test test-slow
+test-all: test test-slow torture
 
 # The protocol on simulated shops, clocks and failures, for a night: make simulate SEEDS=1000000
 simulate: $(INSTALLED)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --workers $(WORKERS)
 
-check: lint torture
-
-lint: $(INSTALLED)
+check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check --select S $(wildcard */migrations/*.py)
