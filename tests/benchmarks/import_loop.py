@@ -2,6 +2,7 @@
 
 import resource
 import time
+from contextlib import closing
 from typing import Any, Final
 
 from django.conf import settings
@@ -31,8 +32,9 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _copy(connector: ShopifyConnector) -> None:
-    """Writes the rows of the same file into a bare table."""
-    with connection.cursor() as cursor:
+    """Writes the rows of the same file into a bare table; on a connection of its own, since reading needs one too."""
+    own = connection.copy()
+    with closing(own), own.cursor() as cursor:
         cursor.execute(
             "CREATE UNLOGGED TABLE raw_listings (external_id text NOT NULL, sku text, gtin text, title text)"
         )
