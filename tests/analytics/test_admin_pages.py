@@ -14,6 +14,7 @@ from django.urls import reverse
 from channels.admin.inbound import WebhookDeliveryAdmin
 from channels.models import Channel
 from config.admin_site import FactsAdmin
+from config.models import DeadTask
 from config.roles import ROLES
 from tests.back_office import SECRET, Business, person
 
@@ -23,7 +24,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 OURS = [
     model
     for model in MODELS
-    if model._meta.app_label in {"inventory", "channels", "reconciliation", "analytics"}
+    if model._meta.app_label in {"inventory", "channels", "reconciliation", "analytics"} or model is DeadTask
 ]
 FACTS = [model for model in OURS if isinstance(admin.site._registry[model], FactsAdmin)]
 #: Those whose rows name a channel.
