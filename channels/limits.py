@@ -23,7 +23,7 @@ PACE: Final = 0.96
 #: No platform is left alone for longer than this because it asked for it, in seconds: shelves would be wrong meanwhile.
 LONGEST_BLOCK: Final = 60.0
 
-#: The shortest wait there is, in seconds: there are tokens, of a bucket that somebody else has just made.
+#: The shortest wait there is, in seconds: there may be tokens, of a bucket that somebody else has just made.
 _AT_ONCE: Final = 0.001
 
 # Costs beyond the capacity count as the capacity, else they would wait for ever. Ordinary callers leave the
@@ -143,6 +143,7 @@ def spend(
         "capacity": declared.capacity,
         "refill": declared.refill_per_second,
     }
+    has_tried_again = False
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_TAKE_SQL, parameters)
@@ -151,10 +152,12 @@ def spend(
                 return Grant(0.0, float(tokens), float(capacity), float(refill), bool(is_in_shadow))
             cursor.execute(_WAIT_SQL, parameters)
             row = cursor.fetchone()
-            if row and row[0] > _AT_ONCE:
-                return Grant(float(row[0]))
             if row is None:
                 cursor.execute(_INSERT, parameters)
+            elif row[0] > _AT_ONCE or has_tried_again:
+                return Grant(float(row[0]))
+            else:
+                has_tried_again = True
 
 
 def learn(channel_id: int, bucket: str, reading: LimitReading, *, refund: float = 0.0) -> None:
