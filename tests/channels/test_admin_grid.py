@@ -42,8 +42,8 @@ def test_each_variant_shows_its_locations_and_what_each_channel_was_told(
     receive(business.context(), [StockLine(business.variants[0].pk, business.locations[1].pk, 5)])
     row = rows(reader)[business.variants[0].sku]
     assert (row.on_hand, row.available) == (24, 12)
-    # A location that a warehouse counts lies between them.
-    assert [units for units in row.places if units is not None] == [7, 5]
+    # After each of its locations comes one that a warehouse counts, where there is nothing of this.
+    assert row.places == [7, None, 5, None]
     told = [None if shelf is None else (shelf.told, shelf.trouble) for shelf in row.shelves]
     assert told == [(7, ""), None]
 

@@ -15,7 +15,7 @@ from channels.models import Channel, ChannelLocation
 from channels.pusher import Pusher
 from channels.sandbox import CatalogueItem
 from inventory.models import Variant
-from tests.channels.contract.adapters import KINDS
+from tests.channels.contract.adapters import KINDS, OF_THEIR_OWN
 from tests.channels.contract.stand import Stand, stand_of
 
 ADDRESS: Final = "https://stock.example.com/webhooks/x/"
@@ -217,6 +217,10 @@ def test_there_is_a_way_to_show_every_capability() -> None:
         {field.name for field in dataclasses.fields(Capabilities)} - SHOWN.keys() - SHOWN_ELSEWHERE.keys()
     )
     assert not unshown, f"Write shows_<capability> in this module for {', '.join(sorted(unshown))}."
+    for name, kind in SHOWN_ELSEWHERE.items():
+        assert getattr(CONNECTORS[kind].capabilities, name), name
+        assert kind in OF_THEIR_OWN
+        assert not [each for each in KINDS if getattr(CONNECTORS[each].capabilities, name)], name
 
 
 @pytest.mark.django_db
