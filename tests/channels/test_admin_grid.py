@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from channels.admin.grid import Row
-from channels.models import ListingLevel
+from channels.models import Channel, ListingLevel
+from inventory.models import Location
 from inventory.stock import StockLine, receive
 from tests.back_office import Business, person
 
@@ -18,6 +19,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def business() -> Business:
     business = Business.grown(2)
+    # The columns stand by name, in which 10 comes before 9.
+    for number, location in enumerate(Location.objects.order_by("pk")):
+        Location.objects.filter(pk=location.pk).update(code=f"L{number:03}")
+    for number, channel in enumerate(Channel.objects.order_by("pk")):
+        Channel.objects.filter(pk=channel.pk).update(name=f"Channel {number:03}")
     # Two of nine fill what is owed, so that seven are left: what the channel was told.
     receive(business.context(), [StockLine(business.variants[0].pk, business.locations[0].pk, 9)])
     ListingLevel.objects.update(wanted=1, done=1)
